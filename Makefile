@@ -1,0 +1,121 @@
+# `make` lists the targets. The two that matter, `make bench` and `make test`, set up all they need
+# in .venv from nothing but Python, make and git; calling them again reinstalls nothing.
+
+PYTHON ?= python3
+VENV ?= .venv
+# More arguments for pytest, e.g. make unit ARGS='tests/test_optimizer.py -k resume'
+ARGS ?=
+# Worker processes of pytest; 0 runs in this one, for a debugger.
+WORKERS ?= 2
+# For `make constraints`: --upgrade moves every pin to its newest release.
+COMPILE ?=
+
+BIN := $(VENV)/bin
+INPUTS := setup.cfg pyproject.toml constraints.txt
+# The stamps carry the interpreter's version, so that another PYTHON gets another environment.
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+BENCH := $(VENV)/.bench-$(VERSION)
+TEST := $(VENV)/.test-$(VERSION)
+CODE := $(wildcard pgrad benchmarks domainbed_ext tests)
+
+.DEFAULT_GOAL := help
+.PHONY: help bench test format lint types unit wheel coverage perf constraints test-core clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*  ## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*  ## /\t/' | sort | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
+	@echo 'PYTHON=python3.12 chooses the interpreter (3.10 or newer) of the environment in $(VENV).'
+
+bench: $(BENCH)  ## quick benchmark: a table of methods on held-out domains
+	@$(BIN)/python -m benchmarks quick
+
+perf: $(BENCH)  ## time and memory of a step against the inner optimizer alone
+	@$(BIN)/python -m benchmarks.performance
+
+test: lint types unit  ## the whole check: format, lint, types, imports, tests, doctests, wheel
+
+lint: $(TEST)  ## format, lint rules and import direction
+	@printf '\n== format and lint\n'
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@printf '\n== import direction\n'
+	@$(BIN)/lint-imports --no-logo 2>&1
+
+types: $(TEST)  ## mypy
+	@printf '\n== types\n'
+	@$(BIN)/mypy $(filter-out tests,$(CODE))
+
+unit: $(TEST)  ## pytest alone: tests, doctests, the wheel; ARGS='...' goes to pytest
+	@printf '\n== tests, doctests and the wheel\n'
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+wheel: $(TEST)  ## build the wheel and try it in a fresh environment
+	@$(BIN)/python -m pytest tests/packaging $(ARGS)
+
+coverage: $(TEST)  ## pytest with the lines no test reaches
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term $(ARGS)
+
+format: $(TEST)  ## format the code and mend what ruff can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+constraints: $(TEST)  ## renew constraints.txt for Python 3.10 and newer; COMPILE=--upgrade for the newest releases
+	@cp constraints.txt $(VENV)/constraints.txt
+	@$(BIN)/uv pip compile setup.cfg --all-extras --universal --python-version 3.10 --no-annotate --no-header \
+		--quiet $(COMPILE) --output-file $(VENV)/constraints.txt >/dev/null
+	@{ echo '# Written by `make constraints`: the versions that every extra resolves to, Python 3.10 and newer.'; \
+		grep -v '^#' $(VENV)/constraints.txt; } >constraints.txt
+
+clean:  ## remove environments, build outputs and caches
+	rm -rf .venv* build dist *.egg-info htmlcov .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find pgrad tests $(wildcard benchmarks domainbed_ext) -name __pycache__ -prune -exec rm -rf {} +
+
+# --- environments -----------------------------------------------------------------------------------------
+
+# $(call environment,DIR): an environment with uv in it. A DIR that holds one made by the same Python is kept,
+# unless its last installation broke off: .unfinished stands there from before the first step to after the last.
+define environment
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "pgrad needs Python 3.10 or newer, but PYTHON=$(PYTHON) is: $$($(PYTHON) --version 2>&1 | tail -n 1)" >&2; \
+		echo 'Name a newer one, for example: make test PYTHON=python3.12' >&2; exit 1; }
+	@if [ ! -e $(1)/.uv-$(VERSION) ] || [ -e $(1)/.unfinished ]; then \
+		echo "== new environment $(1) (Python $(VERSION))"; \
+		rm -rf $(1) && mkdir -p $(1) && touch $(1)/.unfinished && \
+		{ $(PYTHON) -m venv $(1) || { \
+			echo 'Could not make an environment; on Debian and Ubuntu install the package python3-venv.' >&2; exit 1; }; } && \
+		$(1)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv && \
+		touch $(1)/.uv-$(VERSION); \
+	fi
+	@touch $(1)/.unfinished
+endef
+
+# $(call install,EXTRA): this checkout and one of its extras, at the pinned versions.
+define install
+	$(call environment,$(VENV))
+	@echo '== installing pgrad[$(1)]'
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet -c constraints.txt -e '.[$(1)]'
+	@rm $(VENV)/.unfinished
+	@touch $@
+endef
+
+$(BENCH): $(INPUTS)
+	$(call install,bench)
+
+$(TEST): $(INPUTS)
+	$(call install,test)
+
+# The library's own tests against another release of torch: nothing of the extras, and the pins of the few tools
+# and libraries they need, since constraints.txt pins torch and what it brings.
+TORCH ?= 2.6.0
+CORE := .venv-torch$(TORCH)-$(VERSION)
+CORE_PACKAGES := hypothesis numpy pytest pytest-timeout scipy
+
+test-core: $(CORE)/.core  ## the library's tests against another torch, e.g. TORCH=2.11.0 PYTHON=python3.12
+	@OMP_NUM_THREADS=1 $(CORE)/bin/python -m pytest $(wildcard tests/test_*.py) $(ARGS)
+
+$(CORE)/.core: $(INPUTS)
+	$(call environment,$(CORE))
+	@echo '== installing pgrad with torch $(TORCH)'
+	@grep -E '^($(subst $() ,|,$(CORE_PACKAGES)))==' constraints.txt >$(CORE)/constraints.txt
+	@VIRTUAL_ENV=$(abspath $(CORE)) $(CORE)/bin/uv pip install --quiet -c $(CORE)/constraints.txt -e . torch==$(TORCH) $(CORE_PACKAGES)
+	@rm $(CORE)/.unfinished
+	@touch $@
