@@ -19,6 +19,7 @@ TEST := $(VENV)/.test-$(VERSION)
 CODE := $(wildcard pgrad benchmarks domainbed_ext tests)
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help bench test format lint types unit wheel coverage perf constraints test-core clean
 
 help:  ## list the targets
@@ -77,6 +78,8 @@ define environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 		echo "pgrad needs Python 3.10 or newer, but PYTHON=$(PYTHON) is: $$($(PYTHON) --version 2>&1 | tail -n 1)" >&2; \
 		echo 'Name a newer one, for example: make test PYTHON=python3.12' >&2; exit 1; }
+	@if [ -e $(1) ] && ! ls -A $(1) | grep -qE '^[.](uv-|unfinished)'; then \
+		echo '$(1) was not made by this Makefile: remove it, or name another folder with VENV=' >&2; exit 1; fi
 	@if [ ! -e $(1)/.uv-$(VERSION) ] || [ -e $(1)/.unfinished ]; then \
 		echo "== new environment $(1) (Python $(VERSION))"; \
 		rm -rf $(1) && mkdir -p $(1) && touch $(1)/.unfinished && \
