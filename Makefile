@@ -47,13 +47,13 @@ types: $(TEST)  ## mypy
 
 unit: $(TEST)  ## pytest alone: tests, doctests, the wheel; ARGS='...' goes to pytest
 	@printf '\n== tests, doctests and the wheel\n'
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 wheel: $(TEST)  ## build the wheel and try it in a fresh environment
 	@$(BIN)/python -m pytest tests/packaging $(ARGS)
 
 coverage: $(TEST)  ## pytest with the lines no test reaches
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term $(ARGS)
 
 format: $(TEST)  ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
@@ -71,6 +71,9 @@ clean:  ## remove environments, build outputs and caches
 	find pgrad tests $(wildcard benchmarks domainbed_ext) -name __pycache__ -prune -exec rm -rf {} +
 
 # --- environments -----------------------------------------------------------------------------------------
+
+# The first installation downloads gigabytes: show the progress to whoever watches, and keep it out of logs.
+QUIET := $(shell [ -t 2 ] || echo --quiet)
 
 # $(call environment,DIR): an environment with uv in it. A DIR that holds one made by the same Python is kept,
 # unless its last installation broke off: .unfinished stands there from before the first step to after the last.
@@ -95,7 +98,7 @@ endef
 define install
 	$(call environment,$(VENV))
 	@echo '== installing pgrad[$(1)]'
-	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet -c constraints.txt -e '.[$(1)]'
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install $(QUIET) -c constraints.txt -e '.[$(1)]'
 	@rm $(VENV)/.unfinished
 	@touch $@
 endef
@@ -119,6 +122,6 @@ $(CORE)/.core: $(INPUTS)
 	$(call environment,$(CORE))
 	@echo '== installing pgrad with torch $(TORCH)'
 	@grep -E '^($(subst $() ,|,$(CORE_PACKAGES)))==' constraints.txt >$(CORE)/constraints.txt
-	@VIRTUAL_ENV=$(abspath $(CORE)) $(CORE)/bin/uv pip install --quiet -c $(CORE)/constraints.txt -e . torch==$(TORCH) $(CORE_PACKAGES)
+	@VIRTUAL_ENV=$(abspath $(CORE)) $(CORE)/bin/uv pip install $(QUIET) -c $(CORE)/constraints.txt -e . torch==$(TORCH) $(CORE_PACKAGES)
 	@rm $(CORE)/.unfinished
 	@touch $@
