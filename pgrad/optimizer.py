@@ -1,0 +1,458 @@
+"""PGrad: a torch optimizer that keeps the books of a roll-out; the mathematics is in `principal` and `rollout`."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from pgrad._checkpoint import pack, unpack
+from pgrad.principal import PrincipalWeights, check_n_components, principal_weights
+from pgrad.rollout import Trajectory
+
+__all__ = ["PGrad"]
+
+Loss = Tensor | float
+Closure = Callable[[], Loss]
+
+
+class OptimizerFactory(Protocol):
+    """Any callable that makes a torch optimizer: a class of torch.optim, a functools.partial of one, a function."""
+
+    def __call__(self, params: Any, *, lr: Any) -> Optimizer: ...
+
+
+class PGrad(Optimizer):
+    """Principal gradients of a roll-out over domains, as a drop-in torch optimizer.
+
+    An inner optimizer walks ``rollout_length`` = T ordinary steps from the anchor theta_0, each on a mini-batch of one
+    domain. Then the model goes back to the anchor, and an outer optimizer steps once along the principal gradient
+
+        g = L * sum_{z <= k} (lambda_z / ||lambda_{1:k}||) s_z v_z,    L = ||theta_0 - theta_T||
+
+    of the displacements theta_i - theta_0, where v_z are their principal directions with variances lambda_z and s_z
+    turns each towards theta_0 - theta_T. `pgrad.principal_weights` derives how, `pgrad.reference` spells it out.
+
+    Between outer steps the model holds the *walking point*, which is not a solution: evaluate and save at
+    ``rollout_position == 0`` or inside `at_anchor`.
+
+    ``state`` and ``param_groups`` are those of the inner optimizer, so that a learning-rate scheduler on this object
+    scales the inner steps; the outer optimizer is `outer` and can have a scheduler of its own. Moments carry over
+    from one roll-out to the next, in both.
+
+    Args:
+        params: parameters, named parameters or parameter groups; options of a group go to the inner optimizer.
+        lr: learning rate of the inner optimizer.
+        rollout_length: T, inner steps for each outer step: splits x domains. None if every roll-out is made by
+            `rollout`, whose number of closures then decides.
+        n_components: k, how many principal directions to use at most; None for every one above round-off.
+        outer_lr: learning rate of the outer optimizer.
+        inner: makes the inner optimizer, any callable ``(params, lr=...) -> Optimizer``.
+        outer: makes the outer optimizer, likewise. It must step without a closure.
+        trajectory_dtype: dtype of the stored displacements: torch.float64, float32 or bfloat16 (half the memory).
+            None for the dtype of each parameter, and float32 for parameters in half precision.
+        trajectory_device: where they are stored; None for the device of each parameter.
+        nonfinite: what to do after a roll-out with an infinite or undefined displacement. The anchor is restored and
+            `nonfinite_rollouts` counted in any case; "restore" then warns once and goes on, "raise" raises.
+
+    Raises:
+        TypeError: if an argument has another type, or ``inner`` or ``outer`` does not make an Optimizer.
+        ValueError: if a number is out of range, or a parameter cannot be optimized (on the meta device, listed twice).
+
+    The settings of the authors' released code are ``rollout_length = 3 * domains, n_components=4, outer_lr=0.1`` with
+    Adam inside and ``outer=functools.partial(torch.optim.SGD, weight_decay=...)``, on the order of mini-batches that
+    `pgrad.data.microbatches` or `pgrad.DomainBatchSampler` give with ``splits=3``.
+
+    Source: PGrad, arXiv:2305.01134, algorithm 1; Lookahead, arXiv:1907.08610, is the case T = 1 or k = T = one line.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
+        >>> opt = PGrad([weight], lr=0.1, rollout_length=2, inner=torch.optim.SGD, outer_lr=1.0)
+        >>> losses = opt.rollout([lambda: _backward(weight[0]), lambda: _backward(weight[1])])
+        >>> weight.detach()  # two unit gradients at a right angle: the principal direction is the diagonal
+        tensor([0.9000, 0.9000])
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | Tensor = 1e-3,
+        rollout_length: int | None = 9,
+        n_components: int | None = 4,
+        outer_lr: float | Tensor = 0.1,
+        inner: OptimizerFactory = torch.optim.Adam,
+        outer: OptimizerFactory = torch.optim.SGD,
+        trajectory_dtype: torch.dtype | None = None,
+        trajectory_device: torch.device | str | None = None,
+        nonfinite: str = "restore",
+    ) -> None:
+        _check_lr("lr", lr)
+        _check_lr("outer_lr", outer_lr)
+        _check_rollout_length(rollout_length)
+        check_n_components(n_components)
+        _check_trajectory_dtype(trajectory_dtype)
+        if nonfinite not in ("restore", "raise"):
+            raise ValueError(f'nonfinite must be "restore" or "raise", got {nonfinite!r}')
+
+        self.inner = _make("inner", inner, list(params), lr)
+        for group in self.inner.param_groups:
+            _check_params(group["params"])
+        self.outer = _make("outer", outer, [{"params": g["params"]} for g in self.inner.param_groups], outer_lr)
+        _refuse_closure("outer", self.outer)
+        super().__init__(self.inner.param_groups, self.inner.defaults)
+        self._link()
+
+        self.rollout_length = rollout_length
+        self.n_components = n_components
+        self.nonfinite = nonfinite
+        self.nonfinite_rollouts = 0
+        self.last_update: PrincipalWeights | None = None
+        self._length = rollout_length  # of the roll-out in progress
+        self._position = 0
+        self._at_anchor = False
+        self._trajectory = Trajectory(trajectory_dtype, torch.device(trajectory_device) if trajectory_device else None)
+
+    def _link(self) -> None:
+        """Share the books with the inner optimizer: one `state`, one list of `param_groups`, one `defaults`."""
+        self.state = self.inner.state
+        self.param_groups = self.inner.param_groups
+        self.defaults = self.inner.defaults
+
+    # ------------------------------------------------------------------------------------------------ the two ways in
+
+    @property
+    def rollout_position(self) -> int:
+        """Inner steps done since the anchor: 0 .. rollout_length - 1."""
+        return self._position
+
+    def step(self, closure: Closure | None = None) -> Loss | None:  # type: ignore[override]
+        """One inner step; the ``rollout_length``-th one also makes the outer step.
+
+        Args:
+            closure: clears the gradients, computes the loss of a mini-batch of one domain, calls ``backward`` and
+                returns the loss. Optional: without it, gradients are taken as they are.
+
+        Returns:
+            The loss that the closure returned, or None.
+
+        Raises:
+            RuntimeError: inside `at_anchor`, or if ``rollout_length`` is None.
+            FloatingPointError: with ``nonfinite="raise"`` at the end of a roll-out that diverged.
+        """
+        self._refuse_at_anchor("step()")
+        if self._length is None:
+            raise RuntimeError("step() needs a rollout_length; with rollout_length=None use rollout(closures)")
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        moving = (p for group in self.param_groups for p in group["params"] if p.grad is not None)
+        self._trajectory.record(moving, self._position, self._length)
+        if closure is None:
+            self.inner.step()
+        else:
+            self.inner.step(_replay(closure, loss))  # type: ignore[arg-type]
+        self._position += 1
+        if self._position == self._length:
+            self._outer_step()
+        return loss
+
+    def rollout(
+        self, closures: Sequence[Closure], generator: torch.Generator | None = None, shuffle: bool = True
+    ) -> list[Loss]:
+        """A whole roll-out: one closure, and one inner step, for each single-domain mini-batch; then the outer step.
+
+        Gradients are cleared before each closure. If one fails, the model is back at the anchor when the exception
+        arrives; the moments of the inner optimizer keep what they have seen, as after `discard_rollout`.
+
+        Args:
+            closures: T of them, each as for `step`.
+            generator: draws the order (a CPU generator); None for torch's global one.
+            shuffle: whether to draw an order, or keep the one given.
+
+        Returns:
+            Their losses (detached), in the order of ``closures``.
+
+        Raises:
+            TypeError: if ``closures`` is not a sequence of callables, or one returns something that is not a scalar.
+            ValueError: if there are not ``rollout_length`` of them, or one returns a loss that is not finite.
+            RuntimeError: if a roll-out is in progress.
+            FloatingPointError: with ``nonfinite="raise"`` if the roll-out diverged.
+        """
+        self._refuse_at_anchor("rollout()")
+        self._check_closures(closures)
+        order = torch.randperm(len(closures), generator=generator).tolist() if shuffle else range(len(closures))
+        losses: dict[int, Loss] = {}
+        unchecked: dict[int, Loss] = {}
+
+        def checked(index: int) -> Closure:
+            def closure() -> Loss:
+                self.zero_grad()
+                loss = closures[index]()
+                losses[index] = unchecked[index] = _scalar(index, loss)
+                # Reading a loss waits for an accelerator: there, all of them are read at once, before the outer step.
+                if not (isinstance(loss, Tensor) and loss.device.type != "cpu") or len(losses) == len(closures):
+                    _refuse_nonfinite(unchecked)
+                    unchecked.clear()
+                return loss
+
+            return closure
+
+        self._length = len(closures)
+        try:
+            for index in order:
+                self.step(checked(index))
+        except BaseException:
+            self.discard_rollout()
+            raise
+        finally:
+            self._length = self.rollout_length
+        return [losses[index] for index in range(len(closures))]
+
+    def finish_rollout(self) -> None:
+        """Make the outer step now, with the points so far. Nothing happens at the anchor."""
+        self._refuse_at_anchor("finish_rollout()")
+        if self._position > 0:
+            self._outer_step()
+
+    def discard_rollout(self) -> None:
+        """Go back to the anchor without an outer step. The moments of the inner optimizer stay as they are."""
+        self._refuse_at_anchor("discard_rollout()")
+        if self._position > 0:
+            self._trajectory.restore()
+            self._position = 0
+
+    @contextmanager
+    def at_anchor(self) -> Iterator[None]:
+        """Inside, the parameters hold the anchor; outside, the walking point again, bit for bit.
+
+        To evaluate or save the model in the middle of a roll-out. Raises RuntimeError if nested; `step` and
+        `state_dict` are refused inside.
+        """
+        self._refuse_at_anchor("at_anchor()")
+        moved = self._position > 0
+        if moved:
+            self._trajectory.swap()
+        self._at_anchor = True
+        try:
+            yield
+        finally:
+            self._at_anchor = False
+            if moved:
+                self._trajectory.swap()
+
+    # ------------------------------------------------------------------------------------------------- the outer step
+
+    def _outer_step(self) -> None:
+        steps, self._position = self._position, 0
+        gram = self._trajectory.close(steps)
+        if not gram.isfinite().all():
+            self._dismiss(steps)
+            return
+        update = principal_weights(gram, self.n_components, rtol=(steps + 1) * self._trajectory.eps)
+        gradients = self._trajectory.weighted_sum(update.weights)
+        with self._as_grad(gradients):
+            self.outer.step()
+        self.last_update = update
+
+    @contextmanager
+    def _as_grad(self, gradients: dict[Tensor, Tensor]) -> Iterator[None]:
+        """Every parameter has its principal gradient as ``.grad`` (None if it took no part), then its own again."""
+        kept = [(p, p.grad) for group in self.outer.param_groups for p in group["params"]]
+        for p, _ in kept:
+            p.grad = gradients.get(p)
+        try:
+            yield
+        finally:
+            for p, grad in kept:
+                p.grad = grad
+
+    def _dismiss(self, steps: int) -> None:
+        """A roll-out diverged. The anchor is back; the inner state must not carry its infinities into the next one."""
+        self.nonfinite_rollouts += 1
+        for state in self.state.values():
+            for value in state.values():
+                if isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex()):
+                    torch.nan_to_num(value, nan=0.0, posinf=0.0, neginf=0.0, out=value)
+        message = (
+            f"a roll-out of {steps} steps left the finite numbers and was dropped: the parameters are back at its "
+            "anchor, and non-finite entries of the inner optimizer's state were set to zero; lower lr, clip gradients, "
+            "or look for bad samples"
+        )
+        if self.nonfinite == "raise":
+            raise FloatingPointError(message)
+        if self.nonfinite_rollouts == 1:
+            warnings.warn(f"{message} (warned once; nonfinite_rollouts counts)", RuntimeWarning, stacklevel=4)
+
+    # ---------------------------------------------------------------------------------------------- books of the books
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a parameter group; its options go to the inner optimizer. In the middle of a roll-out it joins there."""
+        if "inner" not in self.__dict__ or self.param_groups is not self.inner.param_groups:
+            super().add_param_group(param_group)  # the base class at work on the groups that the inner optimizer made
+            return
+        self.inner.add_param_group(param_group)
+        try:
+            _check_params(self.inner.param_groups[-1]["params"])
+            self.outer.add_param_group({"params": self.inner.param_groups[-1]["params"]})
+        except BaseException:
+            self.inner.param_groups.pop()
+            raise
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on bit for bit, the roll-out in progress included (save the model with it).
+
+        The layout is that of torch.optim, ``{"state": ..., "param_groups": ...}``; what this optimizer adds to the
+        entries of the inner one is under the key "pgrad" in each of them. Tensors are references, as in torch.optim.
+
+        Raises:
+            RuntimeError: inside `at_anchor`.
+        """
+        self._refuse_at_anchor("state_dict()")
+        for pre_hook in self._optimizer_state_dict_pre_hooks.values():
+            pre_hook(self)
+        state_dict = pack(self)
+        for post_hook in self._optimizer_state_dict_post_hooks.values():
+            state_dict = post_hook(self, state_dict) or state_dict
+        return state_dict
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a `state_dict` of the same configuration; the model must be loaded with what was saved with it.
+
+        Raises:
+            TypeError: if it is not a dict.
+            ValueError: if it belongs to another optimizer, another configuration or other parameters. Nothing has
+                changed then.
+            RuntimeError: inside `at_anchor`.
+        """
+        self._refuse_at_anchor("load_state_dict()")
+        if not isinstance(state_dict, dict):
+            raise TypeError(f"state_dict must be a dict, got {type(state_dict).__name__}")
+        state_dict = state_dict.copy()
+        for pre_hook in self._optimizer_load_state_dict_pre_hooks.values():
+            state_dict = pre_hook(self, state_dict) or state_dict
+        unpack(self, state_dict)
+        for post_hook in self._optimizer_load_state_dict_post_hooks.values():
+            post_hook(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        hooks = {name for name in self.__dict__ if name.endswith("_hooks")}
+        return {k: v for k, v in self.__dict__.items() if k not in hooks | {"step"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._link()
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(rollout_length={self.rollout_length}, n_components={self.n_components}, "
+            f"nonfinite={self.nonfinite!r})\ninner: {self.inner!r}\nouter: {self.outer!r}"
+        )
+
+    def _refuse_at_anchor(self, what: str) -> None:
+        if self._at_anchor:
+            raise RuntimeError(f"{what} is not possible inside at_anchor(): leave the block first")
+
+    def _check_closures(self, closures: Any) -> None:
+        if isinstance(closures, str) or not isinstance(closures, Sequence):
+            raise TypeError(f"closures must be a list with one callable per inner step, got {type(closures).__name__}")
+        for index, closure in enumerate(closures):
+            if not callable(closure):
+                raise TypeError(f"closures[{index}] must be callable, got {closure!r}")
+        if not closures or self.rollout_length not in (None, len(closures)):
+            expected = "at least 1" if self.rollout_length is None else f"rollout_length={self.rollout_length}"
+            raise ValueError(f"closures must hold {expected} of them, one per inner step, got {len(closures)}")
+        if self._position > 0:
+            raise RuntimeError(
+                f"rollout() starts at an anchor, but {self._position} steps of a roll-out are done: "
+                "call finish_rollout() or discard_rollout() first"
+            )
+
+
+def _replay(closure: Closure, loss: Loss | None) -> Closure:
+    """The closure for an inner optimizer that wants one: its first evaluation has been made already."""
+    first = [loss]
+    return lambda: first.pop() if first else closure()  # type: ignore[return-value]
+
+
+def _make(name: str, factory: OptimizerFactory, params: Any, lr: float | Tensor) -> Optimizer:
+    if not callable(factory):
+        raise TypeError(f"{name} must be a callable (params, lr=...) -> torch.optim.Optimizer, got {factory!r}")
+    optimizer = factory(params, lr=lr)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{name} must make a torch.optim.Optimizer, got {type(optimizer).__name__}")
+    return optimizer
+
+
+def _refuse_closure(name: str, optimizer: Optimizer) -> None:
+    parameters = list(inspect.signature(optimizer.step).parameters.values())
+    if any(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters):
+        raise ValueError(f"{name} must step without a closure, but {type(optimizer).__name__}.step needs one")
+
+
+def _check_lr(name: str, lr: float | Tensor) -> None:
+    number = isinstance(lr, (int, float)) and not isinstance(lr, bool)
+    if not number and not (isinstance(lr, Tensor) and lr.numel() == 1):
+        raise TypeError(f"{name} must be a number, got {lr!r}")
+    if not 0.0 <= float(lr) < math.inf:
+        raise ValueError(f"{name} must be finite and not negative, got {float(lr)}")
+
+
+def _check_rollout_length(rollout_length: int | None) -> None:
+    if rollout_length is None:
+        return
+    if isinstance(rollout_length, bool) or not isinstance(rollout_length, int):
+        raise TypeError(
+            f"rollout_length must be a positive int, or None with rollout(closures), got {rollout_length!r}"
+        )
+    if rollout_length < 1:
+        raise ValueError(f"rollout_length must be at least 1, or None with rollout(closures), got {rollout_length}")
+
+
+def _check_trajectory_dtype(dtype: torch.dtype | None) -> None:
+    if dtype is not None and not isinstance(dtype, torch.dtype):
+        raise TypeError(f"trajectory_dtype must be a torch.dtype or None, got {dtype!r}")
+    if dtype not in (None, torch.float64, torch.float32, torch.bfloat16):
+        raise ValueError(
+            f"trajectory_dtype must be torch.float64, float32 or bfloat16 (displacements are tiny: they need the range "
+            f"of float32), got {dtype}"
+        )
+
+
+def _check_params(params: Iterable[Tensor]) -> None:
+    seen: set[Tensor] = set()
+    for p in params:
+        if p.is_meta:
+            raise ValueError(
+                f"a parameter of shape {tuple(p.shape)} is on the meta device, without values: materialise the model "
+                "(to_empty and initialise) before making the optimizer"
+            )
+        if p.layout != torch.strided:
+            raise ValueError(f"parameters must be strided (dense) tensors, got layout {p.layout}")
+        if p in seen:
+            raise ValueError(f"a parameter of shape {tuple(p.shape)} is listed twice in one group")
+        seen.add(p)
+
+
+def _scalar(index: int, loss: Loss) -> Loss:
+    if isinstance(loss, Tensor) and loss.numel() == 1:
+        return loss.detach()
+    if isinstance(loss, (int, float)) and not isinstance(loss, bool):
+        return loss
+    found = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
+    raise TypeError(f"closures[{index}] must return the loss as a scalar tensor or a number, got {found}")
+
+
+def _refuse_nonfinite(losses: dict[int, Loss]) -> None:
+    for index, loss in losses.items():
+        if not math.isfinite(float(loss)):
+            raise ValueError(
+                f"closures[{index}] must return a finite loss, got {float(loss)}; the roll-out was dropped"
+            )

@@ -1,0 +1,201 @@
+"""The mathematics of the principal gradient on small matrices: Gram matrix in, row weights and diagnostics out.
+
+Internal format, used everywhere in the package: a roll-out of T inner steps is a matrix X of shape [T+1, d] whose
+*rows are points* (displacements x_i = theta_i - theta_0, so row 0 is zero) and whose *columns are parameters*. This
+module never sees X. It works on the Gram matrix G = X X' of shape [T+1, T+1] and returns the weights w of shape [T+1]
+with which the rows are summed: g = X' w. Everything here is float64 on the CPU.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["PrincipalWeights", "principal_weights", "random_walk_spectrum"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PrincipalWeights:
+    """What one roll-out says: the row weights of its principal gradient, and how they came about.
+
+    All tensors are float64 on the CPU; T is the number of inner steps and k the number of directions in use.
+
+    Attributes:
+        weights: [T+1], the w of g = X' w. They sum to zero.
+        gram: [T+1, T+1], the Gram matrix X X' of the displacements.
+        eigenvalues: [T], the spectrum of the centred Gram matrix, descending. Its (T+1)-th eigenvalue is always zero.
+        signs: [k], the direction calibration, +1 or -1 for each direction in use.
+        length: the length calibration L = ||theta_0 - theta_T||, which is also ||g||.
+    """
+
+    weights: Tensor
+    gram: Tensor
+    eigenvalues: Tensor
+    signs: Tensor
+    length: float
+
+    @property
+    def n_components(self) -> int:
+        """Number k of principal directions in use; below the requested number when the roll-out has a lower rank."""
+        return len(self.signs)
+
+    @property
+    def explained_variance_ratio(self) -> Tensor:
+        """[T], share of each principal direction in the variance of the roll-out (all zero without movement)."""
+        total = self.eigenvalues.sum()
+        return self.eigenvalues / total if total > 0 else torch.zeros_like(self.eigenvalues)
+
+    @property
+    def null_explained_variance_ratio(self) -> Tensor:
+        """[T], what a random walk of as many steps would explain: `random_walk_spectrum(T)`."""
+        return random_walk_spectrum(len(self.eigenvalues))
+
+    @property
+    def cosine(self) -> float:
+        """Cosine of the principal gradient g with theta_0 - theta_T (zero without movement)."""
+        return float(self._cosines(-self._products()[-1:], self.gram.diagonal()[-1:]))
+
+    @property
+    def step_cosines(self) -> Tensor:
+        """[T], cosine of g with the gradient-like step theta_{i-1} - theta_i of each inner step (zero for no step)."""
+        gram, products = self.gram, self._products()
+        squares = gram.diagonal()
+        step_squares = squares[1:] + squares[:-1] - 2 * gram.diagonal(1)
+        return self._cosines(products[:-1] - products[1:], step_squares)
+
+    def _products(self) -> Tensor:
+        """[T+1], inner products <x_i, g> = (G w)_i."""
+        return self.gram @ self.weights
+
+    def _cosines(self, products: Tensor, squares: Tensor) -> Tensor:
+        norms = squares.clamp_min(0).sqrt() * self.length
+        return torch.where(norms > 0, products / norms, 0).clamp(-1, 1)
+
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{share:.3f}" for share in self.explained_variance_ratio[: self.n_components])
+        return (
+            f"{type(self).__name__}(steps={len(self.eigenvalues)}, n_components={self.n_components}, "
+            f"explained_variance_ratio=[{shares}], length={self.length:.4g}, cosine={self.cosine:.4f})"
+        )
+
+
+def principal_weights(gram: Tensor, n_components: int | None = None, *, rtol: float | None = None) -> PrincipalWeights:
+    r"""Row weights of the principal gradient from the Gram matrix of a roll-out's displacements.
+
+    With the centring matrix H = I - 11'/(T+1) and the eigenpairs (lambda_z, e_z) of C = H G H, the principal
+    directions are v_z = (H X)' e_z / sqrt(lambda_z). Each is turned towards theta_0 - theta_T (its inner product with
+    that is sqrt(lambda_z) (e_z[0] - e_z[T])), weighted by lambda_z / ||lambda_{1:k}|| and given the length
+    L = ||theta_0 - theta_T||. Their sum is g = X' w with::
+
+        w = H sum_{z <= k}  L s_z sqrt(lambda_z) / ||lambda_{1:k}||  e_z
+
+    Args:
+        gram: [T+1, T+1], X X' for displacements X (row 0, the anchor, is zero), any floating dtype. T >= 1.
+        n_components: how many principal directions to use at most; None for every one above round-off.
+        rtol: a direction counts when its eigenvalue exceeds ``rtol`` times the largest; by default T+1 times the
+            round-off of the dtype of ``gram``.
+
+    Returns:
+        The record with weights of shape [T+1]; all weights are zero where nothing moved.
+
+    Raises:
+        TypeError: if an argument has another type.
+        ValueError: if ``gram`` is not square, finite and symmetric, or a number is out of range.
+
+    Source: PGrad, arXiv:2305.01134, section 2; the d x d covariance is never formed (the paper's bijection).
+
+    Example:
+        Two unit steps at a right angle. g has the length sqrt(2) of the way from start to end.
+
+        >>> points = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
+        >>> record = principal_weights(points @ points.T, n_components=1)
+        >>> points.double().T @ record.weights  # the way back, theta_0 - theta_T = (-1, -1)
+        tensor([-1.0000, -1.0000], dtype=torch.float64)
+    """
+    _check(gram, n_components, rtol)
+    rows = len(gram)
+    if rtol is None:
+        rtol = rows * torch.finfo(gram.dtype).eps
+    gram = gram.detach().to("cpu", torch.float64)
+    scale = float(gram.diagonal().max())
+    if not scale > 0:
+        zeros = torch.zeros(rows, dtype=torch.float64)
+        return PrincipalWeights(zeros, gram, zeros[1:].clone(), zeros[:0].clone(), 0.0)
+
+    unit = gram / scale  # squares of eigenvalues must neither overflow nor vanish
+    centred = unit - unit.mean(0, keepdim=True) - unit.mean(1, keepdim=True) + unit.mean()
+    ascending, vectors = torch.linalg.eigh(centred)
+    eigenvalues, vectors = ascending.flip(0).clamp_min(0), vectors.flip(1)
+
+    rank = int((eigenvalues > rtol * eigenvalues[0]).sum().clamp_max(rows - 1))
+    used = rank if n_components is None else min(n_components, rank)
+    lam, e = eigenvalues[:used], vectors[:, :used]
+    signs = torch.where(e[0] - e[-1] > 0, 1.0, -1.0).double()
+    length = math.sqrt(max(float(unit[-1, -1]), 0.0))
+    weights = e @ (length * signs * lam.sqrt() / lam.norm())
+    weights -= weights.mean()
+    return PrincipalWeights(weights, gram, eigenvalues[:-1] * scale, signs, length * math.sqrt(scale))
+
+
+def random_walk_spectrum(steps: int) -> Tensor:
+    r"""Explained-variance ratios of a random walk with independent, isotropic increments in high dimension.
+
+    The centred Gram matrix of such a walk tends to the pseudo-inverse of the Laplacian of the path with T+1 nodes, so
+    that lambda_z is proportional to 1 / (4 sin^2(pi z / (2 (T+1)))). For long walks the first direction holds
+    6 / pi^2 = 61 % of the variance although no direction means anything: the null against which a spectrum is read.
+
+    Args:
+        steps: number T of steps, at least 1.
+
+    Returns:
+        [T] float64, descending, summing to one.
+
+    Raises:
+        TypeError: if ``steps`` is not an int.
+        ValueError: if ``steps`` is below 1.
+
+    Source: J. M. Antognini and J. Sohl-Dickstein, PCA of high dimensional random walks, arXiv:1806.08805.
+
+    Example:
+        >>> random_walk_spectrum(2)
+        tensor([0.7500, 0.2500], dtype=torch.float64)
+    """
+    if isinstance(steps, bool) or not isinstance(steps, int):
+        raise TypeError(f"steps must be an int, got {steps!r}")
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    z = torch.arange(1, steps + 1, dtype=torch.float64)
+    eigenvalues = 1 / (4 * torch.sin(math.pi * z / (2 * (steps + 1))) ** 2)
+    return eigenvalues / eigenvalues.sum()
+
+
+def _check(gram: Any, n_components: Any, rtol: Any) -> None:
+    if not isinstance(gram, Tensor) or not gram.is_floating_point():
+        found = f"a {gram.dtype} tensor" if isinstance(gram, Tensor) else f"{type(gram).__name__}"
+        raise TypeError(f"gram must be a real floating-point tensor, got {found}")
+    if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or len(gram) < 2:
+        raise ValueError(f"gram must be square with at least 2 rows (anchor and one point), got {tuple(gram.shape)}")
+    if not gram.isfinite().all():
+        raise ValueError("gram must be finite, got inf or nan: the roll-out diverged or its squares overflowed")
+    scale = gram.abs().max()
+    if (gram - gram.T).abs().max() > 1e-3 * scale:
+        raise ValueError("gram must be symmetric: pass X @ X.T of the displacements")
+    if gram.diagonal().min() < -1e-3 * scale:
+        raise ValueError("gram must have a non-negative diagonal: pass X @ X.T of the displacements")
+    check_n_components(n_components)
+    if rtol is not None and not 0.0 <= rtol < 1.0:
+        raise ValueError(f"rtol must be in [0, 1) or None, got {rtol!r}")
+
+
+def check_n_components(n_components: int | None) -> None:
+    """Refuse a number of components that is neither None nor a positive int."""
+    if n_components is None:
+        return
+    if isinstance(n_components, bool) or not isinstance(n_components, int):
+        raise TypeError(f"n_components must be a positive int, or None for all directions, got {n_components!r}")
+    if n_components < 1:
+        raise ValueError(f"n_components must be at least 1, or None for all directions, got {n_components}")
