@@ -28,7 +28,8 @@ class PrincipalWeights:
         weights: [T+1], the w of g = X' w. They sum to zero.
         gram: [T+1, T+1], the Gram matrix X X' of the displacements.
         eigenvalues: [T], the spectrum of the centred Gram matrix, descending. Its (T+1)-th eigenvalue is always zero.
-        signs: [k], the direction calibration, +1 or -1 for each direction in use.
+        signs: [k], the direction calibration s_z, +1 or -1 for each direction in use, with the eigenvectors e_z
+            oriented so that their largest entry is positive.
         length: the length calibration L = ||theta_0 - theta_T||, which is also ||g||.
     """
 
@@ -134,7 +135,9 @@ def principal_weights(gram: Tensor, n_components: int | None = None, *, rtol: fl
     rank = int((eigenvalues > rtol * eigenvalues[0]).sum().clamp_max(rows - 1))
     used = rank if n_components is None else min(n_components, rank)
     lam, e = eigenvalues[:used], vectors[:, :used]
-    signs = torch.where(e[0] - e[-1] > 0, 1.0, -1.0).double()
+    e = e * e.gather(0, e.abs().argmax(0, keepdim=True)).sign()  # the sign of an eigenvector is free: fix it
+    at_right_angle = rows * torch.finfo(torch.float64).eps  # the round-off of an entry
+    signs = torch.where(e[0] - e[-1] > at_right_angle, 1.0, -1.0).double()
     length = math.sqrt(max(float(unit[-1, -1]), 0.0))
     weights = e @ (length * signs * lam.sqrt() / lam.norm())
     weights -= weights.mean()

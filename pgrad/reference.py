@@ -50,14 +50,18 @@ def principal_gradient(points: Tensor, n_components: int | None = None) -> Tenso
     k = int(above.sum()) if n_components is None else min(int(above.sum()), n_components)
     if k == 0:
         return torch.zeros_like(theta[0])
-    lam = eigenvalues[:k]
+    lam, e = eigenvalues[:k], eigenvectors[:, :k]
+
+    # The sign of an eigenvector is free; with its largest entry positive, a tie in the calibration has one meaning.
+    e = e * e.gather(0, e.abs().argmax(0, keepdim=True)).sign()
 
     # Principal directions v_z = (H X)' e_z / sqrt(lambda_z), one a column.
-    v = hx.T @ eigenvectors[:, :k] / lam.sqrt()
+    v = hx.T @ e / lam.sqrt()
 
-    # Direction calibration: towards theta_0 - theta_T.
+    # Direction calibration: towards theta_0 - theta_T; -1 for a right angle, up to round-off.
     way_back = theta[0] - theta[-1]
-    s = torch.where(v.T @ way_back > 0, 1.0, -1.0).to(theta.dtype)
+    round_off = rows * torch.finfo(theta.dtype).eps * lam.sqrt()
+    s = torch.where(v.T @ way_back > round_off, 1.0, -1.0).to(theta.dtype)
 
     # Length calibration: weights lambda_z / ||lambda||, common length ||theta_0 - theta_T||.
     g: Tensor = way_back.norm() * (v * s * (lam / lam.norm())).sum(1)
