@@ -116,7 +116,7 @@ CORE := .venv-torch$(TORCH)-$(VERSION)
 CORE_PACKAGES := hypothesis numpy pytest pytest-timeout scipy
 
 test-core: $(CORE)/.core  ## the library's tests against another torch, e.g. TORCH=2.11.0 PYTHON=python3.12
-	@OMP_NUM_THREADS=1 $(CORE)/bin/python -m pytest $(wildcard tests/test_*.py) $(ARGS)
+	@OMP_NUM_THREADS=1 $(CORE)/bin/python -m pytest $(wildcard pgrad/*.py tests/test_*.py) $(ARGS)
 
 $(CORE)/.core: $(INPUTS)
 	$(call environment,$(CORE))
