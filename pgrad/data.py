@@ -50,8 +50,8 @@ class DomainBatchSampler(Sampler[list[int]]):
 
     Every ``for`` loop brings ``len(sampler)`` new batches, from the next whole roll-out of the stream on; only
     the first loop after `load_state_dict` enters at the saved batch, and completes the saved loop. So a
-    ``break`` inside a roll-out skips its rest: finish or discard the optimizer's roll-out too. Run one loop at
-    a time.
+    ``break`` inside a roll-out skips its rest (and what workers have fetched ahead): finish or discard the
+    optimizer's roll-out too. Run one loop at a time.
 
     On several ranks every rank has the same domain at every step, and rank k has the examples
     ``[k::num_replicas]`` of a mini-batch of ``batch_size * num_replicas``. This needs a generator in the same
@@ -116,8 +116,8 @@ class DomainBatchSampler(Sampler[list[int]]):
                 f"generator must be given with num_replicas={self.num_replicas}, or ranks may draw different "
                 "domains; pass torch.Generator().manual_seed(seed) with the same seed on every rank"
             )
-        self.seed = int(torch.randint(2**63 - 1, (1,), generator=generator, device=device).item())
 
+        self._fingerprint = _hash(self._domains)
         by_domain = _rows_by_domain(self._domains)
         size = self.batch_size * self.num_replicas
         for domain, rows in by_domain.items():
@@ -128,6 +128,7 @@ class DomainBatchSampler(Sampler[list[int]]):
                 )
         self.domain_ids: tuple[int | str, ...] = tuple(by_domain)
         self.rollout_length = self.splits * len(self.domain_ids)
+        self.seed = int(torch.randint(2**63 - 1, (1,), generator=generator, device=device).item())
         self._rows = [torch.tensor(rows, dtype=torch.int64, device="cpu") for rows in by_domain.values()]
         self._minibatches = [len(rows) // size for rows in self._rows]
         self._parts = _parts(self.batch_size, self.splits)
@@ -234,7 +235,7 @@ class DomainBatchSampler(Sampler[list[int]]):
 
     def _configuration(self) -> dict[str, int | str]:
         return {
-            "domains": _hash(self._domains),
+            "domains": self._fingerprint,
             "batch_size": self.batch_size,
             "splits": self.splits,
             "mode": self.mode,
