@@ -92,6 +92,7 @@ def test_import_contracts_accept_what_the_house_allows(skeleton: Path) -> None:
     [
         ("principal", "pgrad.rollout"),
         ("principal", "pgrad.reference"),
+        ("principal", "numpy"),
         ("reference", "pgrad.principal"),
         ("rollout", "pgrad.optimizer"),
         ("data", "pgrad.integrations"),
