@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from pgrad import _sharding
 from pgrad._checkpoint import pack, unpack
 from pgrad.principal import PrincipalWeights, check_n_components, principal_weights
 from pgrad.rollout import Trajectory
@@ -61,6 +62,9 @@ class PGrad(Optimizer):
         trajectory_device: where they are stored; None for the device of each parameter.
         nonfinite: what to do after a roll-out with an infinite or undefined displacement. The anchor is restored and
             `nonfinite_rollouts` counted in any case; "restore" then warns once and goes on, "raise" raises.
+        check_ranks: with torch.distributed, whether to compare at every outer step, bit for bit, what must be equal on
+            several ranks: the Gram matrix of replicated parameters. It costs a gather of T x T numbers per rank. None
+            for yes where the environment has TORCH_DISTRIBUTED_DEBUG=DETAIL. The same on all ranks.
 
     Raises:
         TypeError: if an argument has another type, or ``inner`` or ``outer`` does not make an Optimizer.
@@ -92,6 +96,7 @@ class PGrad(Optimizer):
         trajectory_dtype: torch.dtype | None = None,
         trajectory_device: torch.device | str | None = None,
         nonfinite: str = "restore",
+        check_ranks: bool | None = None,
     ) -> None:
         _check_lr("lr", lr)
         _check_lr("outer_lr", outer_lr)
@@ -100,7 +105,11 @@ class PGrad(Optimizer):
         _check_trajectory_dtype(trajectory_dtype)
         if nonfinite not in ("restore", "raise"):
             raise ValueError(f'nonfinite must be "restore" or "raise", got {nonfinite!r}')
+        if check_ranks not in (None, True, False):
+            raise ValueError(f"check_ranks must be True, False or None, got {check_ranks!r}")
 
+        if isinstance(params, Tensor):
+            raise TypeError("params must be an iterable of tensors or of parameter groups, got a single tensor")
         self.inner = _make("inner", inner, list(params), lr)
         for group in self.inner.param_groups:
             _check_params(group["params"])
@@ -112,6 +121,7 @@ class PGrad(Optimizer):
         self.rollout_length = rollout_length
         self.n_components = n_components
         self.nonfinite = nonfinite
+        self.check_ranks = check_ranks
         self.nonfinite_rollouts = 0
         self.last_update: PrincipalWeights | None = None
         self._length = rollout_length  # of the roll-out in progress
@@ -143,7 +153,7 @@ class PGrad(Optimizer):
             The loss that the closure returned, or None.
 
         Raises:
-            RuntimeError: inside `at_anchor`, or if ``rollout_length`` is None.
+            RuntimeError: inside `at_anchor`, if ``rollout_length`` is None, or if ``check_ranks`` found a difference.
             FloatingPointError: with ``nonfinite="raise"`` at the end of a roll-out that diverged.
         """
         self._refuse_at_anchor("step()")
@@ -252,7 +262,7 @@ class PGrad(Optimizer):
 
     def _outer_step(self) -> None:
         steps, self._position = self._position, 0
-        gram = self._trajectory.close(steps)
+        gram = self._trajectory.close(steps, self.check_ranks)
         if not gram.isfinite().all():
             self._dismiss(steps)
             return
@@ -280,6 +290,7 @@ class PGrad(Optimizer):
         for state in self.state.values():
             for value in state.values():
                 if isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex()):
+                    value = _sharding.local(value)
                     torch.nan_to_num(value, nan=0.0, posinf=0.0, neginf=0.0, out=value)
         message = (
             f"a roll-out of {steps} steps left the finite numbers and was dropped: the parameters are back at its "
@@ -436,6 +447,7 @@ def _check_params(params: Iterable[Tensor]) -> None:
             )
         if p.layout != torch.strided:
             raise ValueError(f"parameters must be strided (dense) tensors, got layout {p.layout}")
+        _sharding.check_param(p)
         if p in seen:
             raise ValueError(f"a parameter of shape {tuple(p.shape)} is listed twice in one group")
         seen.add(p)

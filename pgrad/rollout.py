@@ -1,10 +1,11 @@
-"""The stored displacements of a roll-out: record, Gram matrix, weighted sum. Knows devices and dtypes, no optimizer.
+"""The stored displacements of a roll-out: record, Gram, weighted sum. Knows devices, dtypes, shards, no optimizer.
 
 Internal format: for every parameter a matrix of shape [T, n], one displacement x_i = theta_i - theta_0 a row, its n
 elements in the memory order of the parameter (real and imaginary parts side by side). While the model walks, row i
 (1 <= i < T) is filled before inner step i + 1; the last displacement is never stored beside the parameter, since it
 is the parameter. Closing the roll-out exchanges the two: the parameter becomes the anchor again, by copy, and the
 place where the anchor was becomes x_T. So T values per parameter are all that is ever held, the anchor included.
+Of a DTensor all this is about the part on this rank; `pgrad._sharding` knows how the parts make a whole.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from pgrad import _sharding
 
 __all__ = ["Trajectory"]
 
@@ -37,7 +40,7 @@ class _Track:
     def store(self, live: Tensor) -> None:
         """Write back what `live` gave, where that was a copy."""
         if not _is_dense(self.param):
-            self.param.copy_(_shaped(live, self.param))
+            _sharding.local(self.param).copy_(_shaped(live, self.param))
 
 
 class Trajectory:
@@ -130,13 +133,17 @@ class Trajectory:
             track.store(live)
 
     @torch.no_grad()
-    def close(self, steps: int) -> Tensor:
+    def close(self, steps: int, check_ranks: bool | None = None) -> Tensor:
         """End the walk after ``steps`` inner steps: the parameters hold the anchor again.
+
+        Args:
+            steps: inner steps done.
+            check_ranks: whether to compare replicas between ranks, see `pgrad._sharding.combine`.
 
         Returns:
             [steps+1, steps+1] float64 on the CPU, the Gram matrix X X' of the displacements x_0 = 0, x_1 .. x_steps.
         """
-        gram = torch.zeros(steps, steps, dtype=torch.float64)
+        grams: dict[_sharding.Layout, Tensor] = {}
         for track in self._active.values():
             _check_unchanged(track)
             live = track.live()
@@ -146,7 +153,9 @@ class Trajectory:
                 live[part].copy_(track.anchor[part])
                 track.rows[0, part].copy_(last)
             track.store(live)
-            gram += _gram(track.rows[:steps]).cpu()
+            layout = _sharding.layout_of(track.param)
+            grams[layout] = grams.get(layout, 0) + _gram(track.rows[:steps]).cpu()
+        gram = _sharding.combine(grams, steps, check_ranks)
         order = torch.tensor([*range(1, steps), 0])  # row 0 holds the last displacement
         padded = torch.zeros(steps + 1, steps + 1, dtype=torch.float64)
         padded[1:, 1:] = gram[order][:, order]
@@ -171,15 +180,15 @@ class Trajectory:
                 for part in _chunks(rows.shape[1]):
                     chunk = _working(rows[:, part])
                     track.anchor[part].copy_(by_row.to(chunk.device, chunk.dtype) @ chunk)
-            gradients[p] = _shaped(track.anchor, p)
+            gradients[p] = _sharding.like(_shaped(track.anchor, p), p)
         return gradients
 
     def state_of(self, param: Tensor, position: int) -> dict[str, Tensor]:
         """What a parameter needs to go on in the middle of a roll-out: anchor, and displacements [position-1, ...]."""
         track = self._active[param]
         return {
-            "anchor": _shaped(track.anchor, param),
-            "displacements": _shaped(track.rows[1 : max(position, 1)], param),
+            "anchor": _sharding.like(_shaped(track.anchor, param), param),
+            "displacements": _sharding.like(_shaped(track.rows[1 : max(position, 1)], param), param),
         }
 
     @torch.no_grad()
@@ -188,8 +197,8 @@ class Trajectory:
         self._active.clear()
         for p, state in states.items():
             track = self._storage[p] = self._allocate(p, length)
-            _shaped(track.anchor, p).copy_(state["anchor"])
-            displacements = state["displacements"]
+            _shaped(track.anchor, p).copy_(_sharding.local_part(state["anchor"], p))
+            displacements = _sharding.local_part(state["displacements"], p)
             _shaped(track.rows[1 : 1 + len(displacements)], p).copy_(displacements)
             self._active[p] = track
 
@@ -244,18 +253,20 @@ def _full_precision(device: torch.device) -> Iterator[None]:
 
 def _is_dense(tensor: Tensor) -> bool:
     """Whether the elements fill a piece of memory, in any order, each once: then `empty_like` keeps the strides."""
+    tensor = _sharding.local(tensor)
     return torch.empty_like(tensor, device="meta").stride() == tensor.stride()
 
 
 def _flat(tensor: Tensor) -> Tensor:
     """[n], real: the elements in memory order, as a view where the tensor is dense, else as a copy."""
-    tensor = tensor.detach()
+    tensor = _sharding.local(tensor).detach()
     flat = tensor.as_strided((tensor.numel(),), (1,)) if _is_dense(tensor) else tensor.reshape(-1)
     return torch.view_as_real(flat).view(-1) if flat.is_complex() else flat
 
 
 def _shaped(flat: Tensor, like: Tensor) -> Tensor:
-    """View [..., n] of `_flat`'s layout with the shape (and memory order) of ``like``: [..., *like.shape]."""
+    """View [..., n] of `_flat`'s layout with the shape (and memory order) of the local part of ``like``."""
+    like = _sharding.local(like)
     if like.is_complex():
         flat = torch.view_as_complex(flat.view(*flat.shape[:-1], -1, 2))
     lead = flat.shape[:-1]
@@ -286,9 +297,10 @@ def _check_unchanged(track: _Track) -> None:
 def _refuse_shared_memory(params: list[Tensor]) -> None:
     seen: dict[tuple[str, int], Tensor] = {}
     for p in params:
-        if p.numel() == 0:
+        part = _sharding.local(p)
+        if part.numel() == 0:
             continue
-        other = seen.setdefault((str(p.device), p.data_ptr()), p)
+        other = seen.setdefault((str(part.device), part.data_ptr()), p)
         if other is not p:
             raise ValueError(
                 f"two parameters of shapes {tuple(other.shape)} and {tuple(p.shape)} share memory, so that their "

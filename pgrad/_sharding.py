@@ -1,0 +1,235 @@
+"""Parameters that are spread over ranks: their local part, and one Gram matrix for all ranks.
+
+A `torch.distributed.tensor.DTensor` (FSDP2, HSDP, tensor parallelism) is cut along the mesh dimensions where its
+placement is a shard, and repeated along those where it is replicated. Whatever the cut, every element is in exactly
+one of its shards, so that the Gram matrix of the whole parameter is the sum of those of its shards. Each rank gives its
+local Gram matrix divided by the number of ranks that hold the same shard, and one all-reduce of [T, T] float64 sums
+them: nothing counts twice, and every rank goes on with the same bits. Plain parameters of a sharded model are
+replicated on every rank. A model without a DTensor (DDP) needs no communication, and has only that of `check_ranks`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
+    from typing_extensions import TypeIs
+
+__all__ = ["Layout", "check_param", "combine", "layout_of", "like", "local", "local_part"]
+
+
+class Layout(NamedTuple):
+    """Where the elements of a parameter are; parameters of one layout share a sum."""
+
+    mesh: Any  # torch.distributed.device_mesh.DeviceMesh, None for a plain tensor
+    placements: tuple[Any, ...]
+
+    @property
+    def shards(self) -> int:
+        """Into how many parts it is cut."""
+        sizes = (self.mesh.size(dim) for dim, placement in enumerate(self.placements) if not placement.is_replicate())
+        return _product(sizes)
+
+    @property
+    def shard(self) -> tuple[int, ...]:
+        """Which of these parts this rank holds."""
+        if self.mesh is None:
+            return ()
+        coordinate = self.mesh.get_coordinate() or [-1] * self.mesh.ndim
+        return tuple(coordinate[dim] for dim, p in enumerate(self.placements) if not p.is_replicate())
+
+    @property
+    def name(self) -> str:
+        """The same on every rank that takes part, whichever part of the mesh it is in."""
+        if self.mesh is None:
+            return "plain parameters"
+        return f"parameters {self.placements} on a mesh {self.mesh.mesh_dim_names or ''}{tuple(self.mesh.mesh.shape)}"
+
+
+def layout_of(tensor: Tensor) -> Layout:
+    """The layout of a parameter."""
+    return Layout(tensor.device_mesh, tuple(tensor.placements)) if _is_dtensor(tensor) else Layout(None, ())
+
+
+def local(tensor: Tensor) -> Tensor:
+    """What this rank holds of a tensor: the shard of a DTensor, sharing its memory, or the tensor itself."""
+    if not _is_dtensor(tensor):
+        return tensor
+    with torch.no_grad():
+        return tensor.to_local()
+
+
+def like(part: Tensor, param: Tensor) -> Tensor:
+    """The tensor of which ``part``, [*lead, *local shape], is the local part, laid out as ``param``."""
+    if not _is_dtensor(param):
+        return part
+    lead = part.ndim - param.ndim
+    shape = (*part.shape[:lead], *param.shape)
+    stride = (*(step * param.numel() for step in _contiguous_stride(part.shape[:lead])), *param.stride())
+    placements = [_shifted(placement, lead) for placement in param.placements]
+    whole: Tensor = _dtensor().from_local(
+        part, param.device_mesh, placements, run_check=False, shape=torch.Size(shape), stride=stride
+    )
+    return whole
+
+
+def local_part(value: Tensor, param: Tensor) -> Tensor:
+    """The local part, [*lead, *local shape], of a saved ``value``, [*lead, *shape], however that is laid out."""
+    if not _is_dtensor(param):
+        return value.full_tensor() if _is_dtensor(value) else value
+    lead = value.ndim - param.ndim
+    placements = [_shifted(placement, lead) for placement in param.placements]
+    mesh = param.device_mesh
+    if not _is_dtensor(value):
+        replicate = sys.modules["torch.distributed.tensor"].Replicate()
+        value = _dtensor().from_local(value, mesh, [replicate] * mesh.ndim, run_check=False)
+    return local(value.redistribute(mesh, placements))  # type: ignore[attr-defined]
+
+
+def check_param(param: Tensor) -> None:
+    """Refuse a parameter whose elements are not in exactly one place.
+
+    Raises:
+        ValueError: for a DTensor with a Partial placement, and for the flat parameters of FSDP1.
+    """
+    if getattr(param, "_fsdp_flattened", False):
+        raise ValueError(
+            "parameters of torch.distributed.fsdp.FullyShardedDataParallel are flattened: their shards cannot be told "
+            "from replicas; use torch.distributed.fsdp.fully_shard (FSDP2) instead"
+        )
+    if _is_dtensor(param) and any(placement.is_partial() for placement in param.placements):
+        raise ValueError(
+            f"a parameter of shape {tuple(param.shape)} has the placements {tuple(param.placements)}: a Partial tensor "
+            "has no values until it is reduced; redistribute it to Shard or Replicate"
+        )
+
+
+def combine(parts: dict[Layout, Tensor], steps: int, check_ranks: bool | None = None) -> Tensor:
+    """The Gram matrix of all parameters on all ranks, the same bits on each of them.
+
+    Args:
+        parts: [steps, steps] float64, the sum of the local Gram matrices of the parameters of each layout.
+        steps: inner steps done; only `check_ranks` needs it.
+        check_ranks: whether to compare what must be equal on several ranks, first; None for whether
+            TORCH_DISTRIBUTED_DEBUG is DETAIL. Every rank must give the same.
+
+    Raises:
+        RuntimeError: on every rank, if replicas differ.
+        ValueError: if the meshes of the parameters do not fit together.
+    """
+    mesh = _widest_mesh(parts)
+    if _running() and (_is_debugging() if check_ranks is None else check_ranks):
+        _compare(parts, steps, _one_group(mesh))
+    total = torch.zeros(steps, steps, dtype=torch.float64)
+    if mesh is None:
+        return sum(parts.values(), start=total)
+    for layout, part in parts.items():
+        total += part / (mesh.size() // layout.shards)
+    total = total.to(mesh.device_type)
+    for group in _groups(mesh):
+        dist.all_reduce(total, group=group)
+    return total.cpu()
+
+
+def _compare(parts: dict[Layout, Tensor], steps: int, group: Any) -> None:
+    """Whether all ranks that hold the same shard have the same Gram matrix of it, bit for bit."""
+    own = {(layout.name, layout.shard): _finite(part).numpy().tobytes() for layout, part in parts.items()}
+    reports: list[Any] = [None] * dist.get_world_size(group)
+    dist.all_gather_object(reports, (dist.get_rank(), steps, own), group=group)
+    faults: dict[str, list[int]] = {}
+
+    def compare(what: str, values: dict[int, Any]) -> None:
+        usual = Counter(values.values()).most_common(1)[0][0]  # the first of the most frequent: rank 0 in doubt
+        for rank, value in values.items():
+            if value != usual:
+                faults.setdefault(what, []).append(rank)
+
+    compare("the number of inner steps", {rank: its_steps for rank, its_steps, _ in reports})
+    names = {rank: frozenset(name for name, _ in its_parts) for rank, _, its_parts in reports}
+    compare("which parameters have gradients", names)
+    for key in dict.fromkeys(key for _, _, its_parts in reports for key in its_parts):
+        compare(f"the displacements of {key[0]}", {rank: p[key] for rank, _, p in reports if key in p})
+    if faults:
+        found = "; ".join(f"{what}: ranks {ranks} differ from the others" for what, ranks in faults.items())
+        raise RuntimeError(
+            f"ranks that must agree do not, so the parameters went back to the anchor without an outer step: {found}. "
+            "See that all ranks start from the same parameters and average all gradients, or resume from a checkpoint"
+        )
+
+
+def _finite(part: Tensor) -> Tensor:
+    return torch.where(part.isfinite(), part, torch.inf)  # nan has many bit patterns
+
+
+def _widest_mesh(parts: dict[Layout, Tensor]) -> Any:
+    meshes = {layout.mesh for layout in parts if layout.mesh is not None}
+    widest: Any = max(meshes, key=lambda mesh: mesh.size(), default=None)
+    for mesh in meshes:
+        if not set(mesh.mesh.flatten().tolist()) <= set(widest.mesh.flatten().tolist()):
+            raise ValueError(
+                f"the parameters must lie on one device mesh or on parts of one, got the ranks "
+                f"{mesh.mesh.tolist()} and {widest.mesh.tolist()}"
+            )
+    for layout in parts:
+        if widest is not None and widest.size() % layout.shards:
+            raise ValueError(f"{layout.name} do not fit {widest.size()} times on the mesh {widest.mesh.tolist()}")
+    return widest
+
+
+def _groups(mesh: Any) -> list[Any]:
+    """The process groups whose all-reduces, one after the other, sum over the whole mesh: one where there is one."""
+    if mesh.size() == dist.get_world_size():
+        return [None]
+    return [mesh.get_group(dim) for dim in range(mesh.ndim)]
+
+
+def _one_group(mesh: Any) -> Any:
+    groups = [None] if mesh is None else _groups(mesh)
+    if len(groups) > 1:
+        raise ValueError(f"check_ranks needs a mesh over all ranks or of one dimension, got {mesh.mesh.tolist()}")
+    return groups[0]
+
+
+def _running() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def _is_debugging() -> bool:
+    return dist.get_debug_level() == dist.DebugLevel.DETAIL  # type: ignore[attr-defined]
+
+
+def _dtensor() -> Any:
+    """The class DTensor, or None where its module was never imported, so that no DTensor can exist."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return getattr(module, "DTensor", None)
+
+
+def _is_dtensor(tensor: Tensor) -> TypeIs[DTensor]:
+    dtensor = _dtensor()
+    return dtensor is not None and isinstance(tensor, dtensor)
+
+
+def _shifted(placement: Any, lead: int) -> Any:
+    """The placement of a tensor with ``lead`` more dimensions in front, which are not cut."""
+    if lead == 0 or placement.is_replicate():
+        return placement
+    options = {"split_factor": placement.split_factor} if hasattr(placement, "split_factor") else {}
+    return type(placement)(placement.dim + lead, **options)
+
+
+def _contiguous_stride(shape: torch.Size) -> list[int]:
+    return [_product(shape[dim + 1 :]) for dim in range(len(shape))]
+
+
+def _product(numbers: Any) -> int:
+    product = 1
+    for number in numbers:
+        product *= number
+    return product
