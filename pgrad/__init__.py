@@ -17,7 +17,7 @@ Example:
 """
 
 from pgrad import reference
-from pgrad.data import DomainBatchSampler
+from pgrad.data import DomainBatchSampler, microbatches, split_by_domain
 from pgrad.optimizer import PGrad
 from pgrad.principal import PrincipalWeights, principal_weights, random_walk_spectrum
 
@@ -25,9 +25,11 @@ __all__ = [
     "DomainBatchSampler",
     "PGrad",
     "PrincipalWeights",
+    "microbatches",
     "principal_weights",
     "random_walk_spectrum",
     "reference",
+    "split_by_domain",
 ]
 
 __version__ = "0.1.0"

@@ -36,7 +36,7 @@ def train(net, opt, start, stop):
             value.backward()
             return value
 
-        losses.append(float(opt.step(closure)))
+        losses.append(opt.step(closure).item())
     return losses
 
 
