@@ -30,6 +30,23 @@ class OptimizerFactory(Protocol):
     def __call__(self, params: Any, *, lr: Any) -> Optimizer: ...
 
 
+class _Booked:
+    """A field of PGrad that is kept in its ``_book``.
+
+    Lightning and Fabric hand out wrappers which imitate the class of the optimizer and look up in it what they lack.
+    A method called on such a wrapper would write its fields there; the book is the same object for both.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return self if instance is None else instance._book[self.name]
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance._book[self.name] = value
+
+
 class PGrad(Optimizer):
     """Principal gradients of a roll-out over domains, as a drop-in torch optimizer.
 
@@ -84,6 +101,12 @@ class PGrad(Optimizer):
         tensor([0.9000, 0.9000])
     """
 
+    nonfinite_rollouts: int = _Booked()  # type: ignore[assignment]
+    last_update: PrincipalWeights | None = _Booked()  # type: ignore[assignment]
+    _length: int | None = _Booked()  # type: ignore[assignment]
+    _position: int = _Booked()  # type: ignore[assignment]
+    _at_anchor: bool = _Booked()  # type: ignore[assignment]
+
     def __init__(
         self,
         params: Any,
@@ -122,8 +145,9 @@ class PGrad(Optimizer):
         self.n_components = n_components
         self.nonfinite = nonfinite
         self.check_ranks = check_ranks
+        self._book: dict[str, Any] = {}
         self.nonfinite_rollouts = 0
-        self.last_update: PrincipalWeights | None = None
+        self.last_update = None
         self._length = rollout_length  # of the roll-out in progress
         self._position = 0
         self._at_anchor = False
@@ -157,6 +181,9 @@ class PGrad(Optimizer):
             FloatingPointError: with ``nonfinite="raise"`` at the end of a roll-out that diverged.
         """
         self._refuse_at_anchor("step()")
+        if closure is None and self._is_template_step():
+            self._make_templates()
+            return None
         if self._length is None:
             raise RuntimeError("step() needs a rollout_length; with rollout_length=None use rollout(closures)")
         loss = None
@@ -301,6 +328,27 @@ class PGrad(Optimizer):
             raise FloatingPointError(message)
         if self.nonfinite_rollouts == 1:
             warnings.warn(f"{message} (warned once; nonfinite_rollouts counts)", RuntimeWarning, stacklevel=4)
+
+    def _is_template_step(self) -> bool:
+        """Whether torch.distributed.checkpoint steps: with nothing but zeros, so that empty optimizers get a state.
+
+        Its `get_optimizer_state_dict` and `set_optimizer_state_dict` do so. It is not an inner step of a roll-out.
+        """
+        if self.state or any(float(group["lr"]) != 0.0 for group in self.param_groups):
+            return False
+        grads = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+        return bool(grads) and all(_sharding.is_zero(grad) for grad in grads)
+
+    def _make_templates(self) -> None:
+        self.inner.step()
+        if self._position > 0 or self.outer.state:
+            return
+        rates = [group["lr"] for group in self.outer.param_groups]
+        for group in self.outer.param_groups:
+            group["lr"] = torch.zeros_like(group["lr"]) if isinstance(group["lr"], Tensor) else 0.0
+        self.outer.step()
+        for group, rate in zip(self.outer.param_groups, rates, strict=True):
+            group["lr"] = rate
 
     # ---------------------------------------------------------------------------------------------- books of the books
 
