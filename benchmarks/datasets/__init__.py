@@ -1,0 +1,31 @@
+"""The data sets, by name.
+
+Example:
+    >>> from benchmarks.datasets import DATASETS
+    >>> DATASETS["rotated-digits"].domains
+    ('0°', '15°', '30°', '45°', '60°', '75°')
+"""
+
+from __future__ import annotations
+
+from benchmarks.datasets import digits
+from benchmarks.datasets.base import DatasetEntry, Domain, Metric, MultiDomainData
+from benchmarks.metrics import accuracy
+
+DATASETS: dict[str, DatasetEntry] = {
+    "rotated-digits": DatasetEntry(
+        factory=digits.rotated_digits,
+        description="handwritten digits at six angles, every image at one angle only (10 classes)",
+        metric=accuracy,
+        domains=tuple(f"{angle}°" for angle in digits.ANGLES),
+    ),
+    "coloured-digits": DatasetEntry(
+        factory=digits.coloured_digits,
+        description="digit >= 5 with 25 % label noise; colour agrees with the label in 90, 80 and 10 % (2 classes)",
+        metric=accuracy,
+        domains=tuple(f"{agreement:.0%}" for agreement in digits.AGREEMENTS),
+    ),
+}
+"""Adding a data set is adding a line here."""
+
+__all__ = ["DATASETS", "DatasetEntry", "Domain", "Metric", "MultiDomainData"]

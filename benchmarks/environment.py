@@ -1,0 +1,52 @@
+"""What the results were made with: the code, the libraries and the machine."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn")
+SOURCES = ("pgrad/*.py", "benchmarks/*.py", "benchmarks/algorithms/*.py", "benchmarks/datasets/*.py")
+READERS = frozenset({"__main__.py", "figure.py", "report.py", "screen.py"})
+"""Modules of the benchmarks that only present finished records: a change there makes no run out of date."""
+
+
+def code_fingerprint() -> str:
+    """A hash of the sources that can change the result of a run.
+
+    Finished runs are taken over only from the same code.  The commit is not enough: it does not see changes that are
+    not committed, and it changes with every page of documentation.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in SOURCES for path in ROOT.glob(pattern)):
+        if path.name not in READERS:
+            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None  # not a checkout, or no git here
+    return done.stdout.strip()
+
+
+def environment() -> dict[str, str | int | bool | None]:
+    """The commit (None outside a checkout), whether files differ from it, the code, the libraries, the machine."""
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": None if changes is None else bool(changes),
+        "code": code_fingerprint(),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in LIBRARIES},
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpu_count": os.cpu_count(),
+    }
