@@ -38,7 +38,9 @@ def pack(optimizer: PGrad) -> dict[str, Any]:
         optimizer.param_groups, inner["param_groups"], outer["param_groups"], strict=True
     ):
         options = {k: v for k, v in outer_group.items() if k != "params"}
-        groups.append({**inner_group, _KEY: {**_describe(optimizer, own), **_progress(optimizer), "outer": options}})
+        description = {**_describe(optimizer, own), **_progress(optimizer), "outer": options}
+        description["entries"] = [_entries(state, i) for i in inner_group["params"]]
+        groups.append({**inner_group, _KEY: description})
     return {**inner, "state": state, "param_groups": groups}
 
 
@@ -91,6 +93,7 @@ def _check(optimizer: PGrad, state_dict: dict[str, Any]) -> None:
         raise ValueError(f"state_dict has {len(groups)} parameter groups, this optimizer {len(optimizer.param_groups)}")
     for n, (group, own) in enumerate(zip(groups, optimizer.param_groups, strict=True)):
         _check_group(n, group, len(own["params"]), _describe(optimizer, own))
+        _check_complete(group, state_dict["state"])
     position, length = groups[0][_KEY]["position"], optimizer.rollout_length
     if not 0 <= position < (length or 1):
         raise ValueError(f"state_dict has the roll-out position {position}, allowed is 0 .. {(length or 1) - 1}")
@@ -112,6 +115,24 @@ def _check_group(n: int, group: dict[str, Any], size: int, expected: dict[str, A
                 f"state_dict was saved with {name}={found!r}, this optimizer has {name}={value!r} (group {n}); "
                 "load it into an optimizer made with the same arguments"
             )
+
+
+def _check_complete(group: dict[str, Any], state: dict[Any, Any]) -> None:
+    """Nothing may be lost on the way, as by tools that load only what the receiving optimizer has already."""
+    for i, saved in zip(group["params"], group[_KEY]["entries"], strict=True):
+        lost = sorted({*saved} - {*_entries(state, i)})
+        if lost:
+            raise ValueError(
+                f"state_dict was saved at roll-out position {group[_KEY]['position']} with {lost} of parameter {i}, "
+                "which got lost before it came here; with torch.distributed.checkpoint, load into what "
+                "pgrad.integrations.distributed.optimizer_template gives"
+            )
+
+
+def _entries(state: dict[Any, Any], index: Any) -> list[str]:
+    """Names of what this optimizer adds to the entry of a parameter."""
+    entry = state.get(index, {}).get(_KEY, {})
+    return [*(k for k in entry if k != "outer"), *(f"outer.{k}" for k in entry.get("outer", {}))]
 
 
 def _check_points(index: int, param: Tensor, entry: dict[str, Tensor], position: int) -> None:

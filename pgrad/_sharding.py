@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -22,7 +23,17 @@ if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
     from typing_extensions import TypeIs
 
-__all__ = ["Layout", "check_param", "combine", "layout_of", "like", "local", "local_part"]
+__all__ = [
+    "Layout",
+    "check_param",
+    "combine",
+    "forget_gathered",
+    "is_zero",
+    "layout_of",
+    "like",
+    "local",
+    "local_part",
+]
 
 
 class Layout(NamedTuple):
@@ -91,6 +102,26 @@ def local_part(value: Tensor, param: Tensor) -> Tensor:
         replicate = sys.modules["torch.distributed.tensor"].Replicate()
         value = _dtensor().from_local(value, mesh, [replicate] * mesh.ndim, run_check=False)
     return local(value.redistribute(mesh, placements))  # type: ignore[attr-defined]
+
+
+def forget_gathered(params: Iterable[Tensor]) -> None:
+    """Make FSDP2 gather anew, before the shards change.
+
+    After a forward pass without a backward pass (an evaluation) it keeps the gathered parameters of the root module and
+    would use them in the next one, whatever has become of the shards.
+    """
+    if not any(_is_dtensor(p) for p in params):
+        return
+    states = sys.modules.get("torch.distributed._composable_state")
+    for module in list(getattr(states, "_module_state_mapping", ())):  # weak: every module that FSDP2 has wrapped
+        if hasattr(module, "reshard"):
+            module.reshard()
+
+
+def is_zero(gradient: Tensor) -> bool:
+    """Whether it is zero on all ranks."""
+    total = gradient.detach().abs().sum()
+    return not (total.full_tensor() if _is_dtensor(total) else total)
 
 
 def check_param(param: Tensor) -> None:

@@ -116,6 +116,7 @@ class Trajectory:
     @torch.no_grad()
     def restore(self) -> None:
         """Put the anchor back into the parameters, by copy."""
+        _sharding.forget_gathered(self._active)
         for track in self._active.values():
             live = track.live()
             live.copy_(track.anchor)
@@ -124,6 +125,7 @@ class Trajectory:
     @torch.no_grad()
     def swap(self) -> None:
         """Exchange the parameters and the anchor, by copy; twice gives the same bits again."""
+        _sharding.forget_gathered(self._active)
         for track in self._active.values():
             live = track.live()
             for part in _chunks(len(live)):
@@ -143,6 +145,7 @@ class Trajectory:
         Returns:
             [steps+1, steps+1] float64 on the CPU, the Gram matrix X X' of the displacements x_0 = 0, x_1 .. x_steps.
         """
+        _sharding.forget_gathered(self._active)
         grams: dict[_sharding.Layout, Tensor] = {}
         for track in self._active.values():
             _check_unchanged(track)
