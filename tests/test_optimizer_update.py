@@ -329,12 +329,13 @@ def test_a_non_finite_roll_out_never_reaches_the_parameters(mode, poison):
     assert not torch.equal(vector(net), anchor)
 
 
+@pytest.mark.parametrize("rank", [1, 2, 5, 8])
 @pytest.mark.parametrize("scale", [1e-10, 1e-3, 1e3, 1e15])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
-def test_displacements_of_any_size(scale, dtype, tolerance):
+def test_displacements_of_any_size_and_rank(scale, rank, dtype, tolerance):
     weight = nn.Parameter(torch.zeros(300, dtype=dtype))
-    opt = pgrad.PGrad([weight], lr=scale, rollout_length=6, inner=torch.optim.SGD, outer_lr=1.0)
-    gradients = torch.randn(6, 300, dtype=dtype)
+    opt = pgrad.PGrad([weight], lr=scale, rollout_length=8, inner=torch.optim.SGD, outer_lr=1.0)
+    gradients = torch.randn(8, rank, dtype=dtype) @ torch.randn(rank, 300, dtype=dtype)
     points = [weight.detach().clone()]
     for gradient in gradients:
         points.append(points[-1] - scale * gradient)
