@@ -61,7 +61,7 @@ format: $(TEST)  ## format the code and mend what ruff can mend
 
 constraints: $(TEST)  ## renew constraints.txt for Python 3.10 and newer; COMPILE=--upgrade for the newest releases
 	@cp constraints.txt $(VENV)/constraints.txt
-	@$(BIN)/uv pip compile setup.cfg --all-extras --universal --python-version 3.10 --no-annotate --no-header \
+	@$(BIN)/uv pip compile setup.cfg --all-extras --universal --python-version 3.10 --no-annotate --no-header --no-python-downloads \
 		--quiet $(COMPILE) --output-file $(VENV)/constraints.txt >/dev/null
 	@{ echo '# Written by `make constraints`: the versions that every extra resolves to, Python 3.10 and newer.'; \
 		grep -v '^#' $(VENV)/constraints.txt; } >constraints.txt
