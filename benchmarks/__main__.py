@@ -74,5 +74,8 @@ def quick(
     return 1 if failed else 0
 
 
+app.command("benchmarks.wilds.command:wilds", name="wilds")  # imported when it is used
+
+
 if __name__ == "__main__":
     app()

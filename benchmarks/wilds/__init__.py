@@ -1,0 +1,1 @@
+"""Training and official evaluation on WILDS data sets: ``python -m benchmarks wilds``."""
