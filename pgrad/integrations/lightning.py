@@ -1,0 +1,182 @@
+"""Lightning: evaluate and publish the anchor, resume from the walking point.
+
+PGrad needs no help to train under Lightning. But validation and checkpoints come when Lightning finds it time for them,
+and then the model may be in the middle of a roll-out. One callback puts that right::
+
+    trainer = lightning.Trainer(callbacks=[EvaluateAtAnchor()])
+
+It is not needed where validation and checkpoints come after whole roll-outs only (``val_check_interval`` and
+``every_n_train_steps`` in multiples of ``rollout_length``, epochs of whole roll-outs as `DomainBatchSampler` makes
+them, no gradient scaler that skips steps).
+
+`ResumableLoader` lets ``fit(ckpt_path=...)`` go on in the middle of an epoch with the batches that were still to come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+from typing_extensions import override
+
+from pgrad.data import DomainBatchSampler
+from pgrad.optimizer import PGrad
+
+try:
+    from lightning.pytorch import Callback, LightningModule, Trainer, callbacks
+    from lightning.pytorch.trainer.states import TrainerFn
+except ImportError as error:
+    raise ImportError("pgrad.integrations.lightning needs Lightning 2.5 or later: pip install lightning") from error
+
+__all__ = ["EvaluateAtAnchor", "ResumableLoader"]
+
+_KEY = "pgrad_walking_point"
+
+
+class EvaluateAtAnchor(Callback):
+    """Validation sees the anchor, and so does whoever loads a checkpoint, unless it is to go on training.
+
+    During validation inside ``fit`` the model holds the anchor of every `pgrad.PGrad` among the optimizers; afterwards
+    it is at the walking point again, bit for bit. In a checkpoint, ``state_dict`` is the anchor: right for
+    ``load_from_checkpoint``, ``trainer.test(ckpt_path=...)`` and any other reader. The walking point is beside it,
+    under "pgrad_walking_point", and ``trainer.fit(ckpt_path=...)`` with this callback takes it up: the run goes on as
+    if it had not been interrupted. Without this callback it must not be resumed; Lightning warns then that one is
+    missing. When ``fit`` ends in the middle of a roll-out, its steps are dropped and the model is left at the anchor.
+
+    Buffers, such as the running statistics of BatchNorm, are those of the walk in either case.
+
+    Beside Lightning's WeightAveraging, the average is what is validated and put into ``state_dict``, and that callback
+    keeps the walking point: this one leaves checkpoints to it.
+
+    Raises:
+        ValueError: when training starts, if a ModelCheckpoint has ``save_weights_only=True``: Lightning then asks no
+            callback, so that the file would hold the walking point.
+
+    Example:
+        >>> import warnings
+        >>> from lightning.pytorch import Trainer
+        >>> trainer = Trainer(callbacks=[EvaluateAtAnchor()], logger=False, enable_progress_bar=False)
+        >>> any(isinstance(callback, EvaluateAtAnchor) for callback in trainer.callbacks)
+        True
+    """
+
+    def __init__(self) -> None:
+        self._anchored = ExitStack()
+
+    @override
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse checkpoints that bypass callbacks."""
+        for callback in trainer.checkpoint_callbacks:
+            if getattr(callback, "save_weights_only", False):
+                raise ValueError(
+                    "EvaluateAtAnchor needs ModelCheckpoint(save_weights_only=False): files of weights alone are "
+                    "written without asking callbacks and would hold the walking point of a roll-out"
+                )
+
+    @override
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Enter the anchor."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._enter(trainer, self._anchored)
+
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Back to the walking point, before any ModelCheckpoint has its turn (Lightning calls those last)."""
+        self._anchored.close()
+
+    @override
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the anchor in the model; checkpoints written before can still go on from the walking point."""
+        for optimizer in _optimizers(trainer):
+            optimizer.discard_rollout()
+
+    @override
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Back to the walking point if validation fails or is interrupted."""
+        self._anchored.close()
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        """Not empty, so that Lightning warns where a run is resumed without this callback."""
+        return {"version": 1}
+
+    @override
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """The anchor in ``state_dict``, the walking point beside it."""
+        averaging = getattr(callbacks, "WeightAveraging", ())
+        walking = any(optimizer.rollout_position > 0 for optimizer in _optimizers(trainer))
+        if not walking or any(isinstance(callback, averaging) for callback in _callbacks(trainer)):
+            return
+        checkpoint[_KEY] = checkpoint["state_dict"]
+        with ExitStack() as anchored:
+            self._enter(trainer, anchored)
+            weights = trainer.strategy.lightning_module_state_dict()
+            checkpoint["state_dict"] = {name: value.clone() for name, value in weights.items()}
+
+    @override
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """The walking point, if training is to go on."""
+        if trainer.state.fn == TrainerFn.FITTING and _KEY in checkpoint:
+            trainer.strategy.load_model_state_dict({"state_dict": checkpoint[_KEY]}, strict=pl_module.strict_loading)
+
+    @staticmethod
+    def _enter(trainer: Trainer, stack: ExitStack) -> None:
+        for optimizer in _optimizers(trainer):
+            stack.enter_context(optimizer.at_anchor())
+
+
+class ResumableLoader(DataLoader[Any]):
+    """A DataLoader of single-domain batches whose place in the stream is in Lightning's checkpoints.
+
+    Lightning saves and restores a loader that has ``state_dict`` and ``load_state_dict``; a plain DataLoader starts its
+    epoch over on resume, and Lightning warns. Workers may fetch ahead: what counts is what the loop was given.
+
+    Args:
+        dataset: a map-style dataset.
+        batch_sampler: a `pgrad.DomainBatchSampler`.
+        **kwargs: all else that DataLoader takes.
+
+    Raises:
+        TypeError: if ``batch_sampler`` is something else.
+
+    Example:
+        >>> sampler = DomainBatchSampler([0, 0, 1, 1], batch_size=1)
+        >>> loader = ResumableLoader(range(4), sampler)
+        >>> _ = next(iter(loader))
+        >>> loader.state_dict()["position"]
+        1
+    """
+
+    def __init__(self, dataset: Dataset[Any], batch_sampler: DomainBatchSampler, **kwargs: Any) -> None:
+        if not isinstance(batch_sampler, DomainBatchSampler):
+            raise TypeError(f"batch_sampler must be a pgrad.DomainBatchSampler, got {type(batch_sampler).__name__}")
+        super().__init__(dataset, batch_sampler=batch_sampler, **kwargs)
+        self._domain_sampler = batch_sampler
+        self._given = 0  # batches handed out since the loop began
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """The batches of one loop, counted."""
+        self._given = 0
+        for batch in super().__iter__():
+            self._given += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Place in the stream after the batches handed out so far."""
+        return dict(self._domain_sampler.state_dict(consumed=self._given))
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The next loop goes on there."""
+        self._domain_sampler.load_state_dict(state_dict)
+        self._given = 0
+
+
+def _optimizers(trainer: Trainer) -> list[PGrad]:
+    return [optimizer for optimizer in trainer.optimizers if isinstance(optimizer, PGrad)]
+
+
+def _callbacks(trainer: Trainer) -> list[Callback]:
+    found: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return found
