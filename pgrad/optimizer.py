@@ -95,9 +95,12 @@ class PGrad(Optimizer):
 
     Example:
         >>> weight = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
-        >>> opt = PGrad([weight], lr=0.1, rollout_length=2, inner=torch.optim.SGD, outer_lr=1.0)
-        >>> losses = opt.rollout([lambda: _backward(weight[0]), lambda: _backward(weight[1])])
-        >>> weight.detach()  # two unit gradients at a right angle: the principal direction is the diagonal
+        >>> opt = PGrad([weight], lr=0.1, rollout_length=2, n_components=1, inner=torch.optim.SGD, outer_lr=1.0)
+        >>> for coordinate in range(2):  # two unit gradients at a right angle: the first direction is the diagonal
+        ...     opt.zero_grad()
+        ...     weight[coordinate].backward()
+        ...     opt.step()
+        >>> weight.detach()
         tensor([0.9000, 0.9000])
     """
 
