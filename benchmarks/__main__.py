@@ -12,7 +12,7 @@ import joblib
 from cyclopts import Parameter
 from rich.console import Console
 
-from benchmarks.algorithms import ALGORITHMS
+from benchmarks.algorithms import ALGORITHMS, QUICK
 from benchmarks.datasets import DATASETS
 from benchmarks.quick import compare, experiment
 
@@ -42,7 +42,7 @@ def quick(
     *,
     output: Path = Path("runs/quick"),
     datasets: Annotated[tuple[str, ...], _one_of(DATASETS)] = tuple(DATASETS),
-    algorithms: Annotated[tuple[str, ...], _one_of(ALGORITHMS)] = tuple(ALGORITHMS),
+    algorithms: Annotated[tuple[str, ...], _one_of(ALGORITHMS)] = QUICK,
     seeds: Annotated[int, _Positive] = 5,
     points: Annotated[int, _Positive] = 2,
     rollouts: Annotated[int | None, _Positive] = None,

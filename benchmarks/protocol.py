@@ -8,6 +8,7 @@ so that curves can be drawn; it takes no part in any choice.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -64,19 +65,26 @@ def leave_one_out(data: MultiDomainData, held_out: str, seed: int) -> Split:
 
 
 def batches(kind: Batches, domains: Tensor, batch_size: int, splits: int, seed: int) -> Iterator[Tensor]:
-    """Index tensors without end, `batch_size` examples each, a fresh order in each pass over the data.
+    """Index tensors without end, a fresh order in each pass over the data; `batch_size` examples are a mini-batch.
 
-    "single-domain": from one domain each, every domain `splits` times per roll-out.  "pooled": from all of them.
+    "single-domain" ``[batch_size]``: from one domain each, every domain `splits` times per roll-out.
+    "joint" ``[domains, batch_size]``: the same mini-batches, taken together as soon as there is one of every domain.
+    "pooled" ``[batch_size]``: from all domains.
     """
     generator = torch.Generator().manual_seed(seed)
+    if kind == "pooled":
+        while True:
+            order = torch.randperm(len(domains), generator=generator)
+            yield from order[: len(order) // batch_size * batch_size].split(batch_size)
+    sampler = pgrad.DomainBatchSampler(
+        domains, batch_size * splits, splits=splits, generator=generator, mode="infinite"
+    )
+    single = (torch.tensor(index) for index in sampler)
     if kind == "single-domain":
-        for index in pgrad.DomainBatchSampler(
-            domains, batch_size * splits, splits=splits, generator=generator, mode="infinite"
-        ):
-            yield torch.tensor(index)
+        yield from single
     while True:
-        order = torch.randperm(len(domains), generator=generator)
-        yield from order[: len(order) // batch_size * batch_size].split(batch_size)
+        together = itertools.islice(single, len(sampler.domain_ids))
+        yield torch.stack(sorted(together, key=lambda index: int(domains[index[0]])))
 
 
 @dataclass(frozen=True)

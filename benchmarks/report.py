@@ -25,7 +25,7 @@ NOTES = (
     "An interval speaks of other seeds on the same data, not of other domains.",
     "Validation on 20 % of the training domains chooses the point of random search and the checkpoint.",
     "Every algorithm has the same number of points, of gradient evaluations and of examples in each.",
-    "ERM draws its batches from all training domains together, the others from one domain at a time.",
+    "erm draws its batches from all training domains together, pgrad and reptile from one domain at a time.",
 )
 
 

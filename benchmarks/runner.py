@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.algorithms import ALGORITHMS
+from benchmarks.algorithms import ALGORITHMS, Setup
 from benchmarks.datasets import DATASETS, Metric, MultiDomainData
 from benchmarks.models import mlp
 from benchmarks.protocol import Split, batches, best_checkpoint, leave_one_out
@@ -49,12 +49,20 @@ def _train(spec: RunSpec) -> Record:
     entry = ALGORITHMS[spec.algorithm]
     data = _data(spec.dataset)
     split = leave_one_out(data, spec.held_out, spec.seed)
-    rollout_length = spec.splits * len(split.validation)
+    n_domains = len(split.validation)
+    rollout_length = spec.splits * n_domains
     # Neither the algorithm nor the point is part of these names: all of them start at the same place.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_from("initialisation", spec.dataset, spec.seed))
         model = mlp(data.input_shape, data.n_classes, spec.width)
-    algorithm = entry.factory(model, spec.hparams, rollout_length)
+    cost = entry.evaluations(n_domains)
+    setup = Setup(
+        rollout_length=rollout_length,
+        n_domains=n_domains,
+        updates=spec.rollouts * rollout_length // cost,
+        seed=seed_from("algorithm", spec.dataset, spec.held_out, spec.seed),
+    )
+    algorithm = entry.factory(model, spec.hparams, setup)
     order = batches(
         entry.batches,
         split.domains,
@@ -65,17 +73,26 @@ def _train(spec: RunSpec) -> Record:
 
     metric = DATASETS[spec.dataset].metric
     curves: dict[str, list[float]] = {"step": [], "loss": [], "validation": [], "held_out": []}
-    step = 0
+    step = updates = 0
     while step < spec.rollouts * rollout_length:
         rollouts = min(spec.evaluate_every, spec.rollouts - step // rollout_length)
-        loss = torch.zeros(())
-        for index in itertools.islice(order, rollouts * rollout_length):
-            loss += algorithm.update(split.inputs[index], split.labels[index])
-        loss /= rollouts * rollout_length
         step += rollouts * rollout_length
+        # As many updates as the gradient evaluations up to this checkpoint pay for.
+        due = step // cost - updates
+        if due == 0:
+            raise ValueError(
+                f"one update of {spec.algorithm} costs {cost} gradient evaluations, more than a checkpoint"
+            )
+        loss = torch.zeros(())
+        for index in itertools.islice(order, due):
+            loss += algorithm.update(split.inputs[index], split.labels[index])
+        loss /= due
+        updates += due
         if not loss.isfinite():
             raise DivergedError(f"the mean loss before step {step} is {loss.item()}")
-        for name, value in {"step": step, "loss": loss.item(), **_evaluate(model, split, metric)}.items():
+        with algorithm.evaluated() as evaluated:
+            scores = _evaluate(evaluated, split, metric)
+        for name, value in {"step": step, "loss": loss.item(), **scores}.items():
             curves[name].append(value)
     return {
         "curves": curves,

@@ -1,31 +1,90 @@
-"""What an algorithm is to the benchmarks: something that takes one mini-batch at a time and moves a model."""
+"""What an algorithm is to the benchmarks: something that takes mini-batches and moves a model.
+
+**The budget.**  Every algorithm gets the same number of *gradient evaluations*, all of them on mini-batches of the same
+size b.  One gradient evaluation is one forward and backward pass over b examples.  An update therefore costs
+
+- 1 on a *pooled* mini-batch (drawn from all training domains together) or on one of a *single domain*,
+- D on a *joint* mini-batch: one mini-batch of each of the D training domains at once, for methods that compare domains,
+- each of them times `passes` for methods that visit a mini-batch several times (twice for SAM).
+
+An algorithm that costs more makes fewer updates.  What is not counted: work on matrices of D x D or T x T, second
+derivatives of a penalty, and the averaging of weights.
+
+**The data.**  Single-domain and joint mini-batches are cut from the same stream: a joint one is the next D
+single-domain ones, which hold one of each domain.  Algorithms of one kind see the same examples in the same order, from
+the same initialisation.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from benchmarks.search import HParams, Space
 
-Batches = Literal["pooled", "single-domain"]
+Batches = Literal["pooled", "single-domain", "joint"]
 Diagnostics = dict[str, list[float]]
 
 
-class Algorithm(Protocol):
-    """Holds a model and whatever is needed to move it.
+class Loss(Protocol):
+    """A loss with the signature of torch.nn.functional: cross_entropy, mse_loss, l1_loss, ..."""
 
-    One call of `update` is one gradient evaluation, the currency of the tuning budget.  The model is evaluated after
-    whole roll-outs only, so what it holds then is what the algorithm would hand to a user.
+    def __call__(self, input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:  # noqa: A002
+        """The mean over the mini-batch, or what `reduction` says."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What an algorithm knows of the run that it is part of.
+
+    Attributes:
+        rollout_length: Gradient evaluations of a roll-out, T = splits x domains.
+        n_domains: Number D of training domains.
+        updates: How many updates the run will have; for methods with a schedule.
+        seed: Of random choices that the algorithm makes by itself.
+        loss: The loss; the one place where it is chosen.
     """
 
+    rollout_length: int
+    n_domains: int
+    updates: int
+    seed: int = 0
+    loss: Loss = cross_entropy
+
+
+class Algorithm(ABC):
+    """Holds a model and whatever is needed to move it."""
+
+    def __init__(self, model: nn.Module, setup: Setup) -> None:
+        self.model = model
+        self.setup = setup
+
+    @abstractmethod
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """Uses one mini-batch; returns its loss (detached)."""
+        """Makes one update; returns the mean loss (detached) at the point where it began, without penalties.
+
+        Args:
+            inputs: ``[b, ...]``; of a joint mini-batch ``[D, b, ...]``, domain by domain.
+            labels: ``[b]``; of a joint mini-batch ``[D, b]``.
+        """
+
+    @contextmanager
+    def evaluated(self) -> Iterator[nn.Module]:
+        """Gives the model that a user would be handed now: by default the one that is trained.
+
+        It is asked for after whole roll-outs only.
+        """
+        yield self.model
 
     def diagnostics(self) -> Diagnostics:
         """Figures about the whole training, for the record; empty where there are none."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -33,13 +92,34 @@ class AlgorithmEntry:
     """One line of the registry.
 
     Attributes:
-        factory: `factory(model, hparams, rollout_length)` builds the algorithm.
+        factory: `factory(model, hparams, setup)` builds the algorithm.
         description: What it does, in one sentence.
-        batches: Mini-batches of one domain each, or drawn from all training domains together.
+        batches: What one update takes: a mini-batch from all training domains together, one of a single domain, or one
+            of every training domain.
         space: The hyper-parameters: their defaults and where random search looks for others.
+        source: The paper, and the library that does the work if it is not written here.
+        passes: Forward and backward passes over each mini-batch in one update.
     """
 
-    factory: Callable[[nn.Module, HParams, int], Algorithm]
+    factory: Callable[[nn.Module, HParams, Setup], Algorithm]
     description: str
     batches: Batches
     space: Space
+    source: str = ""
+    passes: int = 1
+
+    def evaluations(self, n_domains: int) -> int:
+        """Gradient evaluations of one update with `n_domains` training domains."""
+        return self.passes * (n_domains if self.batches == "joint" else 1)
+
+
+@contextmanager
+def extra(library: str) -> Iterator[None]:
+    """Around the import and first use of a library that only some algorithms need."""
+    try:
+        yield
+    except ImportError as error:
+        raise ImportError(
+            f"this algorithm comes from {library}, which is missing or incomplete ({error}); "
+            "pip install 'pgrad[bench]' installs it"
+        ) from error

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from benchmarks.algorithms.base import Diagnostics
-from benchmarks.search import HParams
+from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup
+from benchmarks.algorithms.optimizers import ADAM
+from benchmarks.search import HParams, LogUniform, Space
+
+ROLLOUT: Space = {**ADAM, "outer_lr": LogUniform(default=0.1, low=0.03, high=0.5)}
 
 
-class Reptile:
-    """Inner Adam for `rollout_length` steps, then one step of SGD from the anchor along theta_0 - theta_T."""
+class Reptile(Algorithm):
+    """Inner Adam for T steps, then one step of SGD from the anchor along theta_0 - theta_T."""
 
-    def __init__(self, model: nn.Module, hparams: HParams, rollout_length: int) -> None:
-        self.model = model
+    def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
+        super().__init__(model, setup)
         self.parameters = list(model.parameters())
-        self.rollout_length = rollout_length
         self.inner = torch.optim.Adam(self.parameters, lr=hparams["lr"], fused=True)
         self.outer = torch.optim.SGD(self.parameters, lr=hparams["outer_lr"], weight_decay=hparams["weight_decay"])
         self.anchor = [parameter.detach().clone() for parameter in self.parameters]
@@ -30,11 +31,11 @@ class Reptile:
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
         self.inner.zero_grad()
-        loss = cross_entropy(self.model(inputs), labels)
+        loss = self.setup.loss(self.model(inputs), labels)
         loss.backward()
         self.inner.step()
         self.position += 1
-        if self.position == self.rollout_length:
+        if self.position == self.setup.rollout_length:
             self._outer_step()
         return loss.detach()
 
@@ -48,5 +49,13 @@ class Reptile:
             anchor.copy_(parameter)
         self.position = 0
 
-    def diagnostics(self) -> Diagnostics:
-        return {}
+
+ENTRIES = {
+    "reptile": AlgorithmEntry(
+        factory=Reptile,
+        description="the matched control: the same roll-out, outer SGD along theta_0 - theta_T",
+        batches="single-domain",
+        space=ROLLOUT,
+        source="Reptile, arXiv:1803.02999; over domains: Fish, arXiv:2104.09937",
+    ),
+}

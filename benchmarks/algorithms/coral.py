@@ -1,0 +1,53 @@
+"""CORAL: the features of the domains should have the same mean and covariance.
+
+Sun & Saenko 2016 (Deep CORAL, arXiv:1607.01719) match covariances of two domains; over all pairs of D domains and with
+the means, as DomainBed has it::
+
+    penalty = mean over pairs (d, e) of  mean_i (m_d - m_e)_i^2  +  mean_ij (C_d - C_e)_ij^2
+
+m and C are mean and (unbiased) covariance over a mini-batch of what goes into the last linear layer.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.algorithms.base import AlgorithmEntry, Setup
+from benchmarks.algorithms.joint import Features, require_pairs
+from benchmarks.algorithms.optimizers import ADAM
+from benchmarks.algorithms.penalized import Penalized
+from benchmarks.search import HParams, LogUniform
+
+
+def distance(one: Tensor, other: Tensor) -> Tensor:
+    """How far the first two moments of two sets of features ``[n, d]`` are apart."""
+    means = (one.mean(dim=0) - other.mean(dim=0)).square().mean()
+    return means + (one.T.cov() - other.T.cov()).square().mean()
+
+
+class CORAL(Penalized):
+    """The mean risk and the mean distance of the domains' features."""
+
+    def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
+        super().__init__(model, hparams, setup)
+        self.features = Features(model)
+
+    def penalty(self, outputs: Tensor, labels: Tensor, risks: Tensor) -> Tensor:  # noqa: ARG002
+        require_pairs(labels, "coral, which takes their covariance")
+        features = self.features.take().unflatten(0, labels.shape[:2])
+        pairs = [distance(one, other) for one, other in itertools.combinations(features, 2)]
+        return torch.stack(pairs).mean() if pairs else outputs.new_zeros(())
+
+
+ENTRIES = {
+    "coral": AlgorithmEntry(
+        factory=CORAL,
+        description="Adam on the mean risk and the distance of the domains' features in mean and covariance",
+        batches="joint",
+        space={**ADAM, "penalty_weight": LogUniform(default=1.0, low=0.1, high=10.0)},
+        source="Sun & Saenko 2016, arXiv:1607.01719; between all pairs of domains as in DomainBed",
+    ),
+}
