@@ -1,6 +1,7 @@
 """pgrad inside an unmodified DomainBed checkout.
 
-From the shell, ``python -m domainbed_ext train|sweep|collect ...`` takes DomainBed's own arguments plus ours. In Python::
+From the shell, ``python -m domainbed_ext train|sweep|collect ...`` takes DomainBed's own arguments plus
+ours. In Python::
 
     import domainbed_ext
 

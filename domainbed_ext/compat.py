@@ -42,7 +42,7 @@ def before_import() -> None:
         sys.modules["outdated"] = None  # type: ignore[assignment]  # import outdated: ImportError, which wilds handles
 
 
-def apply(algorithms: ModuleType, networks: ModuleType) -> None:
+def apply(algorithms: Any, networks: Any) -> None:
     """Set the bridges 2 to 4 on DomainBed's modules; a second call changes nothing."""
     if hasattr(networks.Featurizer, "of_domainbed"):
         return
@@ -53,7 +53,7 @@ def apply(algorithms: ModuleType, networks: ModuleType) -> None:
     algorithms.extend = lambda module: module
 
 
-def set_workers(datasets: ModuleType, workers: int) -> None:
+def set_workers(datasets: Any, workers: int) -> None:
     """Worker processes of each loader, instead of 8."""
     datasets.MultipleDomainDataset.N_WORKERS = workers
 
@@ -61,7 +61,7 @@ def set_workers(datasets: ModuleType, workers: int) -> None:
 # ---------------------------------------------------------------------------------------------- backbone and weights
 
 
-def _featurizer(networks: ModuleType) -> Callable[[Any, dict[str, Any]], nn.Module]:
+def _featurizer(networks: Any) -> Callable[[Any, dict[str, Any]], nn.Module]:
     original = networks.Featurizer
 
     def featurizer(input_shape: Any, hparams: dict[str, Any]) -> nn.Module:
@@ -99,13 +99,14 @@ def load_featurizer(spec: str) -> Callable[[Any, dict[str, Any]], Any]:
 
 
 @contextmanager
-def _pretrained(networks: ModuleType, source: str, augmix: bool) -> Iterator[None]:
+def _pretrained(networks: Any, source: str, augmix: bool) -> Iterator[None]:
     """Inside, the names `torchvision`, `timm` and `torch` in DomainBed's networks take weights from `source`.
 
     With `augmix`, DomainBed makes a torchvision ResNet-50 only to replace it by timm's: its weights are not fetched.
     """
     kept = {name: getattr(networks, name) for name in ("torchvision", "timm")}
-    hub_load = torch.hub.load
+    hub: Any = torch.hub
+    hub_load = hub.load
 
     def resnet(name: str) -> Callable[..., nn.Module]:
         def build(pretrained: bool = False) -> nn.Module:
@@ -128,16 +129,16 @@ def _pretrained(networks: ModuleType, source: str, augmix: bool) -> Iterator[Non
         models=SimpleNamespace(resnet18=resnet("resnet18"), resnet50=resnet("resnet50"))
     )
     networks.timm = SimpleNamespace(create_model=create_model)
-    torch.hub.load = load
+    hub.load = load
     try:
         yield
     except (URLError, ConnectionError, TimeoutError) as error:
         raise Refusal(
-            f"pretrained weights cannot be downloaded ({error}); without network put the weight files into a folder and "
+            f"pretrained weights cannot be downloaded ({error}); without network put weight files into a folder and "
             """pass --hparams '{"ext_pretrained": "FOLDER"}', or '{"ext_pretrained": "none"}' for random weights"""
         ) from error
     finally:
-        torch.hub.load = hub_load
+        hub.load = hub_load
         networks.torchvision, networks.timm = kept["torchvision"], kept["timm"]
 
 

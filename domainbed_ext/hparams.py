@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -63,7 +62,7 @@ def of(algorithm: str) -> tuple[HParam, ...]:
     return (*COMMON, *ROLLOUT.get(algorithm, ()))
 
 
-def install(registry: ModuleType, seed_hash: Callable[..., int]) -> None:
+def install(registry: Any, seed_hash: Callable[..., int]) -> None:
     """Wrap ``hparams_registry._hparams``, the source of default_hparams and random_hparams.
 
     All values become plain Python scalars: numpy's break the JSON of the results and ``torch.load`` of the model.
