@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from pgrad import _sharding
+
 if TYPE_CHECKING:
     from pgrad.optimizer import PGrad
 
@@ -141,6 +143,11 @@ def _check_points(index: int, param: Tensor, entry: dict[str, Tensor], position:
         found = tuple(entry[name].shape)
         if found != shape:
             raise ValueError(f"state_dict has {name} of shape {found} for parameter {index}, expected {shape}")
+        if _sharding.layout_of(param).mesh is not None and _sharding.layout_of(entry[name]).mesh is None:
+            raise ValueError(  # torch gathers and cuts only what a fresh optimizer has, and may leave it on one rank
+                f"state_dict has {name} of parameter {index} in one piece, but the parameter is sharded; save and load "
+                "a roll-out with torch.distributed.checkpoint, or save a full state dict at rollout_position 0"
+            )
 
 
 def _parameters(optimizer: Optimizer) -> list[Tensor]:

@@ -85,6 +85,8 @@ def like(part: Tensor, param: Tensor) -> Tensor:
     shape = (*part.shape[:lead], *param.shape)
     stride = (*(step * param.numel() for step in _contiguous_stride(part.shape[:lead])), *param.stride())
     placements = [_shifted(placement, lead) for placement in param.placements]
+    if part.storage_offset() > 0:  # a DTensor of such a part cannot be deep-copied
+        part = torch.from_dlpack(part)  # type: ignore[attr-defined]
     whole: Tensor = _dtensor().from_local(
         part, param.device_mesh, placements, run_check=False, shape=torch.Size(shape), stride=stride
     )
@@ -92,16 +94,12 @@ def like(part: Tensor, param: Tensor) -> Tensor:
 
 
 def local_part(value: Tensor, param: Tensor) -> Tensor:
-    """The local part, [*lead, *local shape], of a saved ``value``, [*lead, *shape], however that is laid out."""
+    """The local part, [*lead, *local shape], of ``value``, [*lead, *shape], a DTensor if ``param`` is one."""
     if not _is_dtensor(param):
         return value.full_tensor() if _is_dtensor(value) else value
     lead = value.ndim - param.ndim
     placements = [_shifted(placement, lead) for placement in param.placements]
-    mesh = param.device_mesh
-    if not _is_dtensor(value):
-        replicate = sys.modules["torch.distributed.tensor"].Replicate()
-        value = _dtensor().from_local(value, mesh, [replicate] * mesh.ndim, run_check=False)
-    return local(value.redistribute(mesh, placements))  # type: ignore[attr-defined]
+    return local(value.redistribute(param.device_mesh, placements))  # type: ignore[attr-defined]
 
 
 def forget_gathered(params: Iterable[Tensor]) -> None:
