@@ -16,8 +16,8 @@ from benchmarks.report import long_table, markdown, selections, summarize
 from benchmarks.store import Store
 
 SETTINGS = {
-    "rotated-digits": Settings(rollouts=160, evaluate_every=20, batch_size=32, splits=3, width=64),
-    "coloured-digits": Settings(rollouts=200, evaluate_every=25, batch_size=32, splits=3, width=64),
+    "rotated-digits": Settings(rollouts=140, evaluate_every=20, batch_size=32, splits=3, width=64),
+    "coloured-digits": Settings(rollouts=150, evaluate_every=25, batch_size=32, splits=3, width=64),
 }
 
 

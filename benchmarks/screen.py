@@ -34,9 +34,10 @@ def tables(console: Console, rows: Sequence[Row]) -> None:
     for dataset in dict.fromkeys(row.dataset for row in rows):
         frame = headline(row for row in rows if row.dataset == dataset)
         console.print(f"\n[bold]{escape(dataset)}[/bold]: {escape(DATASETS[dataset].description)}")
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, int(console.width >= 100), 0, 0))
         for number, name in enumerate(frame.columns):
-            table.add_column(_in_two_lines(name), justify="right" if number else "left", no_wrap=True)
+            wide = "[" in name  # a difference: only its column may be wrapped
+            table.add_column(_in_two_lines(name), justify="right" if number else "left", no_wrap=not wide)
         for cells in frame.itertuples(index=False):
             table.add_row(*(_in_two_lines(cell) for cell in cells))
         console.print(table)
