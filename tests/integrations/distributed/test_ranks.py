@@ -1,0 +1,77 @@
+"""Several real ranks on this machine: each test is one or a few launches of torchrun that run many checks each."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def run(command, seconds):
+    """Exit code and output; nothing of it is left behind."""
+    process = subprocess.Popen(
+        command, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        output, _ = process.communicate(timeout=seconds)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return process.returncode, output
+
+
+def torchrun(ranks, script, *arguments, seconds=200):
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    return run([sys.executable, *launch, str(script), *map(str, arguments)], seconds)
+
+
+def check(ranks, script, folder, *names):
+    report = folder / f"{script}-{ranks}.json"
+    code, output = torchrun(ranks, HERE / f"{script}.py", report, folder, *names)
+    outcome = json.loads(report.read_text()) if report.exists() else {}
+    failed = "\n".join(f"{name}: {problem}" for name, problem in outcome.items() if problem)
+    assert not failed, failed
+    assert code == 0, output
+    assert len(outcome) >= max(1, len(names))
+
+
+@pytest.mark.timeout(240)
+def test_two_ranks(tmp_path):
+    check(2, "checks_on_2", tmp_path)
+
+
+@pytest.mark.timeout(240)
+def test_four_ranks(tmp_path):
+    check(4, "checks_on_4", tmp_path)
+
+
+@pytest.mark.timeout(480)
+def test_checkpoints_on_two_then_four_then_two_ranks(tmp_path):
+    check(2, "checks_of_checkpoints", tmp_path)
+    check(4, "checks_of_checkpoints", tmp_path, "resumes_bit_for_bit", "resumes_on_another_number_of_ranks")
+    check(2, "checks_of_checkpoints", tmp_path, "resumes_on_another_number_of_ranks")
+    assert sorted(p.name for p in tmp_path.glob("from-*")) == ["from-0-2", "from-1-4", "from-2-2"]
+
+
+def test_death_of_a_rank_reaches_the_others(tmp_path):
+    """Without torchrun, which would end the other ranks itself: the error of gloo comes out of step()."""
+    script = [sys.executable, str(HERE / "dying.py")]
+    doomed = subprocess.Popen([*script, "1", str(tmp_path / "store")], env=ENVIRONMENT)
+    try:
+        code, output = run([*script, "0", str(tmp_path / "store")], 100)
+    finally:
+        doomed.kill()
+        doomed.wait()
+    assert doomed.returncode == -signal.SIGKILL
+    assert code == 3, output
+    assert "step 5: " in output
+    assert "at the anchor: True, position: 0" in output
