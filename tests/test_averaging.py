@@ -29,7 +29,6 @@ def paper(points, losses, converge, overfit, tolerance):
         return None
     threshold = (1 + tolerance) * sum(window) / converge
     above = [loss > threshold for loss in losses]
-    known = s + converge  # losses seen when the beginning is decided
     for stop in range(s + converge, len(losses) + 1):  # when the beginning is decided, so many losses are known
         end = stop
         while end > s and above[end - 1]:
