@@ -112,7 +112,7 @@ def _pretrained(networks: Any, source: str, augmix: bool) -> Iterator[None]:
         def build(pretrained: bool = False) -> nn.Module:
             download = pretrained and not augmix and source == "download"
             network = getattr(kept["torchvision"].models, name)(weights="IMAGENET1K_V1" if download else None)
-            return network if augmix else _load(network, source, name)  # type: ignore[no-any-return]
+            return network if augmix else _load(network, source, name)
 
         return build
 

@@ -78,7 +78,7 @@ def _is_locked(folder: Path) -> bool:
 def mark_failed(folder: Path, why: str) -> None:
     """Record that the job ended without success, and why. A marker that is there already says more: it stays."""
     path = folder / "failed"
-    if path.exists():
+    if path.exists() or (folder / "done").exists():
         return
     content = json.dumps({"reason": why, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
     temporary = path.with_name(f".failed-{os.getpid()}")
@@ -98,6 +98,9 @@ def mark_submitted(folder: Path, job_id: str) -> None:
 
 def set_aside(folder: Path) -> None:
     """Make room for another attempt; what the last one left goes to ``.attempts`` beside the folder."""
+    if not any(folder.iterdir()):
+        folder.rmdir()
+        return
     attic = folder.parent / ATTIC
     attic.mkdir(exist_ok=True)
     attempt = 1

@@ -133,7 +133,7 @@ class _Sweep:
             folders.set_aside(Path(folder))
         self.launched = {f for f, state in states.items() if state is State.NOT_LAUNCHED} | set(again)
         if again:
-            print(f"{len(again)} jobs are launched again; their earlier files are in {folders.ATTIC}")
+            print(f"{len(again)} jobs are launched again; what they had written is in {folders.ATTIC}")
 
     def conclude(self) -> int:
         if self.args.command != "launch":
