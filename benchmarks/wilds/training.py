@@ -34,8 +34,8 @@ class _Progress:
         self.history: list[dict[str, float]] = []
 
     def best(self) -> dict[str, float]:
-        """The evaluation with the highest validation metric; the earliest of equals."""
-        return max(self.history, key=lambda row: (row["validation"], -row["step"]))
+        """The evaluation with the highest validation metric; the earliest of equals. An undefined one is the lowest."""
+        return max(self.history, key=lambda row: (-math.inf if math.isnan(v := row["validation"]) else v, -row["step"]))
 
 
 def run(config: Config, say: Say) -> dict[str, Any]:

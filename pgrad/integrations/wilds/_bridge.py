@@ -36,7 +36,7 @@ def import_wilds() -> ModuleType:
         ImportError: if wilds or something it imports is not installed; says what to install.
     """
     try:
-        if "wilds" not in sys.modules:
+        if sys.modules.get("wilds") is None:
             with _hidden("outdated"):
                 importlib.import_module("wilds")
         _give_group_means()

@@ -79,8 +79,8 @@ def _check_vocabulary(name: str, dataset: Any) -> None:
     """Without its files and without a network, transformers 5 makes an empty tokenizer where py150 asks for one."""
     if name == "py150" and dataset.n_classes <= int(dataset.y_array.nan_to_num(0.0).max()):
         raise FileNotFoundError(
-            f"py150 takes its vocabulary from the tokenizer microsoft/CodeGPT-small-py of transformers, which could not "
-            f"be had here (it came with {dataset.n_classes} words): fetch it once where there is a network, with "
+            f"py150 takes its vocabulary from the tokenizer microsoft/CodeGPT-small-py of transformers, which could "
+            f"not be had here (it came with {dataset.n_classes} words): fetch it once where there is a network, with "
             "python -c \"import transformers as t; t.AutoTokenizer.from_pretrained('microsoft/CodeGPT-small-py')\""
         )
 
