@@ -1,4 +1,4 @@
-"""Checks of torch.distributed.checkpoint, run by torchrun from test_ranks.py on two and on four ranks, in turns.
+"""Checks of torch.distributed.checkpoint, run by run_checks.py on two and on four ranks, in turns.
 
 Every launch saves into its folder what the next one, on another number of ranks, resumes from.
 """
@@ -10,7 +10,7 @@ from functools import partial
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
-from common import alone, close, gathered, main, mine, net, optimizer, raised, same_everywhere, train, vector
+from common import alone, close, gathered, mine, net, optimizer, raised, same_everywhere, train, vector
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -257,6 +257,3 @@ CHECKS = [
     template_of_something_else_is_refused,
     resumes_on_another_number_of_ranks,
 ]
-
-if __name__ == "__main__":
-    main(CHECKS)

@@ -1,4 +1,4 @@
-"""Checks on two ranks, run by torchrun from test_ranks.py: DDP, FSDP2 and tensor parallelism."""
+"""Checks on two ranks, run by run_checks.py: DDP, FSDP2 and tensor parallelism."""
 
 import copy
 
@@ -10,7 +10,6 @@ from common import (
     batch,
     close,
     gathered,
-    main,
     mine,
     net,
     optimizer,
@@ -351,6 +350,3 @@ CHECKS = [
     partial_and_flattened_parameters_are_refused,
     state_of_the_optimizer_copies,
 ]
-
-if __name__ == "__main__":
-    main(CHECKS)

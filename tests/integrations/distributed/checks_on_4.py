@@ -1,8 +1,8 @@
-"""Checks on four ranks, run by torchrun from test_ranks.py: HSDP, meshes of two dimensions, uneven and empty shards."""
+"""Checks on four ranks, run by run_checks.py: HSDP, meshes of two dimensions, uneven and empty shards."""
 
 import torch
 import torch.distributed as dist
-from common import alone, batch, close, main, mine, net, optimizer, raised, same_everywhere, train, vector
+from common import alone, batch, close, mine, net, optimizer, raised, same_everywhere, train, vector
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -180,6 +180,3 @@ CHECKS = [
     model_on_a_part_of_the_ranks,
     meshes_that_do_not_fit_are_refused,
 ]
-
-if __name__ == "__main__":
-    main(CHECKS)

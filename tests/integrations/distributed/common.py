@@ -1,11 +1,4 @@
-"""What the checks on several ranks share: a problem cut over the ranks, the same problem on one, and the runner."""
-
-import datetime
-import json
-import sys
-import traceback
-import warnings
-from pathlib import Path
+"""What the checks on several ranks share: a problem cut over the ranks, and the same problem on one."""
 
 import torch
 import torch.distributed as dist
@@ -90,26 +83,3 @@ def raised(error, function, *args, **kwargs):
     except error as found:
         return str(found)
     raise AssertionError(f"no {error.__name__}")
-
-
-def main(checks):
-    """Run the checks on all ranks; rank 0 writes {name: what went wrong} to a file.
-
-    The command line: that file, a folder that the checks get, and names of checks to run (none for all).
-    """
-    checks = [check for check in checks if check.__name__ in sys.argv[3:] or not sys.argv[3:]]
-    torch.set_num_threads(1)
-    warnings.simplefilter("error", RuntimeWarning)
-    dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
-    outcome = {}
-    for check in checks:
-        try:
-            check(Path(sys.argv[2]))
-            problem = None
-        except Exception:  # noqa: BLE001 - reported, whatever it is
-            problem = f"rank {dist.get_rank()}:\n{traceback.format_exc()}"
-        problems = [text for text in gathered(problem) if text]
-        outcome[check.__name__] = "\n".join(problems)
-        if dist.get_rank() == 0:
-            Path(sys.argv[1]).write_text(json.dumps(outcome))
-    dist.destroy_process_group()
