@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from benchmarks.algorithms import (
     aggregation,
+    averaging,
     coral,
-    ema,
     erm,
     fishr,
     genie,
@@ -53,7 +53,7 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
     **coral.ENTRIES,
     **fishr.ENTRIES,
     **mixup.ENTRIES,
-    **ema.ENTRIES,
+    **averaging.ENTRIES,
 }
 """Adding an algorithm is adding a file with its ENTRIES and a line here."""
 

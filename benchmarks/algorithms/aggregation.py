@@ -48,9 +48,9 @@ class JacobianDescent(Algorithm):
         return torch.stack(losses).mean()
 
     def _aggregate(self, jacobian: Tensor) -> Tensor:
-        """PCGrad projects in a random order, which it draws from torch's global generator."""
+        """PCGrad projects in a random order, which it draws from torch's default generator."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(torch.randint(2**31, (), generator=self.generator)))
+            torch.default_generator.manual_seed(int(torch.randint(2**31, (), generator=self.generator)))
             return self.aggregator(jacobian)
 
 

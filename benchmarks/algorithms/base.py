@@ -74,6 +74,13 @@ class Algorithm(ABC):
             labels: ``[b]``; of a joint mini-batch ``[D, b]``.
         """
 
+    def validate(self, loss: Callable[[], float]) -> None:  # noqa: B027  a hook that most methods do not need
+        """Is told at every checkpoint, before `evaluated`, how to learn the validation loss of the model in training.
+
+        Args:
+            loss: Computes it when called: the mean over the validation parts of the training domains.
+        """
+
     @contextmanager
     def evaluated(self) -> Iterator[nn.Module]:
         """Gives the model that a user would be handed now: by default the one that is trained.
