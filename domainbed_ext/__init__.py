@@ -12,6 +12,15 @@ DomainBed itself is neither copied nor changed on disk: the checkout is put on t
 hyper-parameters and a few bridges to current libraries (`compat`) are set from outside.
 """
 
-from domainbed_ext.register import register
+from __future__ import annotations
+
+from pathlib import Path
 
 __all__ = ["register"]
+
+
+def register(domainbed: str | Path | None = None) -> Path:
+    """Make ``import domainbed`` work, with our algorithms in it; see `domainbed_ext.registration`."""
+    from domainbed_ext.registration import register
+
+    return register(domainbed)

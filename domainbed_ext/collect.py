@@ -12,7 +12,7 @@ from typing import Any
 
 from domainbed_ext import scripts
 from domainbed_ext.errors import Refusal
-from domainbed_ext.register import register
+from domainbed_ext.registration import register
 
 __all__ = ["load", "main"]
 

@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from domainbed_ext import folders
 from domainbed_ext.errors import Refusal
 
@@ -80,6 +78,8 @@ def visible_gpus() -> list[str]:
     Raises:
         Refusal: if there is none.
     """
+    import torch
+
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = torch.cuda.device_count()
     gpus = [gpu for gpu in named.split(",") if gpu] if named is not None else [str(n) for n in range(count)]
@@ -133,7 +133,10 @@ def _slurm(commands: list[str], options: Options) -> None:
     for argv, job in zip(arguments, jobs, strict=True):
         folder = Path(argv[argv.index("--output_dir") + 1])
         folders.mark_submitted(folder, f"{options.cluster}:{job.job_id}")
-    print(f"submitted {len(jobs)} jobs; their logs are in {executor.folder}")
+    print(f"submitted {len(jobs)} jobs; their logs are in {executor.folder}", flush=True)
+    if options.cluster != "slurm":
+        for job in jobs:  # without a cluster they are processes of this one
+            job.wait()
 
 
 def _run(argv: list[str]) -> int:
@@ -142,13 +145,11 @@ def _run(argv: list[str]) -> int:
 
 
 def is_queued(submitted: str, output_dir: Path) -> bool:
-    """Whether the cluster still has a job to do: ``cluster:id`` as `_slurm` recorded it."""
+    """Whether Slurm still has a job to do: ``cluster:id`` as `_slurm` recorded it."""
     cluster, _, job_id = submitted.partition(":")
-    submitit = _submitit()
-    kinds = {"slurm": submitit.SlurmJob, "local": submitit.LocalJob}
-    if cluster not in kinds:
+    if cluster != "slurm":
         return False
-    state = str(kinds[cluster](output_dir / ".slurm", job_id).state)
+    state = str(_submitit().SlurmJob(output_dir / ".slurm", job_id).state)
     if state == "UNKNOWN":
-        print(f"the cluster knows nothing of job {job_id}: taken as ended", file=sys.stderr)
+        print(f"Slurm knows nothing of job {job_id}: taken as ended", file=sys.stderr)
     return state in ("PENDING", "CONFIGURING", "RUNNING", "REQUEUED", "SUSPENDED", "COMPLETING")

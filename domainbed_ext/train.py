@@ -18,7 +18,7 @@ import torch
 import pgrad
 from domainbed_ext import checkout, compat, folders, scripts
 from domainbed_ext.errors import Refusal
-from domainbed_ext.register import register
+from domainbed_ext.registration import register
 
 __all__ = ["common_parser", "main", "prepare"]
 
