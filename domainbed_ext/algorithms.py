@@ -155,8 +155,8 @@ class PGradParallel(PGrad):
         self.optimizer.step(domain)
 
 
-def _dtype(hparams: dict[str, Any]) -> torch.dtype:
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+def _dtype(hparams: dict[str, Any]) -> torch.dtype | None:
+    known = {"own": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
     name = hparams["pgrad_trajectory_dtype"]
     if name not in known:
         raise ValueError(f"pgrad_trajectory_dtype must be one of {', '.join(known)}, got {name!r}")

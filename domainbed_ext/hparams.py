@@ -43,7 +43,11 @@ _OUTER_LR = HParam("pgrad_outer_lr", 0.1, lambda r: 10 ** r.uniform(-1.5, 0), "l
 _REFRESH = _fixed(
     "pgrad_refresh_batchnorm", True, "unfrozen BatchNorm: take statistics at the anchor (one more forward pass)"
 )
-_DTYPE = _fixed("pgrad_trajectory_dtype", "float32", "of the stored displacements; bfloat16 halves their memory")
+_DTYPE = _fixed(
+    "pgrad_trajectory_dtype",
+    "own",
+    "of stored displacements: own (the parameters'), float32, bfloat16 (half the memory)",
+)
 _ALPHA = HParam("pgrad_mixup_alpha", 0.2, lambda r: 10 ** r.uniform(-1, 1), "Mixup's Beta(alpha, alpha)")
 
 _SHARED = (_SPLITS, _OUTER_LR, _REFRESH)
