@@ -185,12 +185,14 @@ def full_state_dicts_resume_at_an_anchor(_):
 
 def flattened_state_dicts_are_refused(_):
     """torch flattens by the names that the receiving optimizer has, so that ours get lost."""
-    model = sharded()
-    opt = optimizer(model)
-    train(model, opt, 0, SAVED_AT, mine())
     flat = StateDictOptions(flatten_optimizer_state_dict=True)
-    state = get_optimizer_state_dict(model, opt, options=flat)
-    raised(ValueError, set_optimizer_state_dict, model, opt, state, options=flat)
+    for position in (SAVED_AT, 8):
+        model = sharded()
+        opt = optimizer(model)
+        train(model, opt, 0, position, mine())
+        state = get_optimizer_state_dict(model, opt, options=flat)
+        raised(ValueError, set_optimizer_state_dict, model, opt, state, options=flat)
+        assert opt.rollout_position == position % 4
 
 
 def asynchronous_save_resumes(_):

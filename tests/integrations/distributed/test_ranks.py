@@ -1,37 +1,13 @@
 """Several real ranks on this machine: each test is one or a few launches of torchrun that run many checks each."""
 
-import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
-
-def run(command, seconds):
-    """Exit code and output; nothing of it is left behind."""
-    process = subprocess.Popen(
-        command, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-    )
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    return process.returncode, output
-
-
-def torchrun(ranks, script, *arguments, seconds=200):
-    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    return run([sys.executable, *launch, str(script), *map(str, arguments)], seconds)
+from tests.integrations.distributed.launch import ENVIRONMENT, HERE, run, torchrun
 
 
 def check(ranks, folder, *checks):
