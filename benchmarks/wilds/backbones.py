@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from benchmarks.wilds.defaults import Defaults
@@ -18,8 +17,10 @@ from benchmarks.wilds.inputs import VOCABULARY
 __all__ = ["build", "pretrained_tokenizer"]
 
 
-def build(name: str, defaults: Defaults, dataset: Any, pretrained: bool) -> nn.Module:
+def build(name: str, defaults: Defaults, dataset: Any, pretrained: bool, example: Tensor) -> nn.Module:
     """The network, with a new last layer for the data set. Initial values are drawn from torch's global generator.
+
+    `example` is one input as the network will get it.
 
     Raises:
         ValueError: if there is no such backbone, or it does not fit the inputs of the data set.
@@ -29,9 +30,9 @@ def build(name: str, defaults: Defaults, dataset: Any, pretrained: bool) -> nn.M
     library, _, rest = name.partition("/")
     outputs = _outputs(dataset)
     if name == "tiny":
-        return _tiny(defaults.inputs, outputs, dataset)
+        return _tiny(defaults.inputs, outputs, dataset, example)
     if name == "linear":
-        return nn.Sequential(nn.Flatten(), nn.LazyLinear(outputs)).apply(_materialize(dataset))
+        return nn.Sequential(nn.Flatten(), nn.Linear(example.numel(), outputs))
     texts = defaults.inputs in ("text", "tokens")
     if library not in ("torchvision", "timm", "transformers") or not rest:
         raise ValueError(
@@ -162,13 +163,13 @@ class _LanguageModel(nn.Module):
         return logits
 
 
-def _tiny(inputs: str, outputs: int, dataset: Any) -> nn.Module:
+def _tiny(inputs: str, outputs: int, dataset: Any, example: Tensor) -> nn.Module:
     if inputs == "text":
         return _WordMean(outputs)
     if inputs == "tokens":
         return nn.Sequential(nn.Embedding(outputs, 16), nn.Linear(16, outputs))
     if inputs == "table":
-        return nn.Sequential(nn.LazyLinear(16), nn.Tanh(), nn.Linear(16, outputs)).apply(_materialize(dataset))
+        return nn.Sequential(nn.Linear(example.numel(), 16), nn.Tanh(), nn.Linear(16, outputs))
     if dataset.is_detection:
         return _tiny_detector(outputs)
     return nn.Sequential(
@@ -217,14 +218,3 @@ def _tiny_detector(outputs: int) -> nn.Module:
         box_detections_per_img=8,
     )
     return model
-
-
-def _materialize(dataset: Any) -> Any:
-    """For `Module.apply`: gives lazy layers the number of features of the data set."""
-    x = torch.as_tensor(dataset.get_input(0)).float()[None]
-
-    def give(module: nn.Module) -> None:
-        if isinstance(module, nn.LazyLinear):
-            module(x.flatten(1))
-
-    return give

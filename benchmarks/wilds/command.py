@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from benchmarks.wilds.defaults import DEFAULTS
-from benchmarks.wilds.methods import METHODS
+from benchmarks.wilds.learners import batches_of
 from benchmarks.wilds.miniatures import make
 from benchmarks.wilds.setup import Config
 from benchmarks.wilds.training import run
@@ -73,7 +73,7 @@ def wilds(
     demo:
         Take a made-up miniature of the data set and a tiny network: shows that it works, measures nothing.
     algorithm:
-        erm, pgrad or reptile (the matched control).
+        erm, pgrad, reptile (the matched control), or a peer: pcgrad, groupdro, irm, coral, sam, ...
     steps:
         Gradient evaluations; by default the published epochs.
     seed:
@@ -187,8 +187,7 @@ def wilds(
 
 def _check(dataset: str, algorithm: str, data: Path | None, demo: bool) -> None:
     integration.task(dataset)
-    if algorithm not in METHODS:
-        raise ValueError(f"algorithm must be one of {', '.join(METHODS)}; got {algorithm!r}")
+    batches_of(algorithm)
     if data is None and not demo:
         raise ValueError(
             f"--data must name the folder with the data set; {integration.download_command(dataset, 'DIR')}"

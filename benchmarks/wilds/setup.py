@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from benchmarks.seeds import seed_from
 from benchmarks.wilds import backbones
 from benchmarks.wilds.defaults import DEFAULTS
 from benchmarks.wilds.inputs import augment, transform
+from benchmarks.wilds.learners import Learner, Peer, Single, batches_of
 from benchmarks.wilds.methods import METHODS
 from pgrad import DomainBatchSampler
 from pgrad.integrations import wilds
@@ -83,26 +83,26 @@ class Parts:
         prepare: the transform of one input.
         augment: the random change of a training batch.
         model: on its device.
-        optimizer: of the method.
-        scheduler: stepped after every step.
+        learner: moves it.
         loader: training batches without end.
         sampler: of the loader, with its position.
         steps: of the whole run.
         eval_every: steps between evaluations.
         rollout_length: T; 1 for a method without roll-outs.
+        grouper: WILDS's, for the domain of a batch.
     """
 
     dataset: Any
     prepare: Callable[[Any], Any] | None
     augment: Callable[[torch.Tensor], torch.Tensor] | None
     model: nn.Module
-    optimizer: Optimizer
-    scheduler: LambdaLR
+    learner: Learner
     loader: DataLoader[Any]
     sampler: DomainBatchSampler
     steps: int
     eval_every: int
     rollout_length: int
+    grouper: Any
 
 
 def assemble(config: Config) -> Parts:
@@ -119,23 +119,43 @@ def assemble(config: Config) -> Parts:
     steps = config.steps or defaults.epochs * per_epoch
 
     torch.manual_seed(seed_from("wilds", "initialisation", config.dataset, config.seed))
-    model = backbones.build(config.backbone, defaults, dataset, config.pretrained)
+    example, _, _ = train[0]
+    model = backbones.build(config.backbone, defaults, dataset, config.pretrained, example)
     if config.start_from:
         model.load_state_dict(torch.load(config.start_from, map_location="cpu", weights_only=True)["model"])
     model = model.to(config.device)
-    length = sampler.rollout_length if METHODS[config.algorithm].batches == "single-domain" else 1
-    optimizer = METHODS[config.algorithm].build(
-        _parameter_groups(model, defaults.optimizer),
-        _inner(defaults.optimizer, config.weight_decay),
-        config.lr,
-        length,
-        config.outer_lr,
-        config.components,
-    )
-    scheduler = LambdaLR(optimizer, _schedule(defaults.schedule, steps, per_epoch, defaults.warmup))
+    length = sampler.rollout_length if batches_of(config.algorithm) != "pooled" else 1
+    factor = _schedule(defaults.schedule, steps, per_epoch, defaults.warmup)
+    learner = _learner(config, model, length, factor, steps, drawn=isinstance(sampler, wilds.GroupBatchSampler))
     every = config.eval_every or min(per_epoch, steps)
-    return Parts(
-        dataset, prepare, augment(defaults), model, optimizer, scheduler, loader, sampler, steps, every, length
+    group = wilds.grouper(dataset, config.group_by)
+    return Parts(dataset, prepare, augment(defaults), model, learner, loader, sampler, steps, every, length, group)
+
+
+def _learner(
+    config: Config, model: nn.Module, length: int, factor: Callable[[int], float], steps: int, *, drawn: bool
+) -> Learner:
+    defaults, loss = DEFAULTS[config.dataset], wilds.task(config.dataset).loss
+    if config.algorithm in METHODS:
+        optimizer = METHODS[config.algorithm].build(
+            _parameter_groups(model, defaults.optimizer),
+            _inner(defaults.optimizer, config.weight_decay),
+            config.lr,
+            length,
+            config.outer_lr,
+            config.components,
+        )
+        return Single(model, optimizer, factor, loss, defaults.max_grad_norm)
+    return Peer(
+        config.algorithm,
+        model,
+        loss,
+        {"lr": config.lr, "weight_decay": config.weight_decay},
+        rollout_length=length,
+        n_domains=max(1, length // config.splits),
+        drawn=drawn,
+        steps=steps,
+        seed=seed_from("wilds", "algorithm", config.dataset, config.seed),
     )
 
 
@@ -155,7 +175,7 @@ def _dataset(config: Config) -> Any:
 def _loader(config: Config, train: Any) -> DataLoader[Any]:
     generator = torch.Generator().manual_seed(seed_from("wilds", "order", config.dataset, config.seed))
     workers: dict[str, Any] = {"num_workers": config.workers, "pin_memory": config.device.startswith("cuda")}
-    if METHODS[config.algorithm].batches == "single-domain":
+    if batches_of(config.algorithm) != "pooled":
         return wilds.rollout_loader(
             train,
             config.group_by,

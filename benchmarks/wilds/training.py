@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import torch
 
 from benchmarks.environment import environment
 from benchmarks.wilds import checkpoint
-from benchmarks.wilds.losses import batch_loss
 from benchmarks.wilds.setup import Config, Parts, assemble
 from pgrad.integrations import wilds
 
@@ -55,7 +53,6 @@ def run(config: Config, say: Say) -> dict[str, Any]:
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     parts = assemble(config)
     progress = _resume(config, parts)
-    task = wilds.task(config.dataset)
     say(
         f"{config.dataset}: {len(parts.dataset)} examples, {config.algorithm} on {config.backbone}, {parts.steps} steps"
         + (f" in roll-outs of {parts.rollout_length}" if parts.rollout_length > 1 else "")
@@ -63,36 +60,27 @@ def run(config: Config, say: Say) -> dict[str, Any]:
     )
     if parts.steps % parts.rollout_length:
         say(f"note: {parts.steps} steps are not whole roll-outs of {parts.rollout_length}; the last part is not used")
-    _train(config, parts, progress, task.loss, say)
+    _train(config, parts, progress, say)
     return _finish(config, parts, progress, say)
 
 
-def _train(config: Config, parts: Parts, progress: _Progress, loss: str, say: Say) -> None:
-    start = progress.step
-    if start >= parts.steps:
+def _train(config: Config, parts: Parts, progress: _Progress, say: Say) -> None:
+    if progress.step >= parts.steps:
         return
-    device = torch.device(config.device)
-    max_norm = _max_norm(config)
+    device, learner = torch.device(config.device), parts.learner
     parts.model.train()
     total = torch.zeros((), device=device)
-    for taken, (x, y, _) in enumerate(parts.loader, start=1):
-        x = x.to(device, non_blocking=True)
-        if parts.augment is not None:
-            x = parts.augment(x)
-        parts.optimizer.zero_grad()
-        value = batch_loss(loss, parts.model, x, y, device)
-        value.backward()
-        if max_norm:
-            torch.nn.utils.clip_grad_norm_(parts.model.parameters(), max_norm)
-        parts.optimizer.step()
-        parts.scheduler.step()
-        progress.step = start + taken
+    for taken, x, y in _updates(parts, device):
+        total += learner.update(x, y)
+        before, progress.step = progress.step, progress.step + learner.cost
         progress.since += 1
-        total += value.detach()
-        _note_cosine(parts.optimizer, progress)
-        last = progress.step == parts.steps
-        evaluates = last or progress.step % parts.eval_every == 0
-        if evaluates or progress.step % config.checkpoint_every == 0:
+        cosine = learner.cosine()
+        if cosine is not None:
+            progress.cosine_sum += cosine
+            progress.rollouts += 1
+        last = progress.step >= parts.steps
+        evaluates = last or progress.step // parts.eval_every > before // parts.eval_every
+        if evaluates or progress.step // config.checkpoint_every > before // config.checkpoint_every:
             progress.loss_sum += total.item()
             total.zero_()
             if evaluates:
@@ -102,17 +90,21 @@ def _train(config: Config, parts: Parts, progress: _Progress, loss: str, say: Sa
             break
 
 
-def _max_norm(config: Config) -> float:
-    from benchmarks.wilds.defaults import DEFAULTS
-
-    return DEFAULTS[config.dataset].max_grad_norm
-
-
-def _note_cosine(optimizer: Any, progress: _Progress) -> None:
-    record = getattr(optimizer, "last_update", None)
-    if record is not None and optimizer.rollout_position == 0:
-        progress.cosine_sum += record.cosine
-        progress.rollouts += 1
+def _updates(parts: Parts, device: torch.device) -> Iterator[tuple[int, torch.Tensor, Any]]:
+    """What each update takes, after the number of batches read so far; several batches are stacked domain by domain."""
+    waiting: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+    for taken, (x, y, metadata) in enumerate(parts.loader, start=1):
+        x = x.to(device, non_blocking=True)
+        if parts.augment is not None:
+            x = parts.augment(x)
+        if parts.learner.width == 1:
+            yield taken, x, y
+            continue
+        waiting.append((int(parts.grouper.metadata_to_group(metadata[:1])), x, y))
+        if len(waiting) == parts.learner.width:
+            waiting.sort(key=lambda batch: batch[0])
+            yield taken, torch.stack([x for _, x, _ in waiting]), torch.stack([y for _, _, y in waiting])
+            waiting.clear()
 
 
 def _evaluate(config: Config, parts: Parts, progress: _Progress, say: Say) -> None:
@@ -123,14 +115,14 @@ def _evaluate(config: Config, parts: Parts, progress: _Progress, say: Say) -> No
             f"the mean loss of steps {progress.step - progress.since + 1} to {progress.step} is {loss}; lower --lr"
         )
     split = wilds.SELECTION_SPLIT
-    with getattr(parts.optimizer, "at_anchor", contextlib.nullcontext)():
-        found = wilds.evaluate(parts.model, parts.dataset, [split], **_options(config, parts))[split]
+    with parts.learner.evaluated() as model:
+        found = wilds.evaluate(model, parts.dataset, [split], **_options(config, parts))[split]
         row = {"step": progress.step, "loss": loss, "validation": found.results[config.metric]}
         if progress.rollouts:
             row["cosine"] = progress.cosine_sum / progress.rollouts
         progress.history.append(row)
         if progress.best() is row:
-            checkpoint.save({"model": parts.model.state_dict(), "step": progress.step}, config.output / "best.pt")
+            checkpoint.save({"model": model.state_dict(), "step": progress.step}, config.output / "best.pt")
     say(f"step {progress.step}: loss {loss:.4f}, {split} {config.metric} {row['validation']:.4f}")
     progress.loss_sum = progress.cosine_sum = 0.0
     progress.since = progress.rollouts = 0
@@ -150,8 +142,7 @@ def _save(config: Config, parts: Parts, progress: _Progress, taken: int) -> None
         "config": config.identity(),
         "progress": vars(progress),
         "model": parts.model.state_dict(),
-        "optimizer": parts.optimizer.state_dict(),
-        "scheduler": parts.scheduler.state_dict(),
+        "learner": parts.learner.state_dict(),
         "sampler": parts.sampler.state_dict(consumed=taken),
         "random": checkpoint.random_state(),
     }
@@ -166,8 +157,7 @@ def _resume(config: Config, parts: Parts) -> _Progress:
     saved = checkpoint.load(path, config.device)
     _same_run(config, saved.get("config", {}), path)
     parts.model.load_state_dict(saved["model"])
-    parts.optimizer.load_state_dict(saved["optimizer"])
-    parts.scheduler.load_state_dict(saved["scheduler"])
+    parts.learner.load_state_dict(saved["learner"])
     parts.sampler.load_state_dict(saved["sampler"])
     vars(progress).update(saved["progress"])
     checkpoint.restore_random_state(saved["random"])

@@ -15,10 +15,12 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import pgrad
+from benchmarks.algorithms import ALGORITHMS
 from benchmarks.seeds import seed_from
 from benchmarks.wilds import backbones, checkpoint
 from benchmarks.wilds.defaults import DEFAULTS
 from benchmarks.wilds.inputs import transform
+from benchmarks.wilds.learners import PEERS
 from benchmarks.wilds.methods import METHODS, Reptile
 from benchmarks.wilds.miniatures import MINIATURES
 from pgrad.integrations import wilds
@@ -79,7 +81,7 @@ def test_the_loop_is_the_plain_one(algorithm: str, call, miniature, tmp_path: Pa
     assert call("camelyon17", algorithm=algorithm, splits=2, steps=12, weight_decay=0.1, outer_lr=0.5) == 0
     dataset = miniature("camelyon17")
     torch.manual_seed(seed_from("wilds", "initialisation", "camelyon17", 0))
-    model = backbones.build("tiny", DEFAULTS["camelyon17"], dataset, pretrained=False)
+    model = backbones.build("tiny", DEFAULTS["camelyon17"], dataset, False, torch.zeros(3, 32, 32))
     train = dataset.get_subset("train", transform=transform(DEFAULTS["camelyon17"], dataset, "tiny", 32, 0))
     generator = torch.Generator().manual_seed(seed_from("wilds", "order", "camelyon17", 0))
 
@@ -89,7 +91,8 @@ def test_the_loop_is_the_plain_one(algorithm: str, call, miniature, tmp_path: Pa
     if algorithm == "erm":
         optimizer = inner(model.parameters(), 1e-3)
         sampler = pgrad.DomainBatchSampler([0] * len(train), 4, generator=generator, mode="infinite")
-        loader = torch.utils.data.DataLoader(train, batch_sampler=sampler)
+        # Without a generator of its own the loader would draw one number before the first dropout mask.
+        loader = torch.utils.data.DataLoader(train, batch_sampler=sampler, generator=torch.Generator())
     else:
         loader = wilds.rollout_loader(train, ["hospital"], 8, splits=2, infinite=True, generator=generator)
         optimizer = (
@@ -177,7 +180,8 @@ def test_a_run_that_is_killed_goes_on(miniature, data: Path, tmp_path: Path) -> 
         "--device",
         "cpu",
     ]
-    command = [sys.executable, "-m", "benchmarks", "wilds", "waterbirds", *options, *length]
+    code = "import cyclopts; from benchmarks.wilds.command import wilds; cyclopts.run(wilds)"
+    command = [sys.executable, "-c", code, "waterbirds", *options, *length]
 
     def start(folder: str) -> subprocess.Popen:
         env = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -295,3 +299,40 @@ def test_a_checkpoint_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(KeyboardInterrupt):
         checkpoint.save({"step": 2}, path)
     assert checkpoint.load(path) == {"step": 1}
+
+
+@pytest.mark.parametrize("algorithm", PEERS)
+def test_peers_train_and_resume_bit_for_bit(
+    algorithm: str, call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"algorithm": algorithm, "splits": 1, "steps": 18, "eval_every": 18, "checkpoint_every": 6}
+    options["eval_splits"] = ("val",)
+    assert call("camelyon17", output=tmp_path / "whole", **options) == 0
+    saved = checkpoint.save
+
+    def save_and_stop(content, path) -> None:
+        saved(content, path)
+        if path.name == "checkpoint.pt" and content["progress"]["step"] == 6:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        call("camelyon17", output=tmp_path / "parts", **options)
+    torch.rand(7)
+    assert call("camelyon17", output=tmp_path / "parts", **options) == 0
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    evaluations = ALGORITHMS[algorithm].evaluations(3)
+    assert results(tmp_path / "whole")["history"][-1]["step"] == -(-18 // evaluations) * evaluations
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options", "words"),
+    [
+        ("iwildcam", {"algorithm": "groupdro", "groups": 3}, "must see the same domains all the time"),
+        ("bdd100k", {"algorithm": "irm"}, "must have a task with cross_entropy or mse; this one has multitask_bce"),
+    ],
+)
+def test_peers_that_do_not_fit_are_refused(dataset: str, options: dict, words: str, call, capsys) -> None:
+    assert call(dataset, splits=1, **options) == 1
+    assert words in capsys.readouterr().err
