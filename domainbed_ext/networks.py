@@ -28,6 +28,7 @@ class _Tiny(nn.Sequential):
             nn.ReLU(),
         )
         self.freeze_bn = freeze_bn
+        self.train()
 
     def train(self, mode: bool = True) -> _Tiny:
         super().train(mode)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,11 +136,10 @@ def _check_hparams(jobs: Sequence[Job]) -> None:
             continue
         users = _users(name, jobs[0].dataset)
         if not users:
-            raise Refusal(
-                f"--hparams: no algorithm knows {name!r}{closest(name, defaults)}; known: {', '.join(defaults)}"
-            )
+            known = ", ".join(defaults)
+            raise Refusal(f"--hparams: no algorithm knows {name!r}{closest(name, defaults)}; known: {known}")
         if len(jobs) > 1:
-            raise Refusal(f"--hparams: {name!r} belongs to {', '.join(users)}, none of which is in this sweep")
+            print(f"--hparams: {name!r} has no effect here: it belongs to {', '.join(users)}", file=sys.stderr)
     for job in jobs:
         h = job.hparams()
         for name in ("pgrad_splits", "pgrad_components"):
