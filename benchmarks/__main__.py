@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from benchmarks.algorithms import ALGORITHMS, QUICK
+from benchmarks.config.words import all_different, unknown
 from benchmarks.datasets import DATASETS
 from benchmarks.quick import compare, experiment
 
@@ -25,11 +25,8 @@ def _one_of(known: Collection[str]) -> Any:
     def check(_: type, names: tuple[str, ...]) -> None:
         for name in names:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"{name!r} is not known.{hint} Known are: {', '.join(known)}.")
-        if len(set(names)) < len(names):
-            raise ValueError(f"every name may come once only, found {' '.join(names)}.")
+                raise ValueError(unknown(name, known))
+        all_different(names)
 
     return Parameter(validator=check, consume_multiple=True, negative="")
 
@@ -74,7 +71,15 @@ def quick(
     return 1 if failed else 0
 
 
-app.command("benchmarks.wilds.command:wilds", name="wilds")  # imported when it is used
+# Imported when they are used.
+app.command("benchmarks.commands.sweep:plan_command", name="plan")
+app.command("benchmarks.commands.sweep:sweep_command", name="sweep")
+app.command("benchmarks.commands.sweep:status_command", name="status")
+app.command("benchmarks.commands.transfer:export_command", name="export")
+app.command("benchmarks.commands.transfer:import_command", name="import")
+app.command("benchmarks.reporting.main:report", name="report")
+app.command("benchmarks.wilds.command:wilds", name="wilds")
+app.register_install_completion_command()
 
 
 if __name__ == "__main__":

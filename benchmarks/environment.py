@@ -9,24 +9,38 @@ import platform
 import subprocess
 from pathlib import Path
 
+from benchmarks import plugins
+
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn")
-SOURCES = ("pgrad/*.py", "benchmarks/*.py", "benchmarks/algorithms/*.py", "benchmarks/datasets/*.py")
-READERS = frozenset({"__main__.py", "figure.py", "report.py", "screen.py"})
-"""Modules of the benchmarks that only present finished records: a change there makes no run out of date."""
+SOURCES = (
+    "pgrad/*.py",
+    "benchmarks/algorithms/*.py",
+    "benchmarks/config/run.py",
+    "benchmarks/datasets/*.py",
+    *(f"benchmarks/{name}.py" for name in ("metrics", "models", "outputs", "prepared", "protocol", "runner")),
+    *(f"benchmarks/{name}.py" for name in ("search", "seeds")),
+)
+"""The files that can change the result of a run; a change anywhere else makes no run out of date."""
 
 
-def code_fingerprint() -> str:
-    """A hash of the sources that can change the result of a run.
+def code_fingerprint(*others: Path) -> str:
+    """A hash of the sources that can change the result of a run, and of `others`.
 
     Finished runs are taken over only from the same code.  The commit is not enough: it does not see changes that are
     not committed, and it changes with every page of documentation.
     """
     digest = hashlib.sha256()
     for path in sorted(path for pattern in SOURCES for path in ROOT.glob(pattern)):
-        if path.name not in READERS:
-            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in others:  # by content alone: a user's file may lie anywhere
+        digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
+
+
+def fingerprint(dataset: str = "", algorithm: str = "", model: str = "") -> str:
+    """:func:`code_fingerprint` with the files of the plugins that registered these names."""
+    return code_fingerprint(*plugins.sources(dataset, algorithm, model))
 
 
 def _git(*arguments: str) -> str | None:

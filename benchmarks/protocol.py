@@ -1,15 +1,23 @@
-"""The rules of the comparison: leave one domain out, split the others, select on what training may see.
+"""The rules of the comparison: leave domains out, split the others, select on what training may see.
 
-Every domain is held out in turn.  Each remaining domain is split into 80 % for training and 20 % for validation.  The
-*training-domain validation* accuracy (the mean over the training domains, each counting the same) chooses among the
-points of random search and among the checkpoints along training.  The held-out domain is measured at every checkpoint
-so that curves can be drawn; it takes no part in any choice.
+Sets of domains are held out in turn: each one alone, or every two, three, ... of them.  Each remaining domain is split
+into 80 % for training and 20 % for validation.  A *selection method* chooses the point of random search and the
+checkpoint along training:
+
+- ``training-domain``: the highest mean accuracy on the validation parts of the training domains;
+- ``last``: the same choice among the points, but always the final checkpoint;
+- ``leave-one-domain-out``: cross-validation.  For every training domain d there is a run that holds out d as well; the
+  mean accuracy on those d, each by the run that has not seen it, chooses point and checkpoint;
+- ``oracle``: the highest accuracy on the held-out domains themselves.  It cheats: no method can choose better.
+
+But for the oracle, the held-out domains take no part in any choice; they are measured at every checkpoint so that
+curves can be drawn.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +27,19 @@ from torch import Tensor
 import pgrad
 from benchmarks.algorithms import Batches
 from benchmarks.datasets import Domain, MultiDomainData
+from benchmarks.records import held_out_domains
 from benchmarks.seeds import seed_from
 
 VALIDATION_FRACTION = 0.2
+
+TRAINING_DOMAIN, LAST, LEAVE_ONE_OUT, ORACLE = "training-domain", "last", "leave-one-domain-out", "oracle"
+METHODS = {
+    TRAINING_DOMAIN: "validation parts of the training domains",
+    LAST: "the same points, final checkpoint",
+    LEAVE_ONE_OUT: "cross-validation over the training domains",
+    ORACLE: "the held-out domains themselves: cheats",
+}
+"""Methods of selection, and on what they choose."""
 
 
 @dataclass(frozen=True)
@@ -32,24 +50,27 @@ class Split:
         inputs, labels: The training parts of the training domains, one after another.
         domains: For each training example the number of its domain, from 0.
         validation: The validation parts of the training domains.
-        held_out: The held-out domain, whole.
+        held_out: The held-out domains, whole.
     """
 
     inputs: Tensor
     labels: Tensor
     domains: Tensor
     validation: tuple[Domain, ...]
-    held_out: Domain
+    held_out: tuple[Domain, ...]
 
 
-def leave_one_out(data: MultiDomainData, held_out: str, seed: int) -> Split:
-    """Splits `data` for one held-out domain.  A domain is split in the same way whichever other one is held out."""
-    if held_out not in data.names:
-        raise ValueError(f"held_out must be one of the domains {data.names}, found {held_out!r}")
+def leave_out(data: MultiDomainData, held_out: Collection[str], seed: int) -> Split:
+    """Splits `data` for a set of held-out domains.  A domain is split in the same way whichever others are held out."""
+    for name in held_out:
+        if name not in data.names:
+            raise ValueError(f"held_out must be some of the domains {data.names}, found {name!r}")
+    if not 0 < len(set(held_out)) < len(data.names):
+        raise ValueError(f"held_out must leave a domain to train on and hold one out, found {tuple(held_out)}")
     train: list[Domain] = []
     validation: list[Domain] = []
     for domain in data.domains:
-        if domain.name != held_out:
+        if domain.name not in held_out:
             generator = torch.Generator().manual_seed(seed_from("split", domain.name, seed))
             order = torch.randperm(len(domain), generator=generator)
             cut = round(VALIDATION_FRACTION * len(domain))
@@ -60,7 +81,7 @@ def leave_one_out(data: MultiDomainData, held_out: str, seed: int) -> Split:
         labels=torch.cat([domain.labels for domain in train]),
         domains=torch.cat([torch.full((len(domain),), number) for number, domain in enumerate(train)]),
         validation=tuple(validation),
-        held_out=data.domains[data.names.index(held_out)],
+        held_out=tuple(domain for domain in data.domains if domain.name in held_out),
     )
 
 
@@ -89,27 +110,119 @@ def batches(kind: Batches, domains: Tensor, batch_size: int, splits: int, seed: 
 
 @dataclass(frozen=True)
 class Selected:
-    """The point and checkpoint that validation chose, and what they reach on the held-out domain."""
+    """The point and checkpoint that a method chose, and what they reach on the held-out domains.
+
+    Attributes:
+        point: Of random search.
+        step: Gradient evaluations at the checkpoint.
+        validation: What the choice went by: the accuracy that was the highest.
+        held_out: Mean accuracy on the held-out domains.
+    """
 
     point: int
-    step: int
+    step: float
     validation: float
     held_out: float
 
 
 def best_checkpoint(curves: Mapping[str, list[float]]) -> dict[str, float]:
     """The checkpoint with the highest validation accuracy; the earliest of equals."""
-    best = max(range(len(curves["step"])), key=lambda i: (curves["validation"][i], -i))
-    return {name: curves[name][best] for name in ("step", "validation", "held_out")}
+    return _checkpoint(curves, _first_best(curves["validation"]))
 
 
-def select(records: Iterable[Mapping[str, Any]]) -> Selected | None:
-    """The best point among the finished runs of one algorithm, seed and held-out domain; the lowest of equals.
+def checkpoints(curves: Mapping[str, list[float]]) -> dict[str, dict[str, Any]]:
+    """The checkpoint that each method chooses which needs one run only."""
+    index = {
+        TRAINING_DOMAIN: _first_best(curves["validation"]),
+        LAST: len(curves["step"]) - 1,
+        ORACLE: _first_best(curves["held_out"]),
+    }
+    return {method: {**_checkpoint(curves, i), "oracle": method == ORACLE} for method, i in index.items()}
 
-    None if no run finished.
+
+def _first_best(values: list[float]) -> int:
+    return max(range(len(values)), key=lambda i: (values[i], -i))
+
+
+def _checkpoint(curves: Mapping[str, list[float]], index: int) -> dict[str, float]:
+    return {name: curves[name][index] for name in ("step", "validation", "held_out")}
+
+
+def select(records: Iterable[Mapping[str, Any]], method: str = TRAINING_DOMAIN) -> Selected | None:
+    """The best point among the finished runs of one algorithm, seed and held-out set; the lowest of equals.
+
+    None if no run finished.  Cross-validation needs other held-out sets as well: see :func:`cross_validate`.
     """
+    if method not in METHODS or method == LEAVE_ONE_OUT:
+        raise ValueError(f"method must be one of {TRAINING_DOMAIN}, {LAST}, {ORACLE}, found {method!r}")
     finished = [record for record in records if record["status"] == "finished"]
     if not finished:
         return None
-    best = max(finished, key=lambda record: (record["selection"]["validation"], -record["config"]["point"]))
-    return Selected(point=best["config"]["point"], **best["selection"])
+    by = "held_out" if method == ORACLE else "validation"
+    chosen = [(record["config"]["point"], checkpoints(record["curves"])[method]) for record in finished]
+    point, found = max(chosen, key=lambda pair: (pair[1][by], -pair[0]))
+    return Selected(point=point, step=found["step"], validation=found[by], held_out=found["held_out"])
+
+
+def cross_validate(records: Iterable[Mapping[str, Any]], held_out: str) -> Selected | None:
+    """Leave-one-domain-out validation among the finished runs of one data set, algorithm and seed.
+
+    Checkpoints are compared by their number: runs with fewer training domains have shorter roll-outs.  A point counts
+    if its run and all the runs of its cross-validation finished; None if there is no such point.
+
+    Args:
+        records: Runs with every held-out set.
+        held_out: The set to report on, as records name it.
+    """
+    outside = frozenset(held_out_domains(held_out))
+    runs: dict[tuple[int, frozenset[str]], Mapping[str, Any]] = {
+        (record["config"]["point"], frozenset(held_out_domains(record["config"]["held_out"]))): record
+        for record in records
+        if record["status"] == "finished"
+    }
+    chosen = []
+    for (point, names), run in runs.items():
+        if names != outside:
+            continue
+        inner = {name: runs.get((point, outside | {name})) for name in run["domain_curves"] if name not in outside}
+        curves = [other["domain_curves"][name] for name, other in inner.items() if other is not None]
+        if len(curves) == len(inner) and all(len(curve) == len(run["curves"]["step"]) for curve in curves):
+            means = [sum(values) / len(values) for values in zip(*curves, strict=True)]
+            best = _first_best(means)
+            chosen.append((means[best], -point, best, run["curves"]))
+    if not chosen:
+        return None
+    validation, minus_point, best, found = max(chosen, key=lambda choice: choice[:2])
+    return Selected(-minus_point, found["step"][best], validation, found["held_out"][best])
+
+
+def select_all(records: Iterable[Mapping[str, Any]], method: str = TRAINING_DOMAIN) -> list[dict[str, Any]]:
+    """What the method chose for each data set, algorithm, held-out set and seed, where it could choose.
+
+    Runs that cross-validation added, with one more domain held out, give rows of their own under the other methods.
+
+    Returns:
+        Rows with ``dataset``, ``algorithm``, ``held_out``, ``seed``, ``method``, ``oracle``, ``point``, ``step``,
+        ``validation_accuracy`` (what the choice went by) and ``held_out_accuracy``.
+    """
+    groups: dict[tuple[str, str, int], dict[str, list[Mapping[str, Any]]]] = {}
+    for record in records:
+        config = record["config"]
+        group = groups.setdefault((config["dataset"], config["algorithm"], config["seed"]), {})
+        group.setdefault(config["held_out"], []).append(record)
+    rows = []
+    for (dataset, algorithm, seed), sets in groups.items():
+        for held_out, own in sets.items():
+            if method == LEAVE_ONE_OUT:
+                found = cross_validate(itertools.chain.from_iterable(sets.values()), held_out)
+            else:
+                found = select(own, method)
+            if found is not None:
+                rows.append(
+                    {
+                        "dataset": dataset, "algorithm": algorithm, "held_out": held_out, "seed": seed,
+                        "method": method, "oracle": method == ORACLE, "point": found.point, "step": found.step,
+                        "validation_accuracy": found.validation, "held_out_accuracy": found.held_out,
+                    }
+                )
+    return rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +9,11 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import screen
-from benchmarks.experiment import Experiment, Settings, perform
+from benchmarks.config import InProcess, Local, Overrides, Settings, SweepConfig
 from benchmarks.figure import draw
 from benchmarks.report import long_table, markdown, selections, summarize
 from benchmarks.store import Store
+from benchmarks.sweep import perform
 
 SETTINGS = {
     "rotated-digits": Settings(rollouts=140, evaluate_every=20, batch_size=32, splits=3, width=64),
@@ -23,24 +23,30 @@ SETTINGS = {
 
 def experiment(
     datasets: Sequence[str], algorithms: Sequence[str], seeds: int, points: int, rollouts: int | None
-) -> Experiment:
+) -> SweepConfig:
     """The quick comparison or a part of it; `rollouts` replaces the length of the runs on every data set."""
-    settings = {name: SETTINGS[name] for name in datasets}
-    if rollouts is not None:
-        settings = {name: dataclasses.replace(old, rollouts=rollouts) for name, old in settings.items()}
-    return Experiment(settings=settings, algorithms=tuple(algorithms), seeds=seeds, points=points)
+    length = {} if rollouts is None else {"rollouts": rollouts}
+    return SweepConfig(
+        datasets={name: Overrides(**{**SETTINGS[name].model_dump(), **length}) for name in datasets},
+        algorithms=tuple(algorithms),
+        seeds=tuple(range(seeds)),
+        points=points,
+    )
 
 
-def compare(experiment: Experiment, output: Path, workers: int, console: Console) -> int:
+def compare(sweep: SweepConfig, output: Path, workers: int, console: Console) -> int:
     """Does the runs, prints the tables and writes everything into `output`; returns the number of failed runs."""
     start = time.perf_counter()
-    with screen.progress(console) as update:
-        records = perform(experiment, Store(output / "records.jsonl"), workers, update)
+    # The networks are too small for a GPU.
+    engine = InProcess() if workers == 1 else Local(workers=workers, gpus=0)
+    sweep = sweep.model_copy(update={"launcher": engine})
+    with Store(output / "store.sqlite") as store, screen.progress(console) as update:
+        records = perform(sweep, store, output, watch=lambda now: update(now.done, now.total), retry_failed=True)
     failed = [record for record in records if record["status"] == "failed"]
 
-    datasets = list(experiment.settings)
+    datasets = list(sweep.datasets)
     selected = selections(records)
-    rows = summarize(selected, datasets, experiment.algorithms, experiment.seeds)
+    rows = summarize(selected, datasets, sweep.algorithms, len(sweep.seeds))
     selected.to_csv(output / "selected.csv", index=False)
     long_table(rows).to_csv(output / "table.csv", index=False, float_format="%.4f")
     (output / "table.md").write_text(markdown(rows, len(failed)), encoding="utf-8")

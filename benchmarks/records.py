@@ -1,8 +1,8 @@
 """The record of a run: what the store returns and what tables, pictures and reports read.  This page is the schema.
 
-``Store.records()`` gives a list of plain dictionaries that survive a round trip through JSON, in the order of the sweep;
-``records.jsonl`` holds the same, one per line.  A run that has ended gives exactly one record, however often it was
-tried: ``status`` is ``"finished"`` or ``"failed"``.  Numbers are finite; what could not be measured is None.
+``Store.records()`` gives a list of plain dictionaries that survive a round trip through JSON, in the order of the
+sweep; ``records.jsonl`` holds the same, one per line.  A run that has ended gives exactly one record, however often it
+was tried: ``status`` is ``"finished"`` or ``"failed"``.  Numbers are finite; what could not be measured is None.
 
 Fields that every record has:
 
@@ -27,16 +27,16 @@ Fields that every record has:
 ``worker``
     ``name``, ``host``, ``pid``, ``launcher`` of the process that did it.
 ``attempts``
-    Every try, oldest first: ``number``, ``status`` (``finished``, ``failed``, ``lost``: the process died or fell silent,
-    ``interrupted``: stopped by the user, ``superseded``: came second with the same result), ``failure``, ``error``,
-    ``worker``, ``started``, ``ended``.
+    Every try, oldest first: ``number``, ``status`` (``finished``, ``failed``, ``lost``: the process died or fell
+    silent, ``interrupted``: stopped by the user, ``superseded``: came second with the same result), ``failure``,
+    ``error``, ``worker``, ``started``, ``ended``.
 
 Fields of finished runs, and of failed ones as far as they came:
 
 ``curves``
-    Lists of equal length, one entry for each checkpoint: ``step`` (gradient evaluations so far), ``loss`` (mean training
-    loss since the checkpoint before), ``validation`` (mean over the training domains' validation parts), ``held_out``
-    (mean over the held-out domains).
+    Lists of equal length, one entry for each checkpoint: ``step`` (gradient evaluations so far), ``loss`` (mean
+    training loss since the checkpoint before), ``validation`` (mean over the training domains' validation parts),
+    ``held_out`` (mean over the held-out domains).
 ``domain_curves``
     Domain name to the list of its scores at the same checkpoints: the validation part of a training domain, all of a
     held-out one.
@@ -46,9 +46,9 @@ Fields of finished runs only:
 ``selection``
     The checkpoint that training-domain validation chose: ``step``, ``validation``, ``held_out``.
 ``selections``
-    The same for each method that needs one run only: ``training-domain``, ``last`` (the final checkpoint) and ``oracle``
-    (the best on the held-out domains themselves: it cheats, and has ``"oracle": true``; the others have false).
-    Leave-one-domain-out validation needs several runs: :func:`benchmarks.protocol.select` does it.
+    The same for each method that needs one run only: ``training-domain``, ``last`` (the final checkpoint) and
+    ``oracle`` (the best on the held-out domains themselves: it cheats, and has ``"oracle": true``; the others have
+    false).  Leave-one-domain-out validation needs several runs: :func:`benchmarks.protocol.select` does it.
 ``diagnostics``
     Name to list of numbers, what the algorithm says about its training; ``{}`` where there is nothing.
 ``model_file``

@@ -1,110 +1,180 @@
-"""One run from its specification to its record."""
+"""One run from its configuration to its record."""
 
 from __future__ import annotations
 
-import functools
 import itertools
+import math
 import time
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from benchmarks.algorithms import ALGORITHMS, Setup
-from benchmarks.datasets import DATASETS, Metric, MultiDomainData
-from benchmarks.models import mlp
-from benchmarks.protocol import Split, batches, best_checkpoint, leave_one_out
+from benchmarks.algorithms import ALGORITHMS, Algorithm, Loss, Setup
+from benchmarks.config.run import RunConfig
+from benchmarks.datasets import DATASETS, Domain, Metric
+from benchmarks.models import MODELS
+from benchmarks.outputs import Observer, Place
+from benchmarks.prepared import prepared
+from benchmarks.protocol import Split, batches, checkpoints, leave_out
+from benchmarks.records import SEPARATOR, Failure
+from benchmarks.resources import peak_memory, watch_memory
 from benchmarks.seeds import seed_from
-from benchmarks.spec import RunSpec
 
-Record = dict[str, Any]
+Outcome = dict[str, Any]
 
 
 class DivergedError(RuntimeError):
     """The loss is no longer a finite number."""
 
 
-@functools.cache
-def _data(name: str) -> MultiDomainData:
-    return DATASETS[name].factory()
+def run(config: RunConfig, place: Place | None = None) -> Outcome:
+    """Trains and evaluates; a run that fails gives an outcome too, with its error and what it reached before.
 
-
-def run(spec: RunSpec) -> Record:
-    """Trains and evaluates; a run that fails gives a record too, with its error."""
-    wall, cpu = time.perf_counter(), time.process_time()
+    Returns:
+        The fields of :mod:`benchmarks.records` that the run itself decides.
+    """
+    place = place or Place()
+    outcome: Outcome = {"key": config.key(), "config": config.config()}
+    started, wall, cpu = time.time(), time.perf_counter(), time.process_time()
+    watch_memory(place.device)
     try:
-        outcome = {"status": "finished", **_train(spec)}
+        with place.observer(config) as observer:
+            _train(config, place, observer, outcome)
+        outcome["model_file"] = observer.model_file
+        outcome["status"] = "finished"
     except Exception as error:  # noqa: BLE001  whatever went wrong is part of the results
-        outcome = {
-            "status": "failed",
-            "error": f"{type(error).__name__}: {error}",
-            "traceback": traceback.format_exc(),
-        }
-    timings = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
-    return {"key": spec.key(), "config": spec.config(), **outcome, "timings": timings}
+        outcome["status"] = "failed"
+        outcome["failure"] = failure(error)
+        outcome["error"] = f"{type(error).__name__}: {error}"
+        outcome["traceback"] = traceback.format_exc()
+    outcome["timings"] = {
+        "wall_seconds": time.perf_counter() - wall,
+        "cpu_seconds": time.process_time() - cpu,
+        "started": started,
+        "ended": time.time(),
+    }
+    outcome["peak_memory"] = peak_memory(place.device)
+    return outcome
 
 
-def _train(spec: RunSpec) -> Record:
-    entry = ALGORITHMS[spec.algorithm]
-    data = _data(spec.dataset)
-    split = leave_one_out(data, spec.held_out, spec.seed)
-    n_domains = len(split.validation)
-    rollout_length = spec.splits * n_domains
+def failure(error: BaseException) -> Failure:
+    """The kind of failure that an exception tells of."""
+    if isinstance(error, DivergedError):
+        return "diverged"
+    if isinstance(error, ImportError):
+        return "import"
+    # torch's allocator of host memory raises a plain RuntimeError.
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    ):
+        return "out-of-memory"
+    return "error"
+
+
+def _train(config: RunConfig, place: Place, observer: Observer, outcome: Outcome) -> None:
+    data = prepared(config.dataset, place.folder)
+    split = _moved(leave_out(data, config.held_out, config.seed), place.device)
     # Neither the algorithm nor the point is part of these names: all of them start at the same place.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_from("initialisation", spec.dataset, spec.seed))
-        model = mlp(data.input_shape, data.n_classes, spec.width)
-    cost = entry.evaluations(n_domains)
+        torch.manual_seed(seed_from("initialisation", config.dataset, config.seed))
+        model = MODELS[config.model](data.input_shape, data.n_classes, config.width).to(place.device)
+    names = (config.dataset, SEPARATOR.join(config.held_out), config.seed)
+    entry = ALGORITHMS[config.algorithm]
+    n_domains = len(split.validation)
+    rollout_length = config.splits * n_domains
     setup = Setup(
         rollout_length=rollout_length,
         n_domains=n_domains,
-        updates=spec.rollouts * rollout_length // cost,
-        seed=seed_from("algorithm", spec.dataset, spec.held_out, spec.seed),
+        updates=config.rollouts * rollout_length // entry.evaluations(n_domains),
+        seed=seed_from("algorithm", *names),
     )
-    algorithm = entry.factory(model, spec.hparams, setup)
-    order = batches(
-        entry.batches,
-        split.domains,
-        spec.batch_size,
-        spec.splits,
-        seed=seed_from("order", spec.dataset, spec.held_out, spec.seed),
-    )
-
-    metric = DATASETS[spec.dataset].metric
+    algorithm = entry.factory(model, config.hparams, setup)
+    order = batches(entry.batches, split.domains, config.batch_size, config.splits, seed=seed_from("order", *names))
+    metric = DATASETS[config.dataset].metric
     curves: dict[str, list[float]] = {"step": [], "loss": [], "validation": [], "held_out": []}
-    step = updates = 0
-    while step < spec.rollouts * rollout_length:
-        rollouts = min(spec.evaluate_every, spec.rollouts - step // rollout_length)
-        step += rollouts * rollout_length
-        # As many updates as the gradient evaluations up to this checkpoint pay for.
-        due = step // cost - updates
-        if due == 0:
-            raise ValueError(
-                f"one update of {spec.algorithm} costs {cost} gradient evaluations, more than a checkpoint"
-            )
-        loss = torch.zeros(())
-        for index in itertools.islice(order, due):
-            loss += algorithm.update(split.inputs[index], split.labels[index])
-        loss /= due
-        updates += due
-        if not loss.isfinite():
-            raise DivergedError(f"the mean loss before step {step} is {loss.item()}")
+    domain_curves: dict[str, list[float]] = {domain.name: [] for domain in (*split.validation, *split.held_out)}
+    outcome.update(curves=curves, domain_curves=domain_curves)
+
+    updates = 0
+    for step, due in _checkpoints(config, rollout_length, entry.evaluations(n_domains)):
+        minibatches = ((split.inputs[index], split.labels[index]) for index in itertools.islice(order, due - updates))
+        loss = _mean_loss(algorithm, minibatches, due - updates)
+        if not math.isfinite(loss):
+            raise DivergedError(f"the mean loss before step {step} is {loss}")
+        updates = due
+        algorithm.validate(lambda: _validation_loss(model, split, setup.loss))
         with algorithm.evaluated() as evaluated:
             scores = _evaluate(evaluated, split, metric)
-        for name, value in {"step": step, "loss": loss.item(), **scores}.items():
-            curves[name].append(value)
-    return {
-        "curves": curves,
-        "selection": best_checkpoint(curves),
-        "diagnostics": algorithm.diagnostics(),
-    }
+            point = {"step": step, "loss": loss, **_means(split, scores)}
+            for name, value in point.items():
+                curves[name].append(value)
+            for name, value in scores.items():
+                domain_curves[name].append(value)
+            observer.checkpoint(evaluated, point, scores)
+    selections = checkpoints(curves)
+    outcome["selections"] = selections
+    outcome["selection"] = {name: selections["training-domain"][name] for name in ("step", "validation", "held_out")}
+    outcome["diagnostics"] = algorithm.diagnostics()
+
+
+def _checkpoints(config: RunConfig, rollout_length: int, cost: int) -> Iterator[tuple[int, int]]:
+    """The gradient evaluations until each checkpoint, and the updates that they pay for."""
+    updates = done = 0
+    while done < config.rollouts:
+        done = min(done + config.evaluate_every, config.rollouts)
+        step = done * rollout_length
+        if step // cost == updates:
+            raise ValueError(
+                f"one update of {config.algorithm} costs {cost} gradient evaluations, more than a checkpoint"
+            )
+        updates = step // cost
+        yield step, updates
+
+
+def _mean_loss(algorithm: Algorithm, minibatches: Iterator[tuple[Tensor, Tensor]], number: int) -> float:
+    total: Tensor | float = 0.0
+    for inputs, labels in minibatches:
+        total = total + algorithm.update(inputs, labels)
+    return float(total) / number
 
 
 @torch.inference_mode()
 def _evaluate(model: nn.Module, split: Split, metric: Metric) -> dict[str, float]:
+    """The score on every domain: the validation part of a training domain, all of a held-out one."""
     model.eval()
-    scores = [metric(model(domain.inputs), domain.labels) for domain in split.validation]
-    held_out = metric(model(split.held_out.inputs), split.held_out.labels)
+    scores = {
+        domain.name: metric(model(domain.inputs), domain.labels) for domain in (*split.validation, *split.held_out)
+    }
     model.train()
-    return {"validation": sum(scores) / len(scores), "held_out": held_out}
+    return scores
+
+
+@torch.inference_mode()
+def _validation_loss(model: nn.Module, split: Split, loss: Loss) -> float:
+    """The mean over the validation parts of the training domains, each counting the same."""
+    model.eval()
+    losses = [float(loss(model(domain.inputs), domain.labels)) for domain in split.validation]
+    model.train()
+    return sum(losses) / len(losses)
+
+
+def _means(split: Split, scores: dict[str, float]) -> dict[str, float]:
+    """Every domain counts the same."""
+    parts = {"validation": split.validation, "held_out": split.held_out}
+    return {name: sum(scores[domain.name] for domain in domains) / len(domains) for name, domains in parts.items()}
+
+
+def _moved(split: Split, device: str) -> Split:
+    def move(domains: tuple[Domain, ...]) -> tuple[Domain, ...]:
+        return tuple(Domain(each.name, each.inputs.to(device), each.labels.to(device)) for each in domains)
+
+    return Split(
+        inputs=split.inputs.to(device),
+        labels=split.labels.to(device),
+        domains=split.domains,
+        validation=move(split.validation),
+        held_out=move(split.held_out),
+    )

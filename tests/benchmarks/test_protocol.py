@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.datasets.base import Domain, MultiDomainData
-from benchmarks.protocol import batches, best_checkpoint, leave_one_out, select
+from benchmarks.protocol import batches, best_checkpoint, cross_validate, leave_out, select, select_all
 
 NAMES = ("a", "b", "c", "d")
 
@@ -26,8 +26,8 @@ def pixels(inputs):
 @pytest.mark.parametrize("held_out", NAMES)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_split_is_disjoint_and_complete_and_free_of_the_held_out_domain(data, held_out, seed):
-    split = leave_one_out(data, held_out, seed)
-    train, test = pixels(split.inputs), pixels(split.held_out.inputs)
+    split = leave_out(data, (held_out,), seed)
+    train, test = pixels(split.inputs), pixels(split.held_out[0].inputs)
     validation = pixels(torch.cat([domain.inputs for domain in split.validation]))
     assert not train & validation
     assert train | validation | test == pixels(torch.cat([domain.inputs for domain in data.domains]))
@@ -40,7 +40,7 @@ def test_split_is_disjoint_and_complete_and_free_of_the_held_out_domain(data, he
 
 
 def test_examples_keep_their_label_and_domain(data):
-    split = leave_one_out(data, "b", seed=0)
+    split = leave_out(data, ("b",), seed=0)
     for value, label, domain in zip(split.inputs.flatten(), split.labels, split.domains, strict=True):
         assert label == (value % 1000) % 2
         assert (0, 2, 3)[domain] == value // 1000
@@ -48,19 +48,31 @@ def test_examples_keep_their_label_and_domain(data):
 
 def test_a_domain_is_split_alike_whoever_is_held_out_and_otherwise_with_another_seed(data):
     def validation_of_a(held_out, seed):
-        return pixels(leave_one_out(data, held_out, seed).validation[0].inputs)
+        return pixels(leave_out(data, (held_out,), seed).validation[0].inputs)
 
     assert validation_of_a("b", 0) == validation_of_a("c", 0) != validation_of_a("b", 1)
 
 
-def test_unknown_held_out_domain(data):
-    with pytest.raises(ValueError, match="found 'x'"):
-        leave_one_out(data, "x", seed=0)
+def test_several_held_out_domains(data):
+    split = leave_out(data, ("d", "a"), seed=0)
+    assert [domain.name for domain in split.held_out] == ["a", "d"]
+    assert [domain.name for domain in split.validation] == ["b", "c"]
+    assert {value // 1000 for value in pixels(split.inputs)} == {1, 2}
+    alone = leave_out(data, ("a",), seed=0)
+    assert torch.equal(split.validation[0].inputs, alone.validation[0].inputs)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "message"), [(("x",), "found 'x'"), ((), "must leave a domain"), (NAMES, "must leave a domain")]
+)
+def test_impossible_held_out_domains(data, held_out, message):
+    with pytest.raises(ValueError, match=message):
+        leave_out(data, held_out, seed=0)
 
 
 @pytest.mark.parametrize("kind", ["pooled", "single-domain"])
 def test_batches(data, kind):
-    split = leave_one_out(data, "d", seed=0)
+    split = leave_out(data, ("d",), seed=0)
     drawn = list(itertools.islice(batches(kind, split.domains, batch_size=4, splits=2, seed=1), 60))
     assert all(len(index) == 4 for index in drawn)
     per_batch = [len(set(split.domains[index].tolist())) for index in drawn]
@@ -76,9 +88,13 @@ def test_batches(data, kind):
     assert all(torch.equal(one, other) for one, other in zip(drawn, again, strict=True))
 
 
-def record(point, validation, held_out, status="finished"):
-    selection = {"step": 10, "validation": validation, "held_out": held_out}
-    return {"status": status, "config": {"point": point}, "selection": selection}
+def record(point, validation, held_out, status="finished", out="a", seed=0, **domains):
+    """A record whose curves are given; `domains` are the curves of single domains."""
+    lists = {"validation": validation, "held_out": held_out}
+    lists = {name: value if isinstance(value, list) else [value] for name, value in lists.items()}
+    curves = {"step": [10.0 * (i + 1) for i in range(len(lists["validation"]))], **lists}
+    config = {"dataset": "set", "algorithm": "erm", "held_out": out, "seed": seed, "point": point}
+    return {"status": status, "config": config, "curves": curves, "domain_curves": domains}
 
 
 def test_best_checkpoint_is_the_earliest_of_the_best_in_validation():
@@ -86,14 +102,68 @@ def test_best_checkpoint_is_the_earliest_of_the_best_in_validation():
     assert best_checkpoint(curves) == {"step": 20, "validation": 0.8, "held_out": 0.1}
 
 
-def test_selection_never_looks_at_the_held_out_domain():
+def test_each_method_chooses_as_it_says():
+    records = [
+        record(0, [0.5, 0.8, 0.6], [0.1, 0.2, 0.3]),
+        record(1, [0.7, 0.1, 0.7], [0.4, 0.9, 0.5]),
+        record(2, [0.7, 0.1, 0.75], [0.6, 0.6, 0.7]),
+    ]
+
+    def chosen(method):
+        found = select(records, method)
+        return found.point, found.step, found.validation, found.held_out
+
+    assert chosen("training-domain") == (0, 20, 0.8, 0.2)
+    assert chosen("last") == (2, 30, 0.75, 0.7)
+    assert chosen("oracle") == (1, 20, 0.9, 0.9)
+    with pytest.raises(ValueError, match="found 'leave-one-domain-out'"):
+        select(records, "leave-one-domain-out")
+
+
+@pytest.mark.parametrize("method", ["training-domain", "last"])
+def test_selection_never_looks_at_the_held_out_domain(method):
     for scores in itertools.permutations((0.1, 0.5, 0.9)):
         records = [record(point, [0.6, 0.7, 0.7][point], score) for point, score in enumerate(scores)]
         for order in itertools.permutations(records):
-            chosen = select(order)
+            chosen = select(order, method)
             assert (chosen.point, chosen.validation, chosen.held_out) == (1, 0.7, scores[1])
 
 
 def test_failed_runs_are_not_selected():
     assert select([record(0, 0.9, 0.9, status="failed"), record(1, 0.2, 0.3)]).point == 1
     assert select([record(0, 0.9, 0.9, status="failed")]) is None
+
+
+def crossed(**changes):
+    """Domains a, b, c; a is held out.  Two points, two checkpoints."""
+    records = {
+        "0": record(0, [1.0, 1.0], [0.11, 0.12], a=[0.11, 0.12], b=[1.0, 1.0], c=[1.0, 1.0]),
+        "1": record(1, [0.0, 0.0], [0.13, 0.14], a=[0.13, 0.14], b=[0.0, 0.0], c=[0.0, 0.0]),
+        "0b": record(0, [1.0, 1.0], [0, 0], out="a+b", a=[0.9, 0.9], b=[0.2, 0.3], c=[1.0, 1.0]),
+        "0c": record(0, [1.0, 1.0], [0, 0], out="a+c", a=[0.9, 0.9], b=[1.0, 1.0], c=[0.2, 0.5]),
+        "1b": record(1, [0.0, 0.0], [0, 0], out="a+b", a=[0.1, 0.1], b=[0.6, 0.1], c=[0.0, 0.0]),
+        "1c": record(1, [0.0, 0.0], [0, 0], out="a+c", a=[0.1, 0.1], b=[0.0, 0.0], c=[0.4, 0.1]),
+    }
+    return [*{**records, **changes}.values()]
+
+
+def test_cross_validation_goes_by_the_domains_that_were_left_out_too():
+    # Point 0: (0.2 + 0.2) / 2, (0.3 + 0.5) / 2 = 0.4.  Point 1: (0.6 + 0.4) / 2 = 0.5, (0.1 + 0.1) / 2.
+    for order in (crossed(), crossed()[::-1]):
+        found = cross_validate(order, "a")
+        assert (found.point, found.step, found.held_out) == (1, 10, 0.13)
+        assert found.validation == pytest.approx(0.5)
+
+
+def test_cross_validation_without_all_its_runs():
+    found = cross_validate(crossed(**{"1c": record(1, 0, 0, out="a+c", status="failed")}), "a")
+    assert (found.point, found.step) == (0, 20)
+    assert cross_validate(crossed()[:2], "a") is None
+
+
+def test_selected_rows_name_the_method_and_the_oracle():
+    rows = select_all(crossed(), "oracle")
+    assert [(row["method"], row["oracle"]) for row in rows] == [("oracle", True)] * 3
+    (row,) = select_all(crossed(), "leave-one-domain-out")
+    assert (row["dataset"], row["algorithm"], row["held_out"], row["seed"]) == ("set", "erm", "a", 0)
+    assert (row["point"], row["step"], row["held_out_accuracy"], row["oracle"]) == (1, 10, 0.13, False)

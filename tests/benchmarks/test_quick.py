@@ -1,5 +1,4 @@
 import io
-import itertools
 import json
 
 import pandas as pd
@@ -7,22 +6,20 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from benchmarks import environment, experiment, quick
+from benchmarks import quick, worker
 from benchmarks.__main__ import app
+from benchmarks.config import InProcess, Overrides, SweepConfig
 from benchmarks.datasets import DATASETS
-from benchmarks.experiment import Experiment, Settings, perform
-from benchmarks.store import Store
+from benchmarks.store.transfer import read_lines
 
-TINY = Settings(rollouts=2, evaluate_every=1, batch_size=8, splits=1, width=4)
-SMALL = Experiment(settings={"coloured-digits": TINY}, algorithms=("erm", "pgrad", "reptile"), seeds=2, points=2)
-
-
-def nothing(done, total):
-    """No progress bar."""
-
-
-def without_timings(records):
-    return [{key: value for key, value in record.items() if key != "timings"} for record in records]
+TINY = Overrides(rollouts=2, evaluate_every=1, batch_size=8, splits=1, width=4)
+SMALL = SweepConfig(
+    datasets={"coloured-digits": TINY},
+    algorithms=("erm", "pgrad", "reptile"),
+    seeds=(0, 1),
+    points=2,
+    launcher=InProcess(),
+)
 
 
 @pytest.fixture
@@ -101,63 +98,17 @@ def test_errors_point_at_the_wrong_word(command, tmp_path, words, expected):
     assert not (tmp_path / "out").exists()
 
 
-def test_specifications_differ_and_algorithms_have_the_same_budget():
-    specs = SMALL.specs()
-    assert len({spec.key() for spec in specs}) == len(specs) == 3 * 3 * 2 * 2
-    for name in SMALL.algorithms:
-        own = [spec for spec in specs if spec.algorithm == name]
-        assert len(own) == 3 * 2 * 2
-        assert {(spec.rollouts, spec.batch_size, spec.splits) for spec in own} == {(2, 8, 1)}
-
-
-@pytest.mark.parametrize("stop", [0, 1, 7])
-def test_killed_and_resumed(tmp_path, stop, monkeypatch):
-    whole = perform(SMALL, Store(tmp_path / "whole.jsonl"), workers=1, progress=nothing)
-
-    def interrupt(done, total):
-        if done == stop:
-            raise KeyboardInterrupt
-
-    path = tmp_path / "resumed.jsonl"
-    with pytest.raises(KeyboardInterrupt):
-        perform(SMALL, Store(path), workers=1, progress=interrupt)
-    with path.open("ab") as file:
-        file.write(b'{"key": "torn')
-
-    counter = itertools.count()
-    monkeypatch.setattr(experiment, "run", lambda spec, run=experiment.run: (next(counter), run(spec))[1])
-    resumed = perform(SMALL, Store(path), workers=1, progress=nothing)
-    assert next(counter) == len(whole) - stop
-    assert without_timings(resumed) == without_timings(whole)
-    assert len(Store(path).read()) == len(whole)
-    perform(SMALL, Store(path), workers=1, progress=nothing)
-    assert len(Store(path).read()) == len(whole)
-
-
-def test_other_code_runs_again(tmp_path, monkeypatch):
-    store = Store(tmp_path / "records.jsonl")
-    perform(SMALL, store, workers=1, progress=nothing)
-    monkeypatch.setattr(environment, "code_fingerprint", lambda: "other")
-    again = perform(SMALL, store, workers=1, progress=nothing)
-    assert {record["environment"]["code"] for record in again} == {"other"}
-    assert len(store.read()) == 2 * len(again)
-
-
-def test_two_processes_give_the_records_of_one(tmp_path):
-    one = perform(SMALL, Store(tmp_path / "one.jsonl"), workers=1, progress=nothing)
-    two = perform(SMALL, Store(tmp_path / "two.jsonl"), workers=2, progress=nothing)
-    assert without_timings(one) == without_timings(two)
-
-
 def test_failed_runs_are_stored_shown_and_tried_again(tmp_path, monkeypatch):
-    real = experiment.run
+    real = worker.run
 
-    def fails_with_pgrad_on_seed_1(spec):
-        if spec.algorithm == "pgrad" and spec.seed == 1:
-            return {"key": spec.key(), "config": spec.config(), "status": "failed", "error": "OSError: [no] disk"}
-        return real(spec)
+    def fails_with_pgrad_on_seed_1(config, place):
+        outcome = real(config, place)
+        if config.algorithm == "pgrad" and config.seed == 1:
+            kept = {name: outcome[name] for name in ("key", "config", "timings", "peak_memory")}
+            return {**kept, "status": "failed", "failure": "error", "error": "OSError: [no] disk", "traceback": ""}
+        return outcome
 
-    monkeypatch.setattr(experiment, "run", fails_with_pgrad_on_seed_1)
+    monkeypatch.setattr(worker, "run", fails_with_pgrad_on_seed_1)
     shown = io.StringIO()
     assert quick.compare(SMALL, tmp_path, 1, Console(file=shown, width=100)) == 6
     assert "6 runs failed" in shown.getvalue()
@@ -167,9 +118,13 @@ def test_failed_runs_are_stored_shown_and_tried_again(tmp_path, monkeypatch):
     assert table.loc[("erm", "average"), "seeds"] == 2
     assert "Failed runs: 6" in (tmp_path / "table.md").read_text(encoding="utf-8")
 
-    monkeypatch.setattr(experiment, "run", real)
+    monkeypatch.setattr(worker, "run", real)
     assert quick.compare(SMALL, tmp_path, 1, Console(file=shown)) == 0
-    assert len(Store(tmp_path / "records.jsonl").read()) == 36 + 6
+    records = list(read_lines(tmp_path / "records.jsonl"))
+    assert len(records) == 36
+    again = [record for record in records if len(record["attempts"]) == 2]
+    assert len(again) == 6
+    assert all([attempt["status"] for attempt in record["attempts"]] == ["failed", "finished"] for record in again)
 
 
 def test_quick_settings_name_data_sets_and_whole_passes():

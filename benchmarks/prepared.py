@@ -1,0 +1,47 @@
+"""Data sets prepared once and shared between the workers.
+
+The first worker that needs a data set builds it and writes it to a file; the others map that file into memory, so that
+the processes of a machine share its pages.  A lock lets one of them build; a file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from benchmarks.datasets import DATASETS, Domain, MultiDomainData
+from benchmarks.environment import fingerprint
+
+
+@functools.cache
+def prepared(name: str, folder: Path | None) -> MultiDomainData:
+    """The data set; from ``folder/data`` if it is there, and written to it otherwise."""
+    if folder is None:
+        return DATASETS[name].factory()
+    # The name may hold anything; another version of the code may build another set.
+    digest = hashlib.sha256(f"{name}\0{fingerprint(name)}".encode()).hexdigest()[:16]
+    path = folder / "data" / f"{digest}.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            _write(DATASETS[name].factory(), path)
+    return _read(path)
+
+
+def _write(data: MultiDomainData, path: Path) -> None:
+    content = {
+        "n_classes": data.n_classes,
+        "domains": [(domain.name, domain.inputs, domain.labels) for domain in data.domains],
+    }
+    partial = path.with_suffix(".partial")
+    torch.save(content, partial)
+    partial.replace(path)
+
+
+def _read(path: Path) -> MultiDomainData:
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return MultiDomainData(tuple(Domain(*domain) for domain in content["domains"]), content["n_classes"])
