@@ -61,7 +61,7 @@ ENTRIES = {
         batches="joint",
         space={
             **ADAM,
-            "penalty_weight": LogUniform(default=1e3, low=1e1, high=1e4),
+            "penalty_weight": LogUniform(default=1e2, low=1e1, high=1e4),
             "penalty_start": Choice(default=0.3, values=(0.0, 0.1, 0.3, 0.6)),
             "ema": Choice(default=0.95, values=(0.9, 0.95, 0.99)),
         },

@@ -4,7 +4,7 @@
 
 The penalty starts late: for the first `penalty_start` of the updates its weight is `first_weight`, then
 `penalty_weight`.  Adam is made anew at that moment, as its moments know only gradients of another size; so does
-DomainBed.  The weights that are searched are smaller than DomainBed's for irm and vrex, whose runs are longer.
+DomainBed.  The default weights are smaller than there, where runs are longer (irm and vrex: so is the range).
 """
 
 from __future__ import annotations
