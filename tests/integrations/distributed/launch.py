@@ -24,6 +24,6 @@ def run(command, seconds):
     return process.returncode, output
 
 
-def torchrun(ranks, script, *arguments, seconds=200):
+def torchrun(ranks, script, *arguments, seconds=400):
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
     return run([sys.executable, *launch, str(script), *map(str, arguments)], seconds)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.integrations.distributed.launch import ROOT, torchrun
 
+pytestmark = pytest.mark.timeout(600)  # launches are slow on a busy machine
 EXAMPLES = [ROOT / "examples" / name for name in ("ddp.py", "fsdp2.py")]
 
 
