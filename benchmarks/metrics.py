@@ -5,24 +5,82 @@ order): accuracies of different held-out domains under one seed are averaged fir
 averages.  A seed with a missing entry (NaN: its runs failed) is left out as a whole, so that a difference is always
 taken between the same seeds and domains.
 
-The intervals are Student's t-intervals of scipy.  They describe other seeds on the same data, not other data.
+The intervals are Student's t-intervals of scipy, or bootstrap intervals that resample whole seeds.  They describe other
+seeds on the same data, not other data.  Whatever is random takes an explicit ``numpy.random.Generator``.
+
+A metric of a data set takes what the model says and the labels, and is the larger the better.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+from sklearn.metrics import f1_score
 from torch import Tensor
 
 Matrix = NDArray[np.float64]
+
+RESAMPLES = 9999
+"""Of every bootstrap."""
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """The fraction of examples whose largest logit is that of the label."""
     return (logits.argmax(dim=1) == labels).double().mean().item()
+
+
+def macro_f1(logits: Tensor, labels: Tensor) -> float:
+    """The mean over classes of F1 = 2 TP / (2 TP + FP + FN); classes that neither occur nor are predicted are left out.
+
+    Example:
+        >>> macro_f1(torch.tensor([[2.0, 0.0], [1.0, 0.0], [0.0, 3.0]]), torch.tensor([0, 1, 1]))
+        0.6666666666666666
+    """
+    return float(f1_score(labels.cpu().numpy(), logits.argmax(dim=1).cpu().numpy(), average="macro", zero_division=0.0))
+
+
+def worst_group(
+    outputs: Tensor, labels: Tensor, groups: Tensor, metric: Callable[[Tensor, Tensor], float] = accuracy
+) -> float:
+    """The smallest value of a metric over the groups; ``groups`` ``[n]`` holds their numbers.
+
+    Example:
+        >>> logits, labels = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1, 1])
+        >>> worst_group(logits, labels, groups=torch.tensor([7, 7, 2]))
+        0.5
+    """
+    if not len(outputs) == len(labels) == len(groups) > 0:
+        raise ValueError(
+            "outputs, labels and groups must have the same number of examples, one at least, found "
+            f"{len(outputs)}, {len(labels)} and {len(groups)}"
+        )
+    return min(metric(outputs[groups == group], labels[groups == group]) for group in torch.unique(groups))
+
+
+def negative_squared_error(outputs: Tensor, targets: Tensor) -> float:
+    """Minus the mean squared error of a regression: the larger the better."""
+    return -_residuals(outputs, targets).square().mean().item()
+
+
+def negative_absolute_error(outputs: Tensor, targets: Tensor) -> float:
+    """Minus the mean absolute error of a regression: the larger the better."""
+    return -_residuals(outputs, targets).abs().mean().item()
+
+
+def _residuals(outputs: Tensor, targets: Tensor) -> Tensor:
+    if outputs.shape == (*targets.shape, 1):
+        outputs = outputs.squeeze(-1)
+    if outputs.shape != targets.shape:  # broadcasting would compare every output with every target
+        raise ValueError(
+            f"outputs must have the shape of the targets, found {tuple(outputs.shape)} and {tuple(targets.shape)}"
+        )
+    return outputs.double() - targets.double()
 
 
 @dataclass(frozen=True)
@@ -72,3 +130,120 @@ def paired_difference(scores: Matrix, baseline: Matrix) -> Estimate:
             f"{baseline.shape}"
         )
     return estimate(seed_averages(scores - baseline))
+
+
+def worst_domain(scores: Matrix) -> Estimate:
+    """The lowest score among the held-out domains of a seed, and its mean over seeds."""
+    return estimate(scores[~np.isnan(scores).any(axis=1)].min(axis=1, initial=np.inf))
+
+
+# --- against a baseline
+
+
+def wilcoxon(differences: Matrix, rng: np.random.Generator) -> float:
+    """The two-sided p-value of Wilcoxon's signed-rank test on paired differences ``[n]``, one for each seed.
+
+    Exact, or over random signs where ties or zeros forbid that and n is large.  It cannot be below 2^(1-n).
+    """
+    if len(differences) == 0:
+        return float("nan")
+    if not np.any(differences):
+        return 1.0
+    ranks = np.unique(np.abs(differences))
+    exact = len(ranks) == len(differences) and ranks[0] > 0
+    method: Any = "exact" if exact and len(differences) <= 50 else stats.PermutationMethod(RESAMPLES, rng=rng)
+    return float(stats.wilcoxon(differences, zero_method="pratt", method=method).pvalue)
+
+
+def holm(p_values: ArrayLike) -> Matrix:
+    """P-values corrected for their number by Holm's step-down method; NaN stays NaN and does not count.
+
+    The i-th smallest of m is multiplied by m - i + 1; none may be below the one before it, or above 1.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03]).tolist()
+        [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(p.shape, np.nan)
+    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return adjusted
+
+
+def probability_of_improvement(scores: Matrix, baseline: Matrix) -> float:
+    """How often a run of one algorithm beats a run of the other on the same domain, ties counting half.
+
+    The mean over the domains of U / (n m), U the statistic of Mann and Whitney: arXiv:2108.13264, section 4.3.
+    """
+    return float(np.mean(_wins(scores, baseline)))
+
+
+def _wins(scores: Matrix, baseline: Matrix) -> Matrix:
+    """``[n, m]``: for each pair of seeds, the share of the domains on which `scores` wins."""
+    ahead = scores[:, None, :] - baseline[None, :, :]
+    return np.asarray(((ahead > 0) + 0.5 * (ahead == 0)).mean(axis=2))
+
+
+# --- over runs and domains
+
+
+def interquartile_mean(scores: Matrix) -> float:
+    """The mean of the middle half of all entries: arXiv:2108.13264, section 4.3."""
+    return float(stats.trim_mean(scores, 0.25, axis=None))
+
+
+def performance_profile(scores: Matrix, thresholds: Matrix) -> Matrix:
+    """The share of all entries above each threshold: arXiv:2108.13264, section 4.2 (run-score distribution)."""
+    return np.asarray((scores[..., None] > thresholds).mean(axis=(0, 1)))
+
+
+# --- bootstrap over seeds
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The bounds of a percentile bootstrap interval; NaN with fewer than two seeds."""
+
+    low: Any
+    high: Any
+
+
+def bootstrap_mean(values: Matrix, rng: np.random.Generator, confidence: float = 0.95) -> Interval:
+    """Of the mean of ``values`` ``[n, ...]`` over n seeds.  Of differences between pairs it is the paired bootstrap."""
+    return _bootstrap(values, np.mean, rng, confidence)
+
+
+def bootstrap_interquartile_mean(scores: Matrix, rng: np.random.Generator, confidence: float = 0.95) -> Interval:
+    """Of :func:`interquartile_mean`."""
+
+    def statistic(index: NDArray[np.intp], axis: int) -> Matrix:
+        drawn = scores[np.moveaxis(index, axis, -1)]
+        return np.asarray(stats.trim_mean(drawn.reshape(*drawn.shape[:-2], -1), 0.25, axis=-1))
+
+    return _bootstrap(np.arange(len(scores)), statistic, rng, confidence)
+
+
+def bootstrap_improvement(
+    scores: Matrix, baseline: Matrix, rng: np.random.Generator, confidence: float = 0.95
+) -> Interval:
+    """Of :func:`probability_of_improvement`; both sides get the same seeds, as they were paired."""
+    wins = _wins(scores, baseline)
+
+    def statistic(index: NDArray[np.intp], axis: int) -> Matrix:
+        index = np.moveaxis(index, axis, -1)
+        return np.asarray(wins[index[..., :, None], index[..., None, :]].mean(axis=(-2, -1)))
+
+    return _bootstrap(np.arange(len(scores)), statistic, rng, confidence)
+
+
+def _bootstrap(data: Any, statistic: Any, rng: np.random.Generator, confidence: float) -> Interval:
+    """Percentile interval; whole seeds are drawn, for what happens on one domain is not independent of the others."""
+    if len(data) < 2:
+        empty = np.full(np.shape(data)[1:], np.nan)[()]
+        return Interval(empty, empty)
+    found = stats.bootstrap(
+        (data,), statistic, axis=0, vectorized=True, n_resamples=RESAMPLES, batch=500, method="percentile",
+        confidence_level=confidence, rng=rng,
+    )  # fmt: skip
+    return Interval(found.confidence_interval.low, found.confidence_interval.high)
