@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -19,11 +20,11 @@ __all__ = ["PEERS", "Learner", "Peer", "Single", "batches_of"]
 
 PEERS = (
     *("erm-small", "pcgrad", "cagrad", "upgrad", "mgda", "groupdro", "irm", "vrex", "coral", "mixup"),
-    *("sam", "friendly-sam"),
+    *("sam", "friendly-sam", "sagm", "fishr", "lookahead"),
 )
 """Algorithms of `benchmarks.algorithms` that work on WILDS and resume bit for bit; a test holds them to it."""
 
-_BY_DOMAIN = ("groupdro",)  # these keep a number for each domain
+_BY_DOMAIN = ("groupdro", "fishr")  # these keep figures of each domain
 
 
 def batches_of(algorithm: str) -> str:
@@ -151,6 +152,8 @@ class Peer:
         for name, value in self._attributes():
             if isinstance(value, torch.Generator):
                 value.set_state(state[name].cpu())
+            elif isinstance(value, np.random.Generator):
+                value.bit_generator.state = state[name]
             elif hasattr(value, "load_state_dict"):
                 value.load_state_dict(state[name])
             else:
@@ -158,7 +161,7 @@ class Peer:
 
     def _attributes(self) -> list[tuple[str, Any]]:
         """Those of the algorithm that change: optimizers, generators, tensors, counters."""
-        kinds = (Optimizer, torch.Generator, Tensor, int, float)
+        kinds = (Optimizer, torch.Generator, np.random.Generator, Tensor, int, float)
         return [
             (name, value)
             for name, value in vars(self.algorithm).items()
@@ -169,4 +172,6 @@ class Peer:
 def _state(value: Any) -> Any:
     if isinstance(value, torch.Generator):
         return value.get_state()
+    if isinstance(value, np.random.Generator):
+        return value.bit_generator.state
     return value.state_dict() if hasattr(value, "state_dict") else value

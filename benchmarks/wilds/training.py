@@ -53,6 +53,8 @@ def run(config: Config, say: Say) -> dict[str, Any]:
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     parts = assemble(config)
     progress = _resume(config, parts)
+    if not progress.step and (config.split_scheme or config.metric != wilds.task(config.dataset).metric):
+        _validation(config, parts, parts.model)  # an unknown metric shows now, not after an epoch
     say(
         f"{config.dataset}: {len(parts.dataset)} examples, {config.algorithm} on {config.backbone}, {parts.steps} steps"
         + (f" in roll-outs of {parts.rollout_length}" if parts.rollout_length > 1 else "")
@@ -116,8 +118,7 @@ def _evaluate(config: Config, parts: Parts, progress: _Progress, say: Say) -> No
         )
     split = wilds.SELECTION_SPLIT
     with parts.learner.evaluated() as model:
-        found = wilds.evaluate(model, parts.dataset, [split], **_options(config, parts))[split]
-        row = {"step": progress.step, "loss": loss, "validation": found.results[config.metric]}
+        row = {"step": progress.step, "loss": loss, "validation": _validation(config, parts, model)}
         if progress.rollouts:
             row["cosine"] = progress.cosine_sum / progress.rollouts
         progress.history.append(row)
@@ -126,6 +127,15 @@ def _evaluate(config: Config, parts: Parts, progress: _Progress, say: Say) -> No
     say(f"step {progress.step}: loss {loss:.4f}, {split} {config.metric} {row['validation']:.4f}")
     progress.loss_sum = progress.cosine_sum = 0.0
     progress.since = progress.rollouts = 0
+
+
+def _validation(config: Config, parts: Parts, model: torch.nn.Module) -> float:
+    split = wilds.SELECTION_SPLIT
+    found = wilds.evaluate(model, parts.dataset, [split], **_options(config, parts))[split].results
+    if config.metric not in found:
+        known = ", ".join(name for name in found if ":" not in name)
+        raise ValueError(f"metric of {config.dataset} with these options must be one of {known}; got {config.metric!r}")
+    return found[config.metric]
 
 
 def _options(config: Config, parts: Parts) -> dict[str, Any]:

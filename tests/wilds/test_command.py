@@ -19,6 +19,7 @@ from pgrad.integrations.wilds import TASKS
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.timeout(400)  # a process of its own, which imports everything
 def test_the_demo_runs_from_nothing_in_an_empty_folder(tmp_path: Path) -> None:
     code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from benchmarks.__main__ import app; app(sys.argv[1:])"
     command = [sys.executable, "-c", code, str(ROOT), "wilds", "--demo", "--steps", "36", "--eval-every", "36"]
@@ -51,6 +52,7 @@ def test_the_demo_runs_from_nothing_in_an_empty_folder(tmp_path: Path) -> None:
         (("celebA",), {"demo": True, "groups": 7}, "n_groups must be at most 4"),
         (("celebA",), {"demo": True, "group_by": ("age",)}, "fields must be some of 'male', 'y'"),
         (("celebA",), {"demo": True, "eval_splits": ("id_test",)}, "must be one of train, val, test; got 'id_test'"),
+        (("celebA",), {"demo": True, "metric": "beauty"}, "must be one of acc_avg, acc_wg; got 'beauty'"),
         (("celebA",), {"demo": True, "split_scheme": "mine"}, "Split scheme mine not recognized"),
     ],
 )

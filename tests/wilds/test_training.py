@@ -165,6 +165,7 @@ def test_a_run_that_stopped_ends_like_one_that_did_not(
     assert all((tmp_path / "whole" / f).read_bytes() == (tmp_path / "parts" / f).read_bytes() for f in files)
 
 
+@pytest.mark.timeout(400)  # a process of its own, which imports everything
 def test_a_run_that_is_killed_goes_on(miniature, data: Path, tmp_path: Path) -> None:
     miniature("waterbirds")
     options = ["--backbone", "tiny", "--resolution", "32", "--batch-size", "4", "--splits", "1", "--lr", "0.001"]

@@ -36,9 +36,7 @@ def import_wilds() -> ModuleType:
         ImportError: if wilds or something it imports is not installed; says what to install.
     """
     try:
-        if sys.modules.get("wilds") is None:
-            with _hidden("outdated"):
-                importlib.import_module("wilds")
+        _import_quietly()
         _give_group_means()
     except ImportError as error:
         raise ImportError(f"WILDS data sets need the package wilds: pip install 'pgrad[wilds]' ({error})") from error
@@ -79,6 +77,13 @@ def building(module: ModuleType) -> Iterator[None]:
         yield
     finally:
         names["pd"] = original
+
+
+def _import_quietly() -> None:
+    """Import wilds without its thread."""
+    if sys.modules.get("wilds") is None:
+        with _hidden("outdated"):
+            importlib.import_module("wilds")
 
 
 @contextmanager
