@@ -23,7 +23,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
@@ -132,7 +131,9 @@ def _pretrained(networks: Any, source: str, augmix: bool) -> Iterator[None]:
     hub.load = load
     try:
         yield
-    except (URLError, ConnectionError, TimeoutError) as error:
+    except OSError as error:  # of urllib (torchvision) and of the Hugging Face hub (timm)
+        if source != "download":
+            raise
         raise Refusal(
             f"pretrained weights cannot be downloaded ({error}); without network put weight files into a folder and "
             """pass --hparams '{"ext_pretrained": "FOLDER"}', or '{"ext_pretrained": "none"}' for random weights"""

@@ -50,26 +50,36 @@ def state(folder: Path, is_queued: Callable[[str], bool] = lambda _: False) -> S
     return State.INTERRUPTED
 
 
-def lock(folder: Path) -> IO[str]:
+def lock(folder: Path, patience: float = 2.0) -> IO[str]:
     """Claim the folder for this process, for as long as the returned file is open.
+
+    Args:
+        folder: of the job.
+        patience: seconds to try for, since whoever asks for the `state` holds the lock for an instant too.
 
     Raises:
         Refusal: if another process holds it.
     """
     file = (folder / ".lock").open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise Refusal(f"another process is training into {folder}; wait for it, or choose another folder") from error
-    return file
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            file.close()
+            message = f"another process is training into {folder}; wait for it, or choose another folder"
+            raise Refusal(message) from error
+        return file
 
 
 def _is_locked(folder: Path) -> bool:
     if not (folder / ".lock").exists():
         return False
     try:
-        lock(folder).close()
+        lock(folder, patience=0).close()
     except Refusal:
         return True
     return False

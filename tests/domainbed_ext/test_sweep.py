@@ -41,12 +41,13 @@ def test_a_sweep_of_a_recipe_killed_and_resumed_and_collected(command, domainbed
     try:
         while not {State.DONE, State.RUNNING} <= set(states()):
             assert sweep.poll() is None, "the sweep ended before it could be killed"
-            time.sleep(0.02)
+            time.sleep(0.1)
     finally:
         if sweep.poll() is None:
             os.killpg(sweep.pid, signal.SIGKILL)
             sweep.wait()
-    killed = states()
+    while State.RUNNING in (killed := states()):  # its jobs are being ended by the system
+        time.sleep(0.02)
     assert len(killed) == 8
     assert set(killed) == {State.DONE, State.INTERRUPTED}
     finished = {path.parent: path.read_text() for path in out.glob("*/done")}
