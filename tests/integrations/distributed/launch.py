@@ -1,8 +1,6 @@
 """Starts programs on this machine, and leaves nothing of them behind."""
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +13,15 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 def run(command, seconds):
     """Exit code and output; nothing of it is left behind."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(command, env=ENVIRONMENT, start_new_session=True, **pipes) as process:
+    with subprocess.Popen(command, env=ENVIRONMENT, **pipes) as process:
         try:
             output, _ = process.communicate(timeout=seconds)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            process.terminate()  # if it still runs: torchrun then ends its ranks, which a kill would leave behind
+            try:
+                process.wait(40)
+            finally:
+                process.kill()
     return process.returncode, output
 
 
