@@ -58,7 +58,16 @@ def test_another_version_of_the_folder(broken) -> None:
     folder.rename(root / "iwildcam_v1.0")
     text = message(FileNotFoundError, "iwildcam", root)
     assert "iwildcam v2.0" in text
-    assert "has iwildcam_v1.0: ask for that version" in text
+    assert "has iwildcam_v1.0: which this version of wilds does not read" in text
+    assert download("iwildcam", root) in text
+
+
+def test_an_older_version_can_be_asked_for(broken) -> None:
+    root, folder = broken("amazon")
+    old = folder.rename(root / "amazon_v2.0")
+    (old / "RELEASE_v2.1.txt").rename(old / "RELEASE_v2.0.txt")
+    assert "ask for version='2.0'" in message(FileNotFoundError, "amazon", root)
+    assert len(wilds.get_dataset("amazon", root, version="2.0")) == 220
 
 
 def test_a_version_that_never_was(broken) -> None:

@@ -112,9 +112,10 @@ def _folder(kind: Any, name: str, root: Path, version: str | None) -> Path:
         )
     others = sorted(path.name for path in root.glob(f"{name}_v*") if path.is_dir())
     if others:
+        known = [other.rpartition("_v")[2] for other in others if other.rpartition("_v")[2] in kind._versions_dict]
+        hint = f"ask for version={known[-1]!r}" if known else "which this version of wilds does not read"
         raise FileNotFoundError(
-            f"the data set {name} v{wanted} is not in {root}, which has {', '.join(others)}: ask for that version, or "
-            f"{command}"
+            f"the data set {name} v{wanted} is not in {root}, which has {', '.join(others)}: {hint}, or {command}"
         )
     state = "which has no folder of that name" if root.is_dir() else "which does not exist"
     raise FileNotFoundError(f"the data set {name} v{wanted} is not in {root}, {state}; {command}")
