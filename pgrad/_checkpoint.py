@@ -66,7 +66,7 @@ def unpack(optimizer: PGrad, state_dict: dict[str, Any]) -> None:
     optimizer.inner.load_state_dict({**state_dict, **inner})
     optimizer.outer.load_state_dict(outer)
     optimizer._link()
-    optimizer._trajectory.load(points, length)
+    optimizer._trajectory.load(points, length, progress["position"], progress["table"])
     optimizer._position = progress["position"]
     optimizer.nonfinite_rollouts = progress["nonfinite_rollouts"]
 
@@ -78,12 +78,15 @@ def _describe(optimizer: PGrad, group: dict[str, Any]) -> dict[str, Any]:
         "outer_type": type(optimizer.outer).__name__,
         "rollout_length": optimizer.rollout_length,
         "n_components": optimizer.n_components,
+        "sketch_size": optimizer._trajectory.sketch_size,
         "shapes": [list(p.shape) for p in group["params"]],
     }
 
 
-def _progress(optimizer: PGrad) -> dict[str, int]:
-    return {"position": optimizer._position, "nonfinite_rollouts": optimizer.nonfinite_rollouts}
+def _progress(optimizer: PGrad) -> dict[str, Any]:
+    position = optimizer._position
+    table = optimizer._trajectory.table_of(position) if position > 0 else None
+    return {"position": position, "nonfinite_rollouts": optimizer.nonfinite_rollouts, "table": table}
 
 
 def _check(optimizer: PGrad, state_dict: dict[str, Any]) -> None:
@@ -102,7 +105,7 @@ def _check(optimizer: PGrad, state_dict: dict[str, Any]) -> None:
     parameters = dict(zip(_indices(groups), _parameters(optimizer), strict=True))
     for i, entry in state_dict["state"].items():
         if _KEY in entry and "anchor" in entry[_KEY]:
-            _check_points(i, parameters[i], entry[_KEY], position)
+            _check_points(i, parameters[i], entry[_KEY], _rows(groups[0][_KEY]))
 
 
 def _check_group(n: int, group: dict[str, Any], size: int, expected: dict[str, Any]) -> None:
@@ -137,8 +140,14 @@ def _entries(state: dict[Any, Any], index: Any) -> list[str]:
     return [*(k for k in entry if k != "outer"), *(f"outer.{k}" for k in entry.get("outer", {}))]
 
 
-def _check_points(index: int, param: Tensor, entry: dict[str, Tensor], position: int) -> None:
-    expected = {"anchor": tuple(param.shape), "displacements": (max(position, 1) - 1, *param.shape)}
+def _rows(progress: dict[str, Any]) -> int:
+    """How many displacements there are: one for each inner step but the last, or what a sketch has kept of them."""
+    table = progress["table"]
+    return max(progress["position"], 1) - 1 if table is None else len(table[0])
+
+
+def _check_points(index: int, param: Tensor, entry: dict[str, Tensor], rows: int) -> None:
+    expected = {"anchor": tuple(param.shape), "displacements": (rows, *param.shape)}
     for name, shape in expected.items():
         found = tuple(entry[name].shape)
         if found != shape:

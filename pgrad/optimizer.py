@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from pgrad import _sharding
 from pgrad._checkpoint import pack, unpack
+from pgrad._sketch import check_sketch_size
 from pgrad.principal import PrincipalWeights, check_n_components, principal_weights
 from pgrad.rollout import Trajectory
 
@@ -76,7 +77,10 @@ class PGrad(Optimizer):
         outer: makes the outer optimizer, likewise. It must step without a closure.
         trajectory_dtype: dtype of the stored displacements: torch.float64, float32 or bfloat16 (half the memory).
             None for the dtype of each parameter, and float32 for parameters in half precision.
-        trajectory_device: where they are stored; None for the device of each parameter.
+        trajectory_device: where they are stored; None for the device of each parameter. Host memory costs a GPU nothing
+            but the copies, which run beside the next step.
+        sketch_size: how many vectors of the size of the model to keep at most, the anchor included; None for one for
+            each inner step. With fewer, a low-rank approximation of the points is kept; the last point is exact.
         nonfinite: what to do after a roll-out with an infinite or undefined displacement. The anchor is restored and
             `nonfinite_rollouts` counted in any case; "restore" then warns once and goes on, "raise" raises.
         check_ranks: with torch.distributed, whether to compare at every outer step, bit for bit, what must be equal on
@@ -121,6 +125,7 @@ class PGrad(Optimizer):
         outer: OptimizerFactory = torch.optim.SGD,
         trajectory_dtype: torch.dtype | None = None,
         trajectory_device: torch.device | str | None = None,
+        sketch_size: int | None = None,
         nonfinite: str = "restore",
         check_ranks: bool | None = None,
     ) -> None:
@@ -129,6 +134,7 @@ class PGrad(Optimizer):
         _check_rollout_length(rollout_length)
         check_n_components(n_components)
         _check_trajectory_dtype(trajectory_dtype)
+        check_sketch_size(sketch_size, n_components)
         if nonfinite not in ("restore", "raise"):
             raise ValueError(f'nonfinite must be "restore" or "raise", got {nonfinite!r}')
         if check_ranks not in (None, True, False):
@@ -154,7 +160,8 @@ class PGrad(Optimizer):
         self._length = rollout_length  # of the roll-out in progress
         self._position = 0
         self._at_anchor = False
-        self._trajectory = Trajectory(trajectory_dtype, torch.device(trajectory_device) if trajectory_device else None)
+        device = torch.device(trajectory_device) if trajectory_device else None
+        self._trajectory = Trajectory(trajectory_dtype, device, sketch_size)
 
     def _link(self) -> None:
         """Share the books with the inner optimizer: one `state`, one list of `param_groups`, one `defaults`."""

@@ -1,46 +1,30 @@
-"""The stored displacements of a roll-out: record, Gram, weighted sum. Knows devices, dtypes, shards, no optimizer.
+"""The stored displacements of a roll-out: record, Gram, weighted sum. Knows what is a point, and no optimizer.
 
-Internal format: for every parameter a matrix of shape [T, n], one displacement x_i = theta_i - theta_0 a row, its n
-elements in the memory order of the parameter (real and imaginary parts side by side). While the model walks, row i
-(1 <= i < T) is filled before inner step i + 1; the last displacement is never stored beside the parameter, since it
-is the parameter. Closing the roll-out exchanges the two: the parameter becomes the anchor again, by copy, and the
-place where the anchor was becomes x_T. So T values per parameter are all that is ever held, the anchor included.
+Internal format: a matrix whose rows are displacements x_i = theta_i - theta_0 and whose columns are the elements of the
+parameters in memory order (real and imaginary parts side by side). It lies in slabs, one for each kind of parameter:
+see `pgrad._slab`. While the model walks, row i (1 <= i < T) is filled before inner step i + 1; the last displacement is
+never stored beside the parameter, since it is the parameter. Closing the roll-out exchanges the two: the parameter
+becomes the anchor again, by copy, and the *home*, where the anchor was, becomes x_T, later the principal gradient.
+So T values per parameter are all that is ever held, the anchor included, or ``sketch_size`` values if that is less:
+then a table says how each point is made from the rows kept (`pgrad._sketch`).
+
+Passes over memory, in vectors of size d: each step reads the parameter and the anchor and writes a row; closing reads
+and writes both once and reads T rows for the Gram matrix; the weighted sum reads T rows and writes one.
 Of a DTensor all this is about the part on this rank; `pgrad._sharding` knows how the parts make a whole.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from pgrad import _sharding
+from pgrad._sketch import compress
+from pgrad._slab import Slab
 
 __all__ = ["Trajectory"]
-
-_CHUNK = 1 << 18  # elements of a row worked on at a time: bounds every temporary, and stays in the cache
-_BLOCK = 512  # products added up in the working dtype before the sum goes on in float64
-
-
-@dataclass
-class _Track:
-    """One parameter in the current roll-out: its anchor [n] and its displacements [T, n], flat and real."""
-
-    param: Tensor
-    anchor: Tensor
-    rows: Tensor
-
-    def live(self) -> Tensor:
-        """The parameter as it is now, flat and real: a view where the memory allows it, else a copy."""
-        return _flat(self.param)
-
-    def store(self, live: Tensor) -> None:
-        """Write back what `live` gave, where that was a copy."""
-        if not _is_dense(self.param):
-            _sharding.local(self.param).copy_(_shaped(live, self.param))
 
 
 class Trajectory:
@@ -52,13 +36,21 @@ class Trajectory:
     Args:
         dtype: of the stored displacements; None for the parameter's own, and float32 for half precision.
         device: of the stored displacements; None for the parameter's own.
+        sketch_size: how many vectors are kept at most, the anchor included; None for as many as there are points.
     """
 
-    def __init__(self, dtype: torch.dtype | None = None, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+        sketch_size: int | None = None,
+    ) -> None:
         self.dtype = dtype
         self.device = device
-        self._storage: dict[Tensor, _Track] = {}
-        self._active: dict[Tensor, _Track] = {}
+        self.sketch_size = sketch_size
+        self._places: dict[Tensor, tuple[Slab, int]] = {}  # storage of every parameter that ever took part
+        self._active: dict[Tensor, tuple[Slab, int]] = {}  # of those that do in this roll-out
+        self._table = _no_points()
 
     def __contains__(self, param: Tensor) -> bool:
         return param in self._active
@@ -69,8 +61,10 @@ class Trajectory:
     @property
     def eps(self) -> float:
         """Round-off of the dtype in which the Gram matrix is formed: the coarsest among the parameters."""
-        dtypes = {_working(track.rows[:0]).dtype for track in self._active.values()}
+        dtypes = {torch.promote_types(slab.rows.dtype, torch.float32) for slab in self._slabs()}
         return max((torch.finfo(dtype).eps for dtype in dtypes), default=torch.finfo(torch.float64).eps)
+
+    # --------------------------------------------------------------------------------------------------------- walking
 
     @torch.no_grad()
     def record(self, params: Iterable[Tensor], position: int, length: int) -> None:
@@ -84,55 +78,83 @@ class Trajectory:
         Raises:
             ValueError: if two parameters share memory, or one changed its shape or dtype in the middle.
         """
+        vectors = length if self.sketch_size is None else min(length, self.sketch_size)
         if position == 0:
+            for slab in self._slabs():
+                slab.leave()
             self._active.clear()
+            self._table = _no_points()
         else:
-            for track in self._active.values():
-                _check_unchanged(track)
-                _subtract(track.live(), track.anchor, track.rows[position])
+            self._check_unchanged()
+            self._forget_after(position - 1)
+            self._store(vectors)
         joining = [p for p in params if p not in self._active]
         if joining:
-            self._join(joining, position, length)
+            self._join(joining, vectors)
 
-    def _join(self, params: list[Tensor], position: int, length: int) -> None:
+    def _store(self, vectors: int) -> None:
+        """One more row, and one more point which is that row."""
+        if self._used == vectors - 1:
+            keep = _kept(self._used)
+            rotation, self._table = compress(self._gram(with_home=False), self._table, keep)
+            for slab in self._slabs():
+                slab.rotate(rotation)
+        for slab in self._slabs():
+            slab.store(self._used)
+        self._table = torch.block_diag(self._table, torch.ones(1, 1, dtype=torch.float64))
+
+    def _forget_after(self, points: int) -> None:
+        """A point was recorded before an inner step that failed: it is recorded again, or it is the last one."""
+        if len(self._table) > points:
+            self._table = self._table[:-1, :-1]
+
+    @property
+    def _used(self) -> int:
+        """Rows that hold something."""
+        return self._table.shape[1]
+
+    def _join(self, params: list[Tensor], vectors: int) -> None:
         _refuse_shared_memory([*self._active, *params])
         for p in params:
-            track = self._storage.get(p)
-            if track is None or not _fits(track, p, length):
-                track = self._storage[p] = self._allocate(p, length)
-            track.anchor.copy_(track.live())
-            track.rows[1 : position + 1] = 0
-            self._active[p] = track
+            place = self._places.get(p)
+            if place is not None and not place[0].fits(place[1], vectors):
+                self._retire(*place)
+        self._allocate([p for p in params if p not in self._places], vectors)
+        for p in params:
+            slab, index = self._active[p] = self._places[p]
+            slab.join(index, self._used)
 
-    def _allocate(self, param: Tensor, length: int) -> _Track:
-        flat = _flat(param)
-        dtype = self.dtype or (torch.float32 if flat.dtype.itemsize < 4 else flat.dtype)
-        device = self.device or flat.device
-        pinned = device.type == "cpu" and flat.device.type == "cuda"
-        rows = torch.empty(length, len(flat), dtype=dtype, device=device, pin_memory=pinned)
-        same = dtype == flat.dtype and device == flat.device
-        return _Track(param, rows[0] if same else torch.empty_like(flat), rows)
+    def _retire(self, slab: Slab, index: int) -> None:
+        """Give up the storage of a parameter, and its whole slab unless others walk in it."""
+        for p in [slab.params[index]] if slab.active else slab.params:
+            self._places.pop(p, None)
+
+    def _allocate(self, params: list[Tensor], vectors: int) -> None:
+        kinds: dict[tuple[torch.dtype, torch.device, _sharding.Layout], list[Tensor]] = {}
+        for p in params:
+            kinds.setdefault((p.dtype, p.device, _sharding.layout_of(p)), []).append(p)
+        for members in kinds.values():
+            slab = Slab(members, vectors, self.dtype, self.device)
+            self._places |= {p: (slab, index) for index, p in enumerate(members)}
+
+    def _slabs(self) -> list[Slab]:
+        return list({id(slab): slab for slab, _ in self._active.values()}.values())
 
     @torch.no_grad()
     def restore(self) -> None:
         """Put the anchor back into the parameters, by copy."""
         _sharding.forget_gathered(self._active)
-        for track in self._active.values():
-            live = track.live()
-            live.copy_(track.anchor)
-            track.store(live)
+        for slab in self._slabs():
+            slab.restore()
 
     @torch.no_grad()
     def swap(self) -> None:
         """Exchange the parameters and the anchor, by copy; twice gives the same bits again."""
         _sharding.forget_gathered(self._active)
-        for track in self._active.values():
-            live = track.live()
-            for part in _chunks(len(live)):
-                kept = live[part].clone()
-                live[part].copy_(track.anchor[part])
-                track.anchor[part].copy_(kept)
-            track.store(live)
+        for slab in self._slabs():
+            slab.swap()
+
+    # ----------------------------------------------------------------------------------------------------- the results
 
     @torch.no_grad()
     def close(self, steps: int, check_ranks: bool | None = None) -> Tensor:
@@ -146,23 +168,13 @@ class Trajectory:
             [steps+1, steps+1] float64 on the CPU, the Gram matrix X X' of the displacements x_0 = 0, x_1 .. x_steps.
         """
         _sharding.forget_gathered(self._active)
-        grams: dict[_sharding.Layout, Tensor] = {}
-        for track in self._active.values():
-            _check_unchanged(track)
-            live = track.live()
-            for part in _chunks(len(live)):
-                last = torch.empty(len(live[part]), dtype=track.rows.dtype, device=live.device)
-                _subtract(live[part], track.anchor[part], last)
-                live[part].copy_(track.anchor[part])
-                track.rows[0, part].copy_(last)
-            track.store(live)
-            layout = _sharding.layout_of(track.param)
-            grams[layout] = grams.get(layout, 0) + _gram(track.rows[:steps]).cpu()
-        gram = _sharding.combine(grams, steps, check_ranks)
-        order = torch.tensor([*range(1, steps), 0])  # row 0 holds the last displacement
-        padded = torch.zeros(steps + 1, steps + 1, dtype=torch.float64)
-        padded[1:, 1:] = gram[order][:, order]
-        return padded
+        self._check_unchanged()
+        self._forget_after(steps - 1)
+        for slab in self._slabs():
+            slab.close()
+        gram = self._gram(with_home=True, check_ranks=check_ranks)
+        mixing = self._mixing()
+        return mixing @ gram @ mixing.T
 
     @torch.no_grad()
     def weighted_sum(self, weights: Tensor) -> dict[Tensor, Tensor]:
@@ -174,127 +186,76 @@ class Trajectory:
         Returns:
             For every parameter that took part a tensor like it. It is overwritten by the next roll-out.
         """
-        steps = len(weights) - 1
-        by_row = torch.cat([weights[-1:], weights[1:-1]])  # row 0 holds the last displacement
-        gradients = {}
-        for p, track in self._active.items():
-            rows = track.rows[:steps]
-            with _full_precision(rows.device):
-                for part in _chunks(rows.shape[1]):
-                    chunk = _working(rows[:, part])
-                    track.anchor[part].copy_(by_row.to(chunk.device, chunk.dtype) @ chunk)
-            gradients[p] = _sharding.like(_shaped(track.anchor, p), p)
+        by_row = self._mixing().T @ weights
+        gradients: dict[Tensor, Tensor] = {}
+        for slab in self._slabs():
+            gradients |= slab.combine(by_row)
         return gradients
 
+    def _mixing(self) -> Tensor:
+        """[steps+1, 1+used]: each point, from x_0 = 0 to the last, which is in the home, from the home and the rows."""
+        points, used = self._table.shape
+        mixing = torch.zeros(points + 2, 1 + used, dtype=torch.float64)
+        mixing[1:-1, 1:] = self._table
+        mixing[-1, 0] = 1
+        return mixing
+
+    def _gram(self, with_home: bool, check_ranks: bool | None = False) -> Tensor:
+        grams: dict[_sharding.Layout, Tensor] = {}
+        for slab in self._slabs():
+            part = slab.gram(self._used, with_home)
+            grams[slab.layout] = grams[slab.layout] + part if slab.layout in grams else part
+        return _sharding.combine(grams, self._used + with_home, check_ranks)
+
+    # ----------------------------------------------------------------------------------------------------- checkpoints
+
+    def table_of(self, position: int) -> list[list[float]] | None:
+        """How each point so far is made from the rows; None if every point is one of them."""
+        self._forget_after(max(position - 1, 0))
+        points, rows = self._table.shape
+        return None if points == rows else self._table.tolist()
+
     def state_of(self, param: Tensor, position: int) -> dict[str, Tensor]:
-        """What a parameter needs to go on in the middle of a roll-out: anchor, and displacements [position-1, ...]."""
-        track = self._active[param]
-        return {
-            "anchor": _sharding.like(_shaped(track.anchor, param), param),
-            "displacements": _sharding.like(_shaped(track.rows[1 : max(position, 1)], param), param),
-        }
+        """What a parameter needs to go on in the middle of a roll-out: its anchor, and its rows in use [used, ...]."""
+        self._forget_after(max(position - 1, 0))
+        slab, index = self._active[param]
+        return slab.state_of(index, self._used)
 
     @torch.no_grad()
-    def load(self, states: dict[Tensor, dict[str, Tensor]], length: int) -> None:
-        """Take up what `state_of` gave for every parameter that takes part; all others are dropped."""
+    def load(
+        self, states: dict[Tensor, dict[str, Tensor]], length: int, position: int, table: list[list[float]] | None
+    ) -> None:
+        """Take up what `state_of` gave for every parameter that takes part, and `table_of`; all others are dropped."""
+        self._places.clear()
         self._active.clear()
-        for p, state in states.items():
-            track = self._storage[p] = self._allocate(p, length)
-            _shaped(track.anchor, p).copy_(_sharding.local_part(state["anchor"], p))
-            displacements = _sharding.local_part(state["displacements"], p)
-            _shaped(track.rows[1 : 1 + len(displacements)], p).copy_(displacements)
-            self._active[p] = track
-
-
-def _chunks(n: int) -> Iterator[slice]:
-    return (slice(start, min(start + _CHUNK, n)) for start in range(0, n, _CHUNK))
-
-
-def _subtract(live: Tensor, anchor: Tensor, out: Tensor) -> None:
-    """out = live - anchor, rounded once, to the dtype of ``out``."""
-    if out.device != live.device:
-        out.copy_((live.to(torch.promote_types(live.dtype, out.dtype)) - anchor), non_blocking=True)
-    elif out.dtype.itemsize > live.dtype.itemsize:
-        out.copy_(live).sub_(anchor)
-    else:
-        torch.sub(live, anchor, out=out)
-
-
-def _gram(rows: Tensor) -> Tensor:
-    """rows @ rows.T in float64 from [T, n]: float products in blocks of `_BLOCK`, the block sums in float64."""
-    steps, n = rows.shape
-    total = torch.zeros(steps, steps, dtype=torch.float64, device=rows.device)
-    with _full_precision(rows.device):
-        for part in _chunks(n):
-            chunk = _working(rows[:, part])
-            even = chunk.shape[1] // _BLOCK * _BLOCK
-            blocks = chunk[:, :even].view(steps, -1, _BLOCK).transpose(0, 1)
-            total += torch.bmm(blocks, blocks.mT).sum(0, dtype=torch.float64)
-            rest = chunk[:, even:].double()
-            total += rest @ rest.mT
-    return total
-
-
-def _working(chunk: Tensor) -> Tensor:
-    """The dtype in which sums are formed: float32 at least."""
-    return chunk.float() if chunk.dtype.itemsize < 4 else chunk
-
-
-@contextlib.contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
-    """Matrix products in the dtype of their arguments: no autocast, no TensorFloat-32, no bfloat16 passes."""
-    precision = torch.get_float32_matmul_precision()
-    if precision != "highest":
-        torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        if precision != "highest":
-            torch.set_float32_matmul_precision(precision)
-
-
-def _is_dense(tensor: Tensor) -> bool:
-    """Whether the elements fill a piece of memory, in any order, each once: then `empty_like` keeps the strides."""
-    tensor = _sharding.local(tensor)
-    return torch.empty_like(tensor, device="meta").stride() == tensor.stride()
-
-
-def _flat(tensor: Tensor) -> Tensor:
-    """[n], real: the elements in memory order, as a view where the tensor is dense, else as a copy."""
-    tensor = _sharding.local(tensor).detach()
-    flat = tensor.as_strided((tensor.numel(),), (1,)) if _is_dense(tensor) else tensor.reshape(-1)
-    return torch.view_as_real(flat).view(-1) if flat.is_complex() else flat
-
-
-def _shaped(flat: Tensor, like: Tensor) -> Tensor:
-    """View [..., n] of `_flat`'s layout with the shape (and memory order) of the local part of ``like``."""
-    like = _sharding.local(like)
-    if like.is_complex():
-        flat = torch.view_as_complex(flat.view(*flat.shape[:-1], -1, 2))
-    lead = flat.shape[:-1]
-    if not _is_dense(like):
-        return flat.view(*lead, *like.shape)
-    return flat.as_strided((*lead, *like.shape), (*flat.stride()[:-1], *like.stride()))
-
-
-def _fits(track: _Track, param: Tensor, length: int) -> bool:
-    flat = _flat(param)
-    anchor = track.anchor
-    return len(track.rows) >= length and (len(anchor), anchor.dtype, anchor.device) == (
-        len(flat),
-        flat.dtype,
-        flat.device,
-    )
-
-
-def _check_unchanged(track: _Track) -> None:
-    if not _fits(track, track.param, 1):
-        raise ValueError(
-            f"a parameter changed in the middle of a roll-out: it is now a {track.param.dtype} tensor of shape "
-            f"{tuple(track.param.shape)} on {track.param.device}, but the anchor holds {len(track.anchor)} elements of "
-            f"{track.anchor.dtype} on {track.anchor.device}; call discard_rollout() before converting the model"
+        points = max(position - 1, 0)
+        self._table = (
+            torch.eye(points, dtype=torch.float64) if table is None else torch.tensor(table, dtype=torch.float64)
         )
+        vectors = length if self.sketch_size is None else min(length, self.sketch_size)
+        self._allocate(list(states), vectors)
+        for p, state in states.items():
+            slab, index = self._active[p] = self._places[p]
+            slab.load(index, state)
+
+    def _check_unchanged(self) -> None:
+        for p, (slab, index) in self._active.items():
+            if not slab.is_unchanged(index):
+                local = _sharding.local(p)
+                raise ValueError(
+                    f"a parameter changed in the middle of a roll-out: it is now a {local.dtype} tensor of shape "
+                    f"{tuple(local.shape)} with strides {local.stride()} on {local.device}, but its anchor is "
+                    f"{slab.describe(index)}; call discard_rollout() before converting the model"
+                )
+
+
+def _no_points() -> Tensor:
+    return torch.zeros(0, 0, dtype=torch.float64)
+
+
+def _kept(vectors: int) -> int:
+    """How many vectors stay when there is no room: often compressing costs time, keeping few costs accuracy."""
+    return max(vectors - 1 - vectors // 4, 1)
 
 
 def _refuse_shared_memory(params: list[Tensor]) -> None:
