@@ -13,7 +13,7 @@ A metric of a data set takes what the model says and the labels, and is the larg
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,6 +130,11 @@ def paired_difference(scores: Matrix, baseline: Matrix) -> Estimate:
             f"{baseline.shape}"
         )
     return estimate(seed_averages(scores - baseline))
+
+
+def columns(names: Sequence[str], scores: Matrix) -> dict[str, Estimate]:
+    """An estimate for each held-out domain, over the seeds that have it."""
+    return {name: estimate(scores[~np.isnan(scores[:, i]), i]) for i, name in enumerate(names)}
 
 
 def worst_domain(scores: Matrix) -> Estimate:

@@ -1,0 +1,124 @@
+"""Every algorithm against every baseline: paired differences, tests corrected for their number, verdicts in words."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.metrics import (
+    Estimate,
+    Interval,
+    bootstrap_improvement,
+    bootstrap_mean,
+    columns,
+    estimate,
+    holm,
+    probability_of_improvement,
+    wilcoxon,
+)
+from benchmarks.reporting.study import Study, differences
+
+LEVEL = 0.05
+"""Of the corrected tests."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An algorithm against a baseline on one data set, over the seeds that are complete on both sides.
+
+    Attributes:
+        difference: Algorithm minus baseline, averaged over the held-out sets, with its t-interval over seeds.
+        domains: The same on each held-out set.
+        bootstrap: Paired bootstrap interval of the difference.
+        won: Seeds on which the algorithm is ahead.
+        p_value: Of Wilcoxon's signed-rank test over seeds.
+        p_holm: Corrected for all comparisons of the report.
+        improvement: Probability of improvement.
+        improvement_interval: Its bootstrap interval.
+        unit: Of the difference.
+    """
+
+    dataset: str
+    algorithm: str
+    baseline: str
+    difference: Estimate
+    domains: dict[str, Estimate]
+    bootstrap: Interval
+    won: int
+    p_value: float
+    improvement: float
+    improvement_interval: Interval
+    unit: str
+    p_holm: float = float("nan")
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``worse`` (corrected test), ``leans better``, ``leans worse`` (interval alone), ``no difference
+        shown`` or ``cannot tell`` (fewer than two seeds)."""
+        if self.difference.n < 2:
+            return "cannot tell"
+        way = "better" if self.difference.mean > 0 else "worse"
+        if self.p_holm < LEVEL:
+            return way
+        return f"leans {way}" if self.difference.low > 0 or self.difference.high < 0 else "no difference shown"
+
+    @property
+    def sentence(self) -> str:
+        """The verdict with its figures; the plain words for a negative result."""
+        found, n = self.difference, self.difference.n
+        who = f"{self.algorithm} against {self.baseline} on {self.dataset}"
+        if n == 0:
+            return f"{who}: cannot tell; no seed is complete on both sides."
+        if n == 1:
+            return f"{who}: cannot tell; {found.mean:+.2f}{self.unit} on a single seed has no interval."
+        words = {
+            "better": "is better",
+            "worse": "is worse",
+            "leans better": "leans to better, but the corrected test does not confirm it",
+            "leans worse": "leans to worse, but the corrected test does not confirm it",
+            "no difference shown": "no difference is shown; the interval contains zero",
+        }[self.verdict]
+        least = 2.0 ** (1 - n)
+        limit = f" With {n} seeds no p-value can be below {least:.3g}." if least >= LEVEL else ""
+        return (
+            f"{who}: {words}. Difference {found.mean:+.2f}{self.unit}, 95 % interval {found.low:+.2f} to "
+            f"{found.high:+.2f}, {n} seeds, ahead on {self.won}; p = {self.p_value:.3f}, {self.p_holm:.3f} after "
+            f"correction.{limit}"
+        )
+
+
+def compare(study: Study, seed: int) -> list[Comparison]:
+    """All comparisons; the same seed gives the same bootstrap."""
+    found = [
+        _compare(study, dataset, algorithm, baseline, np.random.default_rng([seed, number]))
+        for number, (baseline, dataset, algorithm) in enumerate(
+            (baseline, dataset, algorithm)
+            for baseline in study.baselines
+            for dataset in study.datasets
+            for algorithm in study.rivals(dataset, baseline)
+        )
+    ]
+    corrected = holm([one.p_value for one in found])
+    return [dataclasses.replace(one, p_holm=float(p)) for one, p in zip(found, corrected, strict=True)]
+
+
+def _compare(study: Study, dataset: str, algorithm: str, baseline: str, rng: np.random.Generator) -> Comparison:
+    ours, theirs = study.common(dataset, algorithm, baseline)
+    paired = differences(ours, theirs)
+    nothing = Interval(math.nan, math.nan)
+    return Comparison(
+        dataset=dataset,
+        algorithm=algorithm,
+        baseline=baseline,
+        difference=estimate(paired),
+        domains=columns(study.held_out(dataset), study.scores(dataset, algorithm) - study.scores(dataset, baseline)),
+        bootstrap=bootstrap_mean(paired, rng),
+        won=int((paired > 0).sum()),
+        p_value=wilcoxon(paired, rng) if len(paired) > 1 else math.nan,
+        improvement=probability_of_improvement(ours, theirs) if len(paired) else math.nan,
+        improvement_interval=bootstrap_improvement(ours, theirs, rng) if len(paired) else nothing,
+        unit=" points" if study.scale(dataset).label.endswith("%") else "",
+    )
