@@ -44,7 +44,15 @@ def build(name: str, defaults: Defaults, dataset: Any, pretrained: bool, example
     if library == "transformers":
         return _transformer(rest, defaults.inputs, outputs, pretrained)
     channels = 8 if defaults.inputs == "bands" else 3
-    return _timm(rest, outputs, channels, pretrained) if library == "timm" else _torchvision(rest, dataset, pretrained)
+    try:
+        if library == "timm":
+            return _timm(rest, outputs, channels, pretrained)
+        return _torchvision(rest, dataset, pretrained)
+    except OSError as error:
+        raise OSError(
+            f"the weights of backbone {name} are not on this machine and could not be downloaded ({error}); "
+            "--no-pretrained starts without them"
+        ) from error
 
 
 def pretrained_tokenizer(name: str) -> Any:

@@ -125,6 +125,11 @@ def test_a_text_model_of_transformers(call, tmp_path: Path) -> None:
     assert [group["weight_decay"] for group in state["learner"]["optimizer"]["param_groups"]] == [0.01, 0.0]
 
 
+def test_image_weights_that_cannot_be_had_are_named(call, capsys) -> None:
+    assert call("celebA", backbone="timm/resnet10t", pretrained=True) == 1
+    assert "weights of backbone timm/resnet10t are not on this machine" in capsys.readouterr().err
+
+
 def test_weights_that_cannot_be_had_are_named(call, capsys) -> None:
     assert call("civilcomments", backbone="transformers/no-such-model", pretrained=True) == 1
     assert "transformers/no-such-model is neither a folder nor in the cache" in capsys.readouterr().err
