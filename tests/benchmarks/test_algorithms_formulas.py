@@ -13,6 +13,7 @@ from torch import nn
 
 from benchmarks.algorithms import ALGORITHMS, Setup
 from benchmarks.algorithms.genie import GENIE
+from benchmarks.algorithms.joint import Features
 
 D, N, INPUTS, HIDDEN, CLASSES = 3, 6, 3, 4, 3
 HPARAMS = {"lr": 1e-2, "weight_decay": 0.0, "outer_lr": 0.1, "n_components": 4}
@@ -462,3 +463,15 @@ def test_average_over_the_valley_needs_validation():
     algorithm.update(*pooled())
     with pytest.raises(RuntimeError, match="validate"), algorithm.evaluated():
         pass
+
+
+def test_features_of_an_evaluation_are_not_kept():
+    model = network()
+    features = Features(model)
+    with torch.no_grad():
+        model(pooled()[0])
+    with pytest.raises(ValueError, match="must be run, with gradients"):
+        features.take()
+    inputs, _ = pooled()
+    model(inputs)
+    close(features.take().detach().numpy(), forward(vector(model), inputs.numpy())[0])
