@@ -71,14 +71,17 @@ def quick(
     return 1 if failed else 0
 
 
-# Imported when they are used.
-app.command("benchmarks.commands.sweep:plan_command", name="plan")
-app.command("benchmarks.commands.sweep:sweep_command", name="sweep")
-app.command("benchmarks.commands.sweep:status_command", name="status")
-app.command("benchmarks.commands.transfer:export_command", name="export")
-app.command("benchmarks.commands.transfer:import_command", name="import")
-app.command("benchmarks.reporting.main:report", name="report")
-app.command("benchmarks.wilds.command:wilds", name="wilds")
+_LAZY = {
+    "plan": ("benchmarks.commands.sweep:plan_command", "Show the runs of a sweep and what they cost; nothing is done."),
+    "sweep": ("benchmarks.commands.sweep:sweep_command", "Do the runs of a sweep that are not done yet."),
+    "status": ("benchmarks.commands.sweep:status_command", "Show how far the sweeps of a store are."),
+    "export": ("benchmarks.commands.transfer:export_command", "Write the records of a store to a file."),
+    "import": ("benchmarks.commands.transfer:import_command", "Bring records into a store, DomainBed's too."),
+    "report": ("benchmarks.reporting.main:report", "Make a report of the records of sweeps."),
+    "wilds": ("benchmarks.wilds.command:wilds", "Train on a WILDS data set and evaluate officially."),
+}
+for _name, (_path, _help) in _LAZY.items():  # each is imported when it is used
+    app.command(_path, name=_name, help=_help)
 app.register_install_completion_command()
 
 
