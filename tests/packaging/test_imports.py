@@ -34,15 +34,16 @@ def _contracts(root: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def skeleton(tmp_path: Path) -> Path:
-    """A library with the real modules' names and no imports, beside a benchmark."""
+    """A library with the real modules' names and no imports, beside a benchmark and the DomainBed extension."""
     package = tmp_path / "pgrad"
     for folder in ("analysis", "integrations"):
         (package / folder).mkdir(parents=True)
         (package / folder / "__init__.py").touch()
     for path in (ROOT / "pgrad").glob("*.py"):
         (package / path.name).touch()
-    (tmp_path / "benchmarks").mkdir()
-    (tmp_path / "benchmarks" / "__init__.py").touch()
+    for name in ("benchmarks", "domainbed_ext"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
     return tmp_path
 
 
