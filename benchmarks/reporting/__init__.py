@@ -2,6 +2,7 @@
 
 - ``load``: where records come from;
 - ``study``: what is compared with what, and the matrices of scores;
+- ``compared``, ``rollouts``, ``throughput``: what is computed from them;
 - ``tables``: the figures, as numbers and as text;
 - ``style`` and the modules ``draw_*``: the pictures;
 - ``page``: the page that holds them all;

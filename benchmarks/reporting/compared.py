@@ -20,6 +20,7 @@ from benchmarks.metrics import (
     wilcoxon,
 )
 from benchmarks.reporting.study import Study, differences
+from benchmarks.reporting.words import number
 
 LEVEL = 0.05
 """Of the corrected tests."""
@@ -66,28 +67,29 @@ class Comparison:
         return f"leans {way}" if self.difference.low > 0 or self.difference.high < 0 else "no difference shown"
 
     @property
-    def sentence(self) -> str:
-        """The verdict with its figures; the plain words for a negative result."""
+    def who(self) -> str:
+        """What is compared with what, where."""
+        return f"{self.algorithm} against {self.baseline} on {self.dataset}"
+
+    @property
+    def figures(self) -> str:
+        """What the verdict rests on, in words."""
         found, n = self.difference, self.difference.n
-        who = f"{self.algorithm} against {self.baseline} on {self.dataset}"
         if n == 0:
-            return f"{who}: cannot tell; no seed is complete on both sides."
+            return "No seed is complete on both sides."
+        mean = f"Difference {number(found.mean, 2, sign=True)}{self.unit}"
         if n == 1:
-            return f"{who}: cannot tell; {found.mean:+.2f}{self.unit} on a single seed has no interval."
-        words = {
-            "better": "is better",
-            "worse": "is worse",
-            "leans better": "leans to better, but the corrected test does not confirm it",
-            "leans worse": "leans to worse, but the corrected test does not confirm it",
-            "no difference shown": "no difference is shown; the interval contains zero",
-        }[self.verdict]
-        least = 2.0 ** (1 - n)
-        limit = f" With {n} seeds no p-value can be below {least:.3g}." if least >= LEVEL else ""
+            return f"{mean} on a single seed, which has no interval."
+        low, high = number(found.low, 2, sign=True), number(found.high, 2, sign=True)
         return (
-            f"{who}: {words}. Difference {found.mean:+.2f}{self.unit}, 95 % interval {found.low:+.2f} to "
-            f"{found.high:+.2f}, {n} seeds, ahead on {self.won}; p = {self.p_value:.3f}, {self.p_holm:.3f} after "
-            f"correction.{limit}"
+            f"{mean}, 95 % interval {low} to {high}, {n} seeds, ahead on {self.won}; p = {self.p_value:.3f}, "
+            f"{self.p_holm:.3f} after correction."
         )
+
+    @property
+    def sentence(self) -> str:
+        """The verdict with its figures."""
+        return f"{self.who}: {self.verdict}. {self.figures}"
 
 
 def compare(study: Study, seed: int) -> list[Comparison]:

@@ -24,7 +24,7 @@ Looks = dict[str, Look]
 MIB = 2**20
 
 _COSTS: dict[str, Callable[[Any, Run], float | None]] = {
-    "gradient evaluations up to the chosen checkpoint": lambda row, _: row.step,
+    "evaluations to the chosen checkpoint": lambda row, _: row.step,
     "seconds of the run": lambda _, run: (run.get("timings") or {}).get("wall_seconds"),
     "peak memory, MiB": lambda _, run: _mib((run.get("peak_memory") or {}).get("resident_bytes")),
     "peak GPU memory, MiB": lambda _, run: _mib((run.get("peak_memory") or {}).get("cuda_bytes")),
@@ -78,7 +78,7 @@ def sensitivity(study: Study, dataset: str, algorithms: Sequence[str], looks: Lo
     }
     if not varied:
         return None
-    figure, panels = grid(len(varied), 3.3, 2.9, 3)
+    figure, panels = grid(len(varied), 2.8, 2.8, 4)
     for axes, (name, found) in zip(panels, varied.items(), strict=True):
         values = [x for own in found.values() for x, _, _ in own]
         if min(values) > 0 and max(values) / min(values) > 10:

@@ -13,7 +13,7 @@ from benchmarks.metrics import Estimate, average, bootstrap_mean, estimate, perf
 from benchmarks.reporting.compared import Comparison
 from benchmarks.reporting.study import Study
 from benchmarks.reporting.style import Look, grid, legend_above
-from benchmarks.reporting.tables import between, number
+from benchmarks.reporting.words import between, number
 
 Looks = dict[str, Look]
 
@@ -66,7 +66,7 @@ def differences(found: Sequence[Comparison], looks: Looks) -> Figure:
     for axes, (dataset, lines) in zip(panels, rows.items(), strict=True):
         for place, one in enumerate(lines):
             _forest_line(axes, place, one, looks[one.algorithm])
-        axes.axvline(0, color="black", linewidth=0.8, zorder=0)
+        axes.axvline(0, color="black", linewidth=1.0, zorder=1.5)
         axes.set_yticks(range(len(lines)), [one.algorithm for one in lines])
         axes.set_ylim(len(lines) - 0.5, -0.5)
         axes.grid(axis="x")

@@ -80,7 +80,7 @@ def write(report: Report, folder: Path) -> None:
     (folder / "tables").mkdir(exist_ok=True)
     for section in report.sections:
         for picture in section.pictures:
-            _write(folder / "pictures" / f"{picture.name}.svg", picture.svg())
+            _write(folder / "pictures" / f"{picture.name}.svg", picture.svg)
     for table in report.tables():
         _write(folder / "tables" / f"{table.name}.csv", table.numbers.to_csv(index=False).encode())
         _write(folder / "tables" / f"{table.name}.tex", table.latex().encode())

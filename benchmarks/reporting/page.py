@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 
 import jinja2
@@ -16,7 +17,7 @@ from benchmarks.algorithms import ALGORITHMS
 from benchmarks.datasets import DATASETS
 from benchmarks.protocol import METHODS
 from benchmarks.reporting import draw_runs, draw_scores, tables
-from benchmarks.reporting.compared import Comparison, compare
+from benchmarks.reporting.compared import LEVEL, Comparison, compare
 from benchmarks.reporting.load import Loaded
 from benchmarks.reporting.rollouts import agreements
 from benchmarks.reporting.study import Study
@@ -39,8 +40,9 @@ class Picture:
     @property
     def uri(self) -> str:
         """The picture as SVG in a data address; text is drawn as paths, so that no font is needed."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg()).decode()
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
 
+    @cached_property
     def svg(self) -> bytes:
         """The file."""
         buffer = io.BytesIO()
@@ -104,10 +106,10 @@ def build(loaded: Loaded, study: Study, seed: int = 0) -> Report:
             _failures(study),
             _settings(study),
         ]
-    return Report(", ".join(study.datasets), _facts(loaded, study, seed), found, sections)
+    return Report(", ".join(study.datasets), _facts(loaded, study, seed, len(found)), found, sections)
 
 
-def _facts(loaded: Loaded, study: Study, seed: int) -> list[str]:
+def _facts(loaded: Loaded, study: Study, seed: int, comparisons: int) -> list[str]:
     """What one must know to read the rest."""
     finished = sum(record["status"] == "finished" for record in study.records)
     facts = [
@@ -121,6 +123,14 @@ def _facts(loaded: Loaded, study: Study, seed: int) -> list[str]:
         f"Baselines: {', '.join(study.baselines)}. Seed of the bootstrap: {seed}.",
         "The unit of repetition is the seed. Intervals speak of other seeds on the same data, not of other domains.",
     ]
+    for dataset in study.datasets:
+        least = comparisons * 2.0 ** (1 - len(study.seeds(dataset)))
+        if comparisons and least >= LEVEL:
+            facts.append(
+                f"CAUTION: with {len(study.seeds(dataset))} seeds on {dataset} and {comparisons} comparisons no "
+                f"corrected p-value there is sure to fall below {min(least, 1.0):.3g}, however large a difference is: "
+                "“better” and “worse” need more seeds or fewer comparisons."
+            )
     if study.inner:
         facts.append(f"{len(study.inner)} runs with a larger held-out set were made for cross-validation only.")
     if loaded.repeated:

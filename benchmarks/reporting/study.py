@@ -132,7 +132,7 @@ class Study:
         )
         reported = {(record["config"]["dataset"], record["config"]["held_out"]) for record in self.records}
         keep = [pair in reported for pair in zip(frame["dataset"], frame["held_out"], strict=True)]
-        return frame[keep].reset_index(drop=True)
+        return frame.loc[np.array(keep, dtype=bool)].reset_index(drop=True)
 
     @cached_property
     def selected(self) -> pd.DataFrame:

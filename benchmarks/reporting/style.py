@@ -92,4 +92,6 @@ def grid(panels: int, width: float, height: float, columns: int) -> tuple[Figure
 def legend_above(figure: Figure, axes: Sequence[Axes]) -> None:
     """One legend for all panels, above them."""
     found = {label: handle for each in axes for handle, label in zip(*each.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=min(len(found), 6))
+    figure.legend(
+        list(found.values()), list(found), loc="outside upper left", ncols=len(found) if len(found) <= 5 else 4
+    )

@@ -23,6 +23,7 @@ from benchmarks.protocol import LEAVE_ONE_OUT, METHODS
 from benchmarks.reporting.compared import Comparison
 from benchmarks.reporting.rollouts import Agreement
 from benchmarks.reporting.study import Study
+from benchmarks.reporting.words import between, number
 
 MIB = 2**20
 
@@ -78,20 +79,6 @@ def _latex(cell: object) -> str:
     return "".join(_LATEX.get(sign, sign) for sign in str(cell))
 
 
-def number(value: float | None, digits: int = 1, sign: bool = False) -> str:
-    """A figure to read, with a true minus sign; ``n/a`` where it is missing."""
-    if value is None or math.isnan(value):
-        return "n/a"
-    return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
-
-
-def between(found: Estimate | Interval, digits: int = 1, sign: bool = False) -> str:
-    """An interval to read."""
-    if math.isnan(found.low):
-        return "[n/a]"
-    return f"[{number(found.low, digits, sign)}, {number(found.high, digits, sign)}]"
-
-
 def _spread(found: Estimate) -> str:
     return f"{number(found.mean)} ± {number(found.standard_error)}"
 
@@ -120,8 +107,9 @@ def accuracies(study: Study, dataset: str) -> Table:
         )
     scale = study.scale(dataset)
     note = (
-        f"{scale.label} on the held-out domain, mean over seeds ± standard error; the interval is Student's t over "
-        "the seeds' averages. Worst domain: the lowest of a seed's held-out scores, averaged over seeds."
+        f"{scale.label[0].upper()}{scale.label[1:]} on the held-out domain, mean over seeds ± standard error; the "
+        "interval is Student's t over the seeds' averages. Worst domain: the lowest of a seed's held-out scores, "
+        "averaged over seeds."
     )
     title = f"{dataset}: held-out {scale.label.removesuffix(', %')}"
     return Table(f"accuracy-{dataset}", title, note, pd.DataFrame(lines), pd.DataFrame(cells))
