@@ -65,7 +65,10 @@ class Slab:
             self._memory = [torch.empty(columns, dtype=home, device=first.device), rows]
         for memory in self._memory:
             self._clear_gaps(memory)
-        self._forget()
+        self._planned: set[int] | None = None  # who takes part in what follows
+        self._pieces: list[tuple[int, slice | None]] = []
+        self._batches: list[slice] = []
+        self._cache: dict[int | None, list[Tensor]] = {}
 
     @property
     def layout(self) -> _sharding.Layout:
@@ -98,20 +101,22 @@ class Slab:
 
     def leave(self) -> None:
         """No parameter takes part."""
-        self.active.clear()
+        self.active = set()
         if self.home.dtype != self._real:  # a gradient has been there, narrower, across the gaps
             self._clear_gaps(self.home)
-        self._forget()
 
-    def join(self, index: int, used: int) -> None:
-        """A parameter takes part: the anchor is where it is now, and its first ``used`` displacements are zero."""
-        span = self._spans[index]
-        self.active.add(index)
-        self._forget()
-        shaped(self.home[span], self.params[index]).copy_(_real(self.params[index]))
+    def join(self, indices: list[int], used: int) -> None:
+        """Parameters take part: their anchor is where they are, and their first ``used`` displacements are zero."""
+        self.active = {*self.active, *indices}
+        if len(self.active) == len(indices):
+            torch._foreach_copy_(self._views(None), self._lives())
+        else:
+            for i in indices:
+                shaped(self.home[self._spans[i]], self.params[i]).copy_(_real(self.params[i]))
         if used:
             self._wait()
-            self.rows[:used, span] = 0
+            for i in indices:
+                self.rows[:used, self._spans[i]] = 0
 
     def store(self, row: int) -> None:
         """rows[row] = live - home."""
@@ -150,15 +155,21 @@ class Slab:
         self._wait()
         n = used + with_home
         total = torch.zeros(n, n, dtype=torch.float64, device=self.home.device)
+        # Half of a symmetric matrix is enough: on a CPU in panels of one row where there are few rows to read again.
+        panel = n if self.home.device.type != "cpu" else 1 if n < 12 else 16
+        panels = list(_cut(slice(0, n), panel))
         with _full_precision(self.home.device):
             for part in self._parts(n):
                 chunk = self._chunk(part, used, with_home)
                 even = chunk.shape[1] // _BLOCK * _BLOCK
                 blocks = chunk[:, :even].unflatten(1, (-1, _BLOCK)).transpose(0, 1)
-                total += torch.bmm(blocks, blocks.mT).sum(0, dtype=torch.float64)
+                for rows in panels:
+                    products = torch.bmm(blocks[:, rows], blocks[:, rows.start :].mT)
+                    total[rows, rows.start :] += products.sum(0, dtype=torch.float64)
                 rest = chunk[:, even:].double()
                 total += rest @ rest.mT
-        return total.cpu()
+        total = total.cpu()
+        return total.triu() + total.triu(1).mT
 
     def combine(self, weights: Tensor) -> dict[Tensor, Tensor]:
         """The sum of home and rows with these weights [1 + used], in the memory of the home, for each parameter."""
@@ -185,7 +196,7 @@ class Slab:
 
     def load(self, index: int, state: dict[str, Tensor]) -> None:
         """Take up what `state_of` gave."""
-        self.join(index, 0)
+        self.active = {*self.active, index}
         param, span = self.params[index], self._spans[index]
         displacements = _real(_sharding.local_part(state["displacements"], param))
         shaped(self.home[span], param).copy_(_real(_sharding.local_part(state["anchor"], param)))
@@ -202,18 +213,14 @@ class Slab:
     # ------------------------------------------------------------------------------------------------ parts and pieces
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cache": {}, "_pieces": None}
-
-    def _forget(self) -> None:
-        """Which views there are depends on who takes part."""
-        self._cache: dict[int | None, list[Tensor]] = {}
-        self._pieces: list[tuple[int, slice | None]] | None = None
+        return {**self.__dict__, "_cache": {}}
 
     def _plan(self) -> list[tuple[int, slice | None]]:
         """Parameters whole, large ones in pieces of their elements in memory order; batches are alike in size."""
-        if self._pieces is None:
+        if self._planned != self.active:
+            self._planned = self.active
             limit = _PIECE.get(self.home.device.type, _PIECE["cuda"])
-            self._pieces, self._batches = [], []
+            self._pieces, self._batches, self._cache = [], [], {}
             begin = size = 0
             for i in sorted(self.active):
                 n = self._spans[i].stop - self._spans[i].start
@@ -234,11 +241,12 @@ class Slab:
 
     def _views(self, row: int | None) -> list[Tensor]:
         """The same pieces of a row, or of the home."""
+        plan = self._plan()
         if row not in self._cache:
             memory = self.home if row is None else self.rows[row]
             self._cache[row] = [
                 memory[self._spans[i]][part] if part else shaped(memory[self._spans[i]], self.params[i])
-                for i, part in self._plan()
+                for i, part in plan
             ]
         return self._cache[row]
 

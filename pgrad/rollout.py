@@ -120,9 +120,13 @@ class Trajectory:
             if place is not None and not place[0].fits(place[1], vectors):
                 self._retire(*place)
         self._allocate([p for p in params if p not in self._places], vectors)
+        self._active |= {p: self._places[p] for p in params}
+        joining: dict[int, tuple[Slab, list[int]]] = {}
         for p in params:
-            slab, index = self._active[p] = self._places[p]
-            slab.join(index, self._used)
+            slab, index = self._places[p]
+            joining.setdefault(id(slab), (slab, []))[1].append(index)
+        for slab, indices in joining.values():
+            slab.join(indices, self._used)
 
     def _retire(self, slab: Slab, index: int) -> None:
         """Give up the storage of a parameter, and its whole slab unless others walk in it."""
@@ -259,12 +263,12 @@ def _kept(vectors: int) -> int:
 
 
 def _refuse_shared_memory(params: list[Tensor]) -> None:
-    seen: dict[tuple[str, int], Tensor] = {}
+    seen: dict[tuple[torch.device, int], Tensor] = {}
     for p in params:
         part = _sharding.local(p)
         if part.numel() == 0:
             continue
-        other = seen.setdefault((str(part.device), part.data_ptr()), p)
+        other = seen.setdefault((part.device, part.data_ptr()), p)
         if other is not p:
             raise ValueError(
                 f"two parameters of shapes {tuple(other.shape)} and {tuple(p.shape)} share memory, so that their "
