@@ -70,7 +70,8 @@ def sensitivity(study: Study, dataset: str, algorithms: Sequence[str], looks: Lo
     for algorithm in algorithms:
         for (_, point), runs in _points(study, dataset, algorithm).items():
             scores = [checkpoints(run["curves"])["training-domain"]["held_out"] for run in runs]
-            for name, value in runs[0]["config"]["hparams"].items():
+            hparams = runs[0]["config"]["hparams"].items()
+            for name, value in ((name, value) for name, value in hparams if isinstance(value, (int, float))):
                 dot = (value, study.scale(dataset).factor * float(np.mean(scores)), point == 0)
                 dots.setdefault(name, {}).setdefault(algorithm, []).append(dot)
     varied = {

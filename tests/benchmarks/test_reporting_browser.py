@@ -63,8 +63,8 @@ def test_every_picture_of_the_page_shows_something(tmp_path):
     assert len(counts) == page.count("<figure>") >= 8
     for name, (width, height, shown, marked, colours) in counts.items():
         assert min(width, height) > 80, name
-        assert 300 < shown <= 1200, name
-        assert marked > 1000, name  # labels alone are about as many
+        assert 200 < shown <= 1200, name
+        assert marked > 1000, name  # test_reporting looks at every panel
         assert colours > 20, name
 
 
