@@ -4,13 +4,13 @@ import re
 
 import pytest
 import yaml
-from tests.benchmarks.sweeps import ROOT
 
 from benchmarks.__main__ import app
 from benchmarks.algorithms import ALGORITHMS
 from benchmarks.config import validated
 from benchmarks.datasets import DATASETS
 from benchmarks.store.transfer import read_lines
+from tests.benchmarks.sweeps import ROOT
 
 PAGE = (ROOT / "docs/sweeps.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, flags=re.DOTALL)
