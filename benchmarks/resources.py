@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import psutil
 import torch
 
@@ -26,7 +28,8 @@ def _peak_resident() -> int:
     try:
         import resource
     except ImportError:  # Windows
-        return int(psutil.Process().memory_info().peak_wset)
+        memory: Any = psutil.Process().memory_info()
+        return int(memory.peak_wset)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak) if psutil.MACOS else int(peak) * 1024
 
