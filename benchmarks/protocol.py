@@ -220,9 +220,16 @@ def select_all(records: Iterable[Mapping[str, Any]], method: str = TRAINING_DOMA
             if found is not None:
                 rows.append(
                     {
-                        "dataset": dataset, "algorithm": algorithm, "held_out": held_out, "seed": seed,
-                        "method": method, "oracle": method == ORACLE, "point": found.point, "step": found.step,
-                        "validation_accuracy": found.validation, "held_out_accuracy": found.held_out,
+                        "dataset": dataset,
+                        "algorithm": algorithm,
+                        "held_out": held_out,
+                        "seed": seed,
+                        "method": method,
+                        "oracle": method == ORACLE,
+                        "point": found.point,
+                        "step": found.step,
+                        "validation_accuracy": found.validation,
+                        "held_out_accuracy": found.held_out,
                     }
                 )
     return rows

@@ -255,7 +255,7 @@ def test_workers_that_cannot_start_stop_the_sweep_with_the_reason(tmp_path, monk
     )
     sweep = toy_sweep(launcher={"kind": "local", "workers": 1, "gpus": 0}, plugins=[TOYS, str(plugin)])
     monkeypatch.setattr(coordinator, "IDLE_DEATHS", 2)
-    with pytest.raises(SweepError, match="2 workers ended one after the other without a run.*no data here"):
+    with pytest.raises(SweepError, match=r"2 workers ended one after the other without a run.*no data here"):
         run_here(sweep, tmp_path)
     with Store(tmp_path / "store.sqlite") as store:
         assert store.counts(1)["pending"] == 3
