@@ -1,0 +1,124 @@
+"""What is compared: functions that make, from a model and its loss, a function for one whole roll-out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import pgrad
+
+Rollout = Callable[[], None]
+Loss = Callable[[], Tensor]
+Method = Callable[[nn.Module, Loss, int, dict[str, Any]], Rollout]
+LR = 1e-4
+
+
+def _adam(params: Any, lr: Any = LR, fused: bool = False) -> torch.optim.Adam:
+    return torch.optim.Adam(params, lr=lr, fused=fused or None)
+
+
+def _loop(optimizer: torch.optim.Optimizer, loss: Loss, steps: int) -> Rollout:
+    def rollout() -> None:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss().backward()
+            optimizer.step()
+
+    return rollout
+
+
+def inner(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
+    """T steps of Adam."""
+    return _loop(_adam(model.parameters(), fused=options.get("fused", False)), loss, steps)
+
+
+def principal(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
+    """T steps of Adam and the outer step of PGrad."""
+    kept = {name: value for name, value in options.items() if name != "fused"}
+    fused = options.get("fused", False)
+    optimizer = pgrad.PGrad(model.parameters(), LR, steps, inner=lambda params, lr: _adam(params, lr, fused), **kept)
+    return _loop(optimizer, loss, steps)
+
+
+def dense(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
+    """The textbook way: a clone of the model at every point, one matrix of all of them, float64."""
+    walk = _adam(model.parameters(), fused=options.get("fused", False))
+    params = list(model.parameters())
+
+    def vector() -> Tensor:
+        return torch.cat([p.detach().reshape(-1) for p in params])
+
+    def rollout() -> None:
+        points = [vector()]
+        for _ in range(steps):
+            walk.zero_grad()
+            loss().backward()
+            walk.step()
+            points.append(vector())
+        gradient = pgrad.reference.principal_gradient(torch.stack(points), 4).to(points[0])
+        nn.utils.vector_to_parameters(points[0] - 0.1 * gradient, params)
+
+    return rollout
+
+
+def lookahead(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
+    """Lookahead of pytorch_optimizer around Adam, k = T."""
+    from pytorch_optimizer import Lookahead
+
+    walk = _adam(model.parameters(), fused=options.get("fused", False))
+    return _loop(Lookahead(walk, k=steps, alpha=0.1), loss, steps)
+
+
+def sam(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
+    """SAM of pytorch_optimizer around Adam: two gradients a step."""
+    from pytorch_optimizer import SAM
+
+    optimizer = SAM(model.parameters(), base_optimizer=torch.optim.Adam, lr=LR, fused=options.get("fused") or None)
+
+    def closure() -> Tensor:
+        value = loss()
+        value.backward()
+        return value
+
+    def rollout() -> None:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            closure()
+            optimizer.step(closure)
+
+    return rollout
+
+
+def torchjd(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
+    """UPGrad of torchjd: the gradients of the same T micro-batches as one Jacobian, one step of Adam."""
+    from torchjd.aggregation import UPGrad
+
+    walk, aggregator = _adam(model.parameters(), fused=options.get("fused", False)), UPGrad()
+    params = [p for p in model.parameters() if p.requires_grad]
+
+    def rollout() -> None:
+        rows = []
+        for _ in range(steps):
+            gradients = torch.autograd.grad(loss(), params)
+            rows.append(torch.cat([gradient.reshape(-1) for gradient in gradients]))
+        direction = aggregator(torch.stack(rows))
+        walk.zero_grad()
+        for p, part in zip(params, direction.split([p.numel() for p in params]), strict=True):
+            p.grad = part.view_as(p)
+        walk.step()
+
+    return rollout
+
+
+METHODS: dict[str, Method] = {
+    "inner": inner,
+    "pgrad": principal,
+    "dense": dense,
+    "lookahead": lookahead,
+    "sam": sam,
+    "torchjd": torchjd,
+}
+"""Adding a method is adding a line here; the first is the base line."""

@@ -1,0 +1,77 @@
+"""What is trained: models from 1e5 to 1e9 parameters, with one micro-batch for all steps."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A model and the size of its micro-batches; ``full`` ones run only when asked for."""
+
+    description: str
+    make: Callable[[], nn.Module]
+    shape: tuple[int, ...]
+    batch: int
+    parameters: float
+    full: bool = False
+    dense: bool = False  # whether the textbook way is affordable: it takes some 32 bytes for each parameter and point
+
+
+def _mlp(*widths: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for n, m in itertools.pairwise(widths):
+        layers += [nn.Linear(n, m), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def _deep() -> nn.Sequential:
+    blocks = [nn.Sequential(nn.Linear(32, 32), nn.LayerNorm(32), nn.Tanh()) for _ in range(125)]
+    return nn.Sequential(*blocks, nn.Linear(32, 10))
+
+
+def _cnn() -> nn.Sequential:
+    def block(n: int, m: int, stride: int) -> list[nn.Module]:
+        return [nn.Conv2d(n, m, 3, stride, 1), nn.ReLU(), nn.GroupNorm(8, m)]
+
+    body = block(1, 64, 1) + block(64, 128, 2) + block(128, 128, 1) + block(128, 128, 1)
+    return nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10))
+
+
+def _timm(name: str) -> nn.Module:
+    import timm  # an extra of its own, and slow to import
+
+    model: nn.Module = timm.create_model(name, num_classes=10)
+    return model
+
+
+PROBLEMS = {
+    "mlp-100k": Problem("MLP", lambda: _mlp(784, 128, 10), (784,), 4, 1.0e5, dense=True),
+    "deep-140k": Problem("501 small tensors", _deep, (32,), 4, 1.4e5, dense=True),
+    "cnn-370k": Problem("CNN on 28 px, as MNIST in DomainBed", _cnn, (1, 28, 28), 4, 3.7e5, dense=True),
+    "mlp-2m": Problem("MLP", lambda: _mlp(784, 1024, 1024, 10), (784,), 4, 1.9e6, dense=True),
+    "mlp-23m": Problem("MLP", lambda: _mlp(784, 2048, 4096, 3072, 10), (784,), 4, 2.26e7),
+    "resnet50": Problem("ResNet-50 of timm, 224 px", lambda: _timm("resnet50"), (3, 224, 224), 11, 2.35e7, full=True),
+    "vit-b": Problem(
+        "ViT-B/16 of timm, 224 px", lambda: _timm("vit_base_patch16_224"), (3, 224, 224), 11, 8.6e7, full=True
+    ),
+    "mlp-100m": Problem(
+        "MLP of three large layers", lambda: _mlp(784, 6800, 6800, 6800, 10), (784,), 4, 9.8e7, full=True
+    ),
+    "mlp-1g": Problem(
+        "MLP of four large layers", lambda: _mlp(784, 18000, 18000, 18000, 18000, 10), (784,), 4, 1e9, full=True
+    ),
+}
+
+
+def batch(problem: Problem, device: torch.device, size: int | None = None) -> tuple[Tensor, Tensor]:
+    """One micro-batch of noise with labels; what is in it does not matter to time or memory."""
+    generator = torch.Generator().manual_seed(1)
+    n = size or problem.batch
+    x = torch.randn(n, *problem.shape, generator=generator)
+    return x.to(device), torch.randint(10, (n,), generator=generator).to(device)
