@@ -8,7 +8,7 @@ Every method has its own copy of the same model, batches and seed.
 Time. All methods of a problem are in one process and take turns: one roll-out each, round after round, in an order
 that rotates. Each has two roll-outs of warm-up, so that buffers exist and memory is paged in. What is reported is the
 median over the rounds of the *ratio* to the base line in the same round, with its quartiles: a busy machine slows both
-sides of a ratio. Clock ``wall`` is the time that passes, on all threads (and waits for the accelerator); clock ``cpu`` is the
+sides of a ratio. Clock ``wall`` is the time that passes, on all threads (and waits for the accelerator); ``cpu`` is the
 processor time of one thread, which other programs disturb little: for a machine that is not idle.
 
 Memory. Each method runs in a fresh process of its own, two roll-outs; the figure is the peak of the allocator on a GPU
