@@ -7,6 +7,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import tempfile
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +40,7 @@ def _free_port():
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory):
+def postgresql():
     """The address of a server: BENCHMARKS_POSTGRESQL, or one of our own made with initdb and postgres."""
     address = os.environ.get("BENCHMARKS_POSTGRESQL")
     if address:
@@ -54,7 +55,7 @@ def postgresql(tmp_path_factory):
     if missing:
         pytest.skip(f"no {' and '.join(missing)}: install PostgreSQL's server, or name one in BENCHMARKS_POSTGRESQL")
     pytest.importorskip("psycopg", reason="no psycopg: pip install 'pgrad[postgres]'")
-    folder = tmp_path_factory.mktemp("postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))  # pytest's own folders are closed to other users
     as_user = {}
     if os.geteuid() == 0:  # the server refuses to be root
         import pwd
@@ -63,8 +64,6 @@ def postgresql(tmp_path_factory):
         if user is None:
             pytest.skip("no user postgres or nobody: a PostgreSQL server does not run as root")
         as_user = {"user": user}
-        for path in (folder, *list(folder.parents)[:2]):
-            path.chmod(path.stat().st_mode | 0o011)
         shutil.chown(folder, user)
     port = _free_port()
     subprocess.run(
@@ -93,6 +92,7 @@ def postgresql(tmp_path_factory):
     finally:
         server.terminate()
         server.wait(30)
+        shutil.rmtree(folder)
 
 
 def _exists(pwd, name):
