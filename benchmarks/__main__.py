@@ -40,7 +40,7 @@ def quick(
     output: Path = Path("runs/quick"),
     datasets: Annotated[tuple[str, ...], _one_of(DATASETS)] = tuple(DATASETS),
     algorithms: Annotated[tuple[str, ...], _one_of(ALGORITHMS)] = QUICK,
-    seeds: Annotated[int, _Positive] = 5,
+    seeds: Annotated[int, _Positive] = 4,
     points: Annotated[int, _Positive] = 2,
     rollouts: Annotated[int | None, _Positive] = None,
     workers: Annotated[int | None, _Positive] = None,

@@ -16,8 +16,8 @@ from benchmarks.store import Store
 from benchmarks.sweep import perform
 
 SETTINGS = {
-    "rotated-digits": Settings(rollouts=140, evaluate_every=20, batch_size=32, splits=3, width=64),
-    "coloured-digits": Settings(rollouts=150, evaluate_every=25, batch_size=32, splits=3, width=64),
+    "rotated-digits": Settings(rollouts=100, evaluate_every=20, batch_size=32, splits=3, width=64),
+    "coloured-digits": Settings(rollouts=100, evaluate_every=20, batch_size=32, splits=3, width=64),
 }
 
 
