@@ -155,7 +155,8 @@ def test_every_data_set_of_wilds_is_in_the_table() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # wilds leaves its files open
-def test_py150_without_its_tokenizer(miniature, offline_tokenizer: Path) -> None:
+def test_py150_without_its_tokenizer(miniature, offline_tokenizer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # else it asks the network for minutes
     assert miniature("py150").n_classes == 70
     shutil.rmtree(offline_tokenizer)
     with pytest.raises((FileNotFoundError, ValueError), match="CodeGPT-small-py"):
