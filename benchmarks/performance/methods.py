@@ -87,7 +87,7 @@ def sam(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Ro
         for _ in range(steps):
             optimizer.zero_grad()
             closure()
-            optimizer.step(closure)
+            optimizer.step(closure)  # type: ignore[arg-type]  # a loss is a tensor
 
     return rollout
 

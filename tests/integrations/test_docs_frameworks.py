@@ -22,7 +22,7 @@ from pgrad.averaging import SWAD
 from pgrad.integrations.lightning import EvaluateAtAnchor, ResumableLoader
 from tests.integrations.problem import dataset, sampler
 
-PAGE = Path(__file__).parents[1] / "docs" / "frameworks.md"
+PAGE = Path(__file__).parents[2] / "docs" / "frameworks.md"
 
 
 def make_model():
