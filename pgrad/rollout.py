@@ -259,7 +259,7 @@ def _no_points() -> Tensor:
 
 def _kept(vectors: int) -> int:
     """How many vectors stay when there is no room: often compressing costs time, keeping few costs accuracy."""
-    return max(vectors - 1 - vectors // 4, 1)
+    return vectors - max(vectors // 8, 1)
 
 
 def _refuse_shared_memory(params: list[Tensor]) -> None:
