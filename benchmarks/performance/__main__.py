@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,23 +25,25 @@ from benchmarks.performance.run import Task, tasks_of, time_all
 
 app = cyclopts.App(name="python -m benchmarks.performance", help=benchmarks.performance.__doc__, version_flags=[])
 QUICK = tuple(name for name, problem in PROBLEMS.items() if not problem.full)
-_Names = Parameter(consume_multiple=True, negative="")
 _Positive = Parameter(validator=cyclopts.validators.Number(gte=1))
 _VARIANTS: tuple[dict[str, Any], ...] = ({"trajectory_dtype": "bfloat16"}, {"sketch_size": 6})
 
 
-def _known(kind: str, names: Sequence[str], known: Sequence[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise ValueError(f"{kind} must be among {', '.join(known)}; got {name!r}")
+def _one_of(known: Collection[str]) -> Any:
+    def check(_: type, names: tuple[str, ...]) -> None:
+        for name in names:
+            if name not in known:
+                raise ValueError(f"must be among {', '.join(known)}; got {name!r}")
+
+    return Parameter(validator=check, consume_multiple=True, negative="")
 
 
 @app.default
 def performance(
     *,
     output: Path = Path("runs/performance"),
-    problems: Annotated[tuple[str, ...], _Names] = (),
-    methods: Annotated[tuple[str, ...], _Names] = tuple(METHODS),
+    problems: Annotated[tuple[str, ...], _one_of(PROBLEMS)] = (),
+    methods: Annotated[tuple[str, ...], _one_of(METHODS)] = tuple(METHODS),
     full: bool = False,
     steps: Annotated[int, _Positive] = 9,
     rounds: Annotated[int, _Positive] = 7,
@@ -80,9 +83,7 @@ def performance(
     memory:
         Whether to measure memory of models from a million parameters on, each method in a process of its own.
     """
-    _known("problems", problems, list(PROBLEMS))
-    _known("methods", methods, list(METHODS))
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)
     names = problems or (tuple(PROBLEMS) if full else QUICK)
     base = Task("", "inner", steps, device, batch, {"fused": fused} if fused else {})
     added = [v for v in _VARIANTS if v.get("sketch_size", 0) < steps] if variants and "pgrad" in methods else []
