@@ -72,7 +72,7 @@ def contents(wheel: Path) -> set[str]:
 def metadata(wheel: Path) -> Message:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        return email.message_from_bytes(archive.read(name))
+        return email.message_from_string(archive.read(name).decode("utf-8"))
 
 
 def test_holds_every_module_and_the_type_marker(contents: set[str]) -> None:
