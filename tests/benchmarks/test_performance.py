@@ -132,4 +132,5 @@ def test_unknown_names(capsys):
     with pytest.raises(SystemExit) as stopped:
         app(["--problems", "mlp-7k"])
     assert stopped.value.code != 0
-    assert "got 'mlp-7k'" in "".join(capsys.readouterr()).replace("\n", " ")
+    said = " ".join("".join(capsys.readouterr()).replace("│", " ").split())
+    assert "got 'mlp-7k'" in said
