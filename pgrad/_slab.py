@@ -27,7 +27,7 @@ __all__ = ["Slab", "flat", "shaped"]
 # The work goes in parts which bound every temporary. On a CPU they stay in the cache, on an accelerator they are large
 # enough to hide the launches: numbers in a part of a parameter, and numbers in a part of the matrix.
 _PIECE = {"cpu": 1 << 19, "cuda": 1 << 23}
-_AREA = {"cpu": 1 << 21, "cuda": 1 << 25}
+_AREA = {"cpu": 1 << 23, "cuda": 1 << 26}
 _BLOCK = 512  # products added up in the working dtype before the sum goes on in float64
 _ALIGN = 16  # numbers
 
@@ -252,8 +252,12 @@ class Slab:
 
     def _parts(self, n: int) -> Iterator[slice]:
         """Columns of the parameters that take part, as many at a time as make up the area with ``n`` rows."""
-        area = _AREA.get(self.home.device.type, _AREA["cuda"])
-        step = max(area // max(n, 1) // _BLOCK, 1) * _BLOCK
+        device, dtype = self.home.device.type, self.rows.dtype
+        area = _AREA.get(device, _AREA["cuda"])
+        if len(self._memory) == 2 or dtype.itemsize < 4:  # chunks are copies
+            area //= 4
+        columns = min(area // max(n, 1), _PIECE.get(device, _PIECE["cuda"]))
+        step = max(columns // _BLOCK, 1) * _BLOCK
         begin = end = 0
         for i in sorted(self.active):
             if self._starts[i] > end:
@@ -282,7 +286,7 @@ class Slab:
                 chunk = self._chunk(part, used, with_home)
                 if chunk.dtype != weights.dtype or chunk.device != weights.device:
                     weights = weights.to(chunk)
-                yield part, weights @ chunk
+                yield part, _sums(weights, chunk)
 
     def _wait(self) -> None:
         """Until the displacements that are under way to or from host memory have arrived."""
@@ -350,6 +354,17 @@ def _subtract(lives: list[Tensor], homes: list[Tensor], out: list[Tensor]) -> No
     else:
         torch._foreach_copy_(out, lives)
         torch._foreach_sub_(out, homes)
+
+
+def _sums(weights: Tensor, chunk: Tensor) -> Tensor:
+    """weights @ chunk."""
+    if len(weights) > 1 or chunk.device.type != "cpu":
+        return weights @ chunk
+    first, *others = weights[0].tolist()
+    total = chunk[0] * first  # stays in the cache; a product of one row by a matrix would run on one thread
+    for weight, row in zip(others, chunk[1:], strict=True):
+        total.add_(row, alpha=weight)
+    return total[None]
 
 
 def _send(values: list[Tensor], out: list[Tensor]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 from rich.table import Table
 
 from benchmarks.figure import STYLES
@@ -93,14 +93,18 @@ def draw(timed: Sequence[Row], measured: Sequence[Row], path: Path) -> None:
             _line(right, shares, "share_of_limit", name, styles[name])
         left.axhline(1, color="0.6", zorder=0)
         left.set(xscale="log", yscale="log", ylabel="time of a roll-out / its inner steps alone")
+        low, high = left.get_ylim()
         left.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         left.yaxis.set_minor_formatter(NullFormatter())
-        left.set_yticks([1, 1.1, 1.25, 1.5, 2, 3, 5])
+        left.set_yticks([tick for tick in (0.5, 0.75, 1, 1.1, 1.25, 1.5, 2, 3, 5) if low <= tick <= high])
         middle.set(xscale="log", ylabel="peak above the inner optimizer / model size")
         middle.set_ylim(bottom=min(0, middle.get_ylim()[0]))
         right.set(xscale="log", ylabel="least time by bytes or products / time added", ylim=(0, 1))
         for axes in (left, middle, right):
             axes.set_xlabel("parameters")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            axes.xaxis.set_major_formatter(EngFormatter())
+            axes.xaxis.set_minor_formatter(NullFormatter())
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(names), frameon=False)
         figure.savefig(path, dpi=150)
