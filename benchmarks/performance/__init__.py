@@ -2,8 +2,8 @@
 
 What is compared. A *roll-out* is T inner steps on T micro-batches and, where the method has one, its outer step. The
 base line is the inner optimizer (Adam) making the same T steps. Beside it: PGrad, the dense textbook way (clones of
-all points and `pgrad.reference`), Lookahead and SAM of pytorch_optimizer, and torchjd's UPGrad of the T gradients.
-Every method has its own copy of the same model, batches and seed.
+all points and `pgrad.reference`), Lookahead and SAM of pytorch_optimizer, and torchjd's PCGrad of the T gradients.
+Every method has its own copy of the same model and sees the same T batches.
 
 Time. All methods of a problem are in one process and take turns: one roll-out each, round after round, in an order
 that rotates. Each has two roll-outs of warm-up, so that buffers exist and memory is paged in. What is reported is the

@@ -93,10 +93,10 @@ def sam(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Ro
 
 
 def torchjd(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
-    """UPGrad of torchjd: the gradients of the same T micro-batches as one Jacobian, one step of Adam."""
-    from torchjd.aggregation import UPGrad
+    """PCGrad of torchjd: the gradients of the same T micro-batches as one Jacobian, one step of Adam."""
+    from torchjd.aggregation import PCGrad
 
-    walk, aggregator = _adam(model.parameters(), fused=options.get("fused", False)), UPGrad()
+    walk, aggregator = _adam(model.parameters(), fused=options.get("fused", False)), PCGrad()
     params = [p for p in model.parameters() if p.requires_grad]
 
     def rollout() -> None:

@@ -1,4 +1,4 @@
-"""What is trained: models from 1e5 to 1e9 parameters, with one micro-batch for all steps."""
+"""What is trained: models from 1e5 to 1e9 parameters, and the micro-batches of a roll-out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,19 @@ PROBLEMS = {
 }
 
 
-def batch(problem: Problem, device: torch.device, size: int | None = None) -> tuple[Tensor, Tensor]:
-    """One micro-batch of noise with labels; what is in it does not matter to time or memory."""
+def make_loss(problem: Problem, model: nn.Module, steps: int, size: int | None = None) -> Callable[[], Tensor]:
+    """The loss on one micro-batch after the other, of ``steps`` that come again and again.
+
+    They are noise with labels: what is in them does not matter to time or memory.
+    """
     generator = torch.Generator().manual_seed(1)
-    n = size or problem.batch
-    x = torch.randn(n, *problem.shape, generator=generator)
-    return x.to(device), torch.randint(10, (n,), generator=generator).to(device)
+    device = next(model.parameters()).device
+    x = torch.randn(steps, size or problem.batch, *problem.shape, generator=generator).to(device)
+    y = torch.randint(10, x.shape[:2], generator=generator).to(device)
+    batches = itertools.cycle(list(zip(x, y, strict=True)))
+
+    def loss() -> Tensor:
+        inputs, labels = next(batches)
+        return cross_entropy(model(inputs), labels)
+
+    return loss

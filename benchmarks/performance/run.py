@@ -8,12 +8,10 @@ from typing import Any
 
 import psutil
 import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from benchmarks.performance.limits import measure, products, vectors_moved
 from benchmarks.performance.methods import METHODS, Rollout
-from benchmarks.performance.problems import PROBLEMS, batch
+from benchmarks.performance.problems import PROBLEMS, make_loss
 from benchmarks.performance.timing import make_clock, take_turns
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
@@ -54,11 +52,7 @@ class Task:
         problem = PROBLEMS[self.problem]
         torch.manual_seed(0)
         model = problem.make().to(self.device)
-        x, y = batch(problem, self.device, self.batch)
-
-        def loss() -> Tensor:
-            return cross_entropy(model(x), y)
-
+        loss = make_loss(problem, model, self.steps, self.batch)
         options = dict(self.options)
         if "trajectory_dtype" in options:
             options["trajectory_dtype"] = DTYPES[options["trajectory_dtype"]]

@@ -13,7 +13,7 @@ from benchmarks.environment import ROOT
 from benchmarks.performance import limits, memory, run
 from benchmarks.performance.__main__ import app
 from benchmarks.performance.methods import METHODS
-from benchmarks.performance.problems import PROBLEMS, batch
+from benchmarks.performance.problems import PROBLEMS, make_loss
 from benchmarks.performance.timing import make_clock, take_turns
 
 
@@ -32,10 +32,10 @@ def test_every_method_trains(method):
     losses = []
     torch.manual_seed(0)
     model = PROBLEMS["mlp-100k"].make()
-    x, y = batch(PROBLEMS["mlp-100k"], task.device)
+    micro_batch = make_loss(PROBLEMS["mlp-100k"], model, task.steps)
 
     def loss():
-        value = torch.nn.functional.cross_entropy(model(x), y)
+        value = micro_batch()
         losses.append(value.item())
         return value
 
@@ -55,8 +55,7 @@ def test_pgrad_and_the_dense_way_go_to_the_same_place():
 def _displacement(method):
     torch.manual_seed(0)
     model = PROBLEMS["mlp-100k"].make()
-    x, y = batch(PROBLEMS["mlp-100k"], torch.device("cpu"))
-    rollout = METHODS[method](model, lambda: torch.nn.functional.cross_entropy(model(x), y), 9, {})
+    rollout = METHODS[method](model, make_loss(PROBLEMS["mlp-100k"], model, 9), 9, {})
     start = torch.nn.utils.parameters_to_vector(model.parameters()).detach().clone()
     rollout()
     return torch.nn.utils.parameters_to_vector(model.parameters()).detach() - start
