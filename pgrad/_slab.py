@@ -361,7 +361,7 @@ def _sums(weights: Tensor, chunk: Tensor) -> Tensor:
     if len(weights) > 1 or chunk.device.type != "cpu":
         return weights @ chunk
     first, *others = weights[0].tolist()
-    total = chunk[0] * first  # stays in the cache; a product of one row by a matrix would run on one thread
+    total: Tensor = chunk[0] * first  # stays in the cache; a product of one row by a matrix would run on one thread
     for weight, row in zip(others, chunk[1:], strict=True):
         total.add_(row, alpha=weight)
     return total[None]
