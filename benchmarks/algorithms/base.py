@@ -74,6 +74,13 @@ class Algorithm(ABC):
             labels: ``[b]``; of a joint mini-batch ``[D, b]``.
         """
 
+    def begin(self, domain: int) -> None:  # noqa: B027  a hook that most methods do not need
+        """Is told before each update on a mini-batch of a single domain which one it is from.
+
+        Args:
+            domain: 0 .. D-1, in the order of the training domains.
+        """
+
     def validate(self, loss: Callable[[], float]) -> None:  # noqa: B027  a hook that most methods do not need
         """Is told at every checkpoint, before `evaluated`, how to learn the validation loss of the model in training.
 
