@@ -18,7 +18,10 @@ SOURCES = (
     "benchmarks/algorithms/*.py",
     "benchmarks/config/run.py",
     "benchmarks/datasets/*.py",
-    *(f"benchmarks/{name}.py" for name in ("metrics", "models", "outputs", "prepared", "protocol", "runner")),
+    "benchmarks/models.py",
+    "benchmarks/models/*.py",
+    "benchmarks/physics/*.py",
+    *(f"benchmarks/{name}.py" for name in ("losses", "metrics", "outputs", "prepared", "protocol", "runner")),
     *(f"benchmarks/{name}.py" for name in ("search", "seeds")),
 )
 """The files that can change the result of a run; a change anywhere else makes no run out of date."""

@@ -26,8 +26,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from torch.nn.functional import cross_entropy
+
 from benchmarks.algorithms import ALGORITHMS, AlgorithmEntry, Batches
-from benchmarks.datasets import DATASETS, DatasetEntry, Metric, MultiDomainData
+from benchmarks.datasets import DATASETS, DatasetEntry, Fit, Metric, MultiDomainData
+from benchmarks.losses import Loss
 from benchmarks.metrics import accuracy
 from benchmarks.models import MODELS, ModelFactory
 from benchmarks.records import SEPARATOR
@@ -40,7 +43,14 @@ _files: dict[tuple[str, str], str] = {}
 
 
 def register_dataset(
-    name: str, *, domains: tuple[str, ...], description: str = "", metric: Metric = accuracy
+    name: str,
+    *,
+    domains: tuple[str, ...],
+    description: str = "",
+    metric: Metric = accuracy,
+    loss: Loss = cross_entropy,
+    model: str = "mlp",
+    fit: Fit | None = None,
 ) -> Callable[[Callable[[], MultiDomainData]], Callable[[], MultiDomainData]]:
     """A decorator for a function that builds a data set, the same one each time.
 
@@ -55,7 +65,13 @@ def register_dataset(
 
     def register(factory: Callable[[], MultiDomainData]) -> Callable[[], MultiDomainData]:
         entry = DatasetEntry(
-            factory=factory, description=description or _summary(factory), metric=metric, domains=domains
+            factory=factory,
+            description=description or _summary(factory),
+            metric=metric,
+            domains=domains,
+            loss=loss,
+            model=model,
+            fit=fit,
         )
         _add("data set", DATASETS, name, entry, factory)
         return factory
@@ -88,7 +104,7 @@ def register_algorithm(
 
 
 def register_model(name: str) -> Callable[[ModelFactory], ModelFactory]:
-    """A decorator for a function ``factory(input_shape, n_classes, width)`` that makes a network.
+    """A decorator for a function ``factory(input_shape, n_outputs, width)`` that makes a network.
 
     Raises:
         ValueError: if the name is taken.

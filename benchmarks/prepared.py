@@ -34,8 +34,8 @@ def prepared(name: str, folder: Path | None) -> MultiDomainData:
 
 def _write(data: MultiDomainData, path: Path) -> None:
     content = {
-        "n_classes": data.n_classes,
-        "domains": [(domain.name, domain.inputs, domain.labels) for domain in data.domains],
+        "n_outputs": data.n_outputs,
+        "domains": [(domain.name, domain.inputs, domain.labels, domain.groups) for domain in data.domains],
     }
     partial = path.with_suffix(".partial")
     torch.save(content, partial)
@@ -44,4 +44,4 @@ def _write(data: MultiDomainData, path: Path) -> None:
 
 def _read(path: Path) -> MultiDomainData:
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    return MultiDomainData(tuple(Domain(*domain) for domain in content["domains"]), content["n_classes"])
+    return MultiDomainData(tuple(Domain(*domain) for domain in content["domains"]), content["n_outputs"])

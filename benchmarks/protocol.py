@@ -1,8 +1,12 @@
 """The rules of the comparison: leave domains out, split the others, select on what training may see.
 
 Sets of domains are held out in turn: each one alone, or every two, three, ... of them.  Each remaining domain is split
-into 80 % for training and 20 % for validation.  A *selection method* chooses the point of random search and the
-checkpoint along training:
+into 80 % for training and 20 % for validation, and the held-out ones are tested whole.  Where examples come in groups
+that must not be parted, the groups are dealt out to five folds once and for all, and seed s validates on fold s + 1
+(modulo 5).  If groups stand in several domains (the same concept in every style), a held-out domain is tested on fold
+s, and no training domain shows that fold.  What a data set fits, it fits on the training parts.
+
+A *selection method* chooses the point of random search and the checkpoint along training:
 
 - ``training-domain``: the highest mean accuracy on the validation parts of the training domains;
 - ``last``: the same choice among the points, but always the final checkpoint;
@@ -18,7 +22,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,11 +30,12 @@ from torch import Tensor
 
 import pgrad
 from benchmarks.algorithms import Batches
-from benchmarks.datasets import Domain, MultiDomainData
+from benchmarks.datasets import Domain, Fit, MultiDomainData
 from benchmarks.records import held_out_domains
 from benchmarks.seeds import seed_from
 
 VALIDATION_FRACTION = 0.2
+FOLDS = 5
 
 TRAINING_DOMAIN, LAST, LEAVE_ONE_OUT, ORACLE = "training-domain", "last", "leave-one-domain-out", "oracle"
 METHODS = {
@@ -50,7 +55,7 @@ class Split:
         inputs, labels: The training parts of the training domains, one after another.
         domains: For each training example the number of its domain, from 0.
         validation: The validation parts of the training domains.
-        held_out: The held-out domains, whole.
+        held_out: The test parts of the held-out domains.
     """
 
     inputs: Tensor
@@ -69,19 +74,67 @@ def leave_out(data: MultiDomainData, held_out: Collection[str], seed: int) -> Sp
         raise ValueError(f"held_out must leave a domain to train on and hold one out, found {tuple(held_out)}")
     train: list[Domain] = []
     validation: list[Domain] = []
+    test: list[Domain] = []
+    crossed = _groups_stand_in_several(data)
     for domain in data.domains:
-        if domain.name not in held_out:
-            generator = torch.Generator().manual_seed(seed_from("split", domain.name, seed))
-            order = torch.randperm(len(domain), generator=generator)
-            cut = round(VALIDATION_FRACTION * len(domain))
-            validation.append(Domain(domain.name, domain.inputs[order[:cut]], domain.labels[order[:cut]]))
-            train.append(Domain(domain.name, domain.inputs[order[cut:]], domain.labels[order[cut:]]))
+        if domain.name in held_out:
+            test.append(domain.part(_folds(domain) == seed % FOLDS) if crossed else domain)
+        else:
+            own, chosen = _train_and_validation(domain, seed, crossed)
+            train.append(own)
+            validation.append(chosen)
+    for what, parts in (("training", train), ("validation", validation), ("test", test)):
+        for domain in parts:
+            if not len(domain):
+                raise ValueError(f"domain {domain.name!r} has no {what} examples with seed {seed}: it is too small")
     return Split(
         inputs=torch.cat([domain.inputs for domain in train]),
         labels=torch.cat([domain.labels for domain in train]),
         domains=torch.cat([torch.full((len(domain),), number) for number, domain in enumerate(train)]),
         validation=tuple(validation),
-        held_out=tuple(domain for domain in data.domains if domain.name in held_out),
+        held_out=tuple(test),
+    )
+
+
+def _train_and_validation(domain: Domain, seed: int, crossed: bool) -> tuple[Domain, Domain]:
+    if domain.groups is None:
+        generator = torch.Generator().manual_seed(seed_from("split", domain.name, seed))
+        order = torch.randperm(len(domain), generator=generator)
+        cut = round(VALIDATION_FRACTION * len(domain))
+        return domain.part(order[cut:]), domain.part(order[:cut])
+    folds = _folds(domain)
+    validation = folds == (seed + 1) % FOLDS
+    hidden = validation | (folds == seed % FOLDS) if crossed else validation
+    return domain.part(~hidden), domain.part(validation)
+
+
+def _folds(domain: Domain) -> Tensor:
+    """``[n]``: the same for a group in every domain, whatever the seed."""
+    if domain.groups is None:
+        raise ValueError(f"domain {domain.name!r} has no groups, and so no folds")
+    numbers, inverse = domain.groups.unique(return_inverse=True)
+    return torch.tensor([seed_from("fold", number) % FOLDS for number in numbers.tolist()])[inverse]
+
+
+def _groups_stand_in_several(data: MultiDomainData) -> bool:
+    found = [domain.groups.unique() for domain in data.domains if domain.groups is not None]
+    return bool(found) and len(torch.cat(found).unique()) < sum(map(len, found))
+
+
+def fitted(split: Split, fit: Fit | None) -> Split:
+    """The split with its inputs transformed by what `fit` learns from the training parts."""
+    if fit is None:
+        return split
+    transform = fit(split.inputs, split.labels)
+
+    def apply(domains: tuple[Domain, ...]) -> tuple[Domain, ...]:
+        return tuple(replace(domain, inputs=transform(domain.inputs)) for domain in domains)
+
+    return replace(
+        split,
+        inputs=transform(split.inputs),
+        validation=apply(split.validation),
+        held_out=apply(split.held_out),
     )
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.algorithms import ALGORITHMS, Algorithm, Loss, Setup
+from benchmarks.algorithms import ALGORITHMS, Algorithm, Setup
 from benchmarks.config.run import RunConfig
 from benchmarks.datasets import DATASETS, Domain, Metric
+from benchmarks.losses import Loss
 from benchmarks.models import MODELS
 from benchmarks.outputs import Observer, Place
 from benchmarks.prepared import prepared
-from benchmarks.protocol import Split, batches, checkpoints, leave_out
+from benchmarks.protocol import Split, batches, checkpoints, fitted, leave_out
 from benchmarks.records import SEPARATOR, Failure
 from benchmarks.resources import peak_memory, watch_memory
 from benchmarks.seeds import seed_from
@@ -75,12 +79,13 @@ def failure(error: BaseException) -> Failure:
 
 
 def _train(config: RunConfig, place: Place, observer: Observer, outcome: Outcome) -> None:
-    data = prepared(config.dataset, place.folder)
-    split = _moved(leave_out(data, config.held_out, config.seed), place.device)
+    dataset = DATASETS[config.dataset]
+    split = _moved(_split(config.dataset, place.folder, config.held_out, config.seed), place.device)
+    n_outputs = prepared(config.dataset, place.folder).n_outputs
     # Neither the algorithm nor the point is part of these names: all of them start at the same place.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_from("initialisation", config.dataset, config.seed))
-        model = MODELS[config.model](data.input_shape, data.n_classes, config.width).to(place.device)
+        model = MODELS[config.model](tuple(split.inputs.shape[1:]), n_outputs, config.width).to(place.device)
     names = (config.dataset, SEPARATOR.join(config.held_out), config.seed)
     entry = ALGORITHMS[config.algorithm]
     n_domains = len(split.validation)
@@ -90,24 +95,23 @@ def _train(config: RunConfig, place: Place, observer: Observer, outcome: Outcome
         n_domains=n_domains,
         updates=config.rollouts * rollout_length // entry.evaluations(n_domains),
         seed=seed_from("algorithm", *names),
+        loss=dataset.loss,
     )
     algorithm = entry.factory(model, config.hparams, setup)
     order = batches(entry.batches, split.domains, config.batch_size, config.splits, seed=seed_from("order", *names))
-    metric = DATASETS[config.dataset].metric
     curves: dict[str, list[float]] = {"step": [], "loss": [], "validation": [], "held_out": []}
     domain_curves: dict[str, list[float]] = {domain.name: [] for domain in (*split.validation, *split.held_out)}
     outcome.update(curves=curves, domain_curves=domain_curves)
 
     updates = 0
     for step, due in _checkpoints(config, rollout_length, entry.evaluations(n_domains)):
-        minibatches = ((split.inputs[index], split.labels[index]) for index in itertools.islice(order, due - updates))
-        loss = _mean_loss(algorithm, minibatches, due - updates)
+        loss = _mean_loss(algorithm, split, itertools.islice(order, due - updates), entry.batches == "single-domain")
         if not math.isfinite(loss):
             raise DivergedError(f"the mean loss before step {step} is {loss}")
         updates = due
         algorithm.validate(lambda: _validation_loss(model, split, setup.loss))
         with algorithm.evaluated() as evaluated:
-            scores = _evaluate(evaluated, split, metric)
+            scores = _evaluate(evaluated, split, dataset.metric)
             point = {"step": step, "loss": loss, **_means(split, scores)}
             for name, value in point.items():
                 curves[name].append(value)
@@ -134,11 +138,20 @@ def _checkpoints(config: RunConfig, rollout_length: int, cost: int) -> Iterator[
         yield step, updates
 
 
-def _mean_loss(algorithm: Algorithm, minibatches: Iterator[tuple[Tensor, Tensor]], number: int) -> float:
+def _mean_loss(algorithm: Algorithm, split: Split, order: Iterator[Tensor], single: bool) -> float:
     total: Tensor | float = 0.0
-    for inputs, labels in minibatches:
-        total = total + algorithm.update(inputs, labels)
+    number = 0
+    for index in order:
+        if single:
+            algorithm.begin(int(split.domains[index[0]]))
+        total = total + algorithm.update(split.inputs[index], split.labels[index])
+        number += 1
     return float(total) / number
+
+
+@functools.lru_cache(maxsize=2)  # the next run of a sweep has the same split, and another algorithm
+def _split(dataset: str, folder: Path | None, held_out: tuple[str, ...], seed: int) -> Split:
+    return fitted(leave_out(prepared(dataset, folder), held_out, seed), DATASETS[dataset].fit)
 
 
 @torch.inference_mode()
@@ -169,12 +182,12 @@ def _means(split: Split, scores: dict[str, float]) -> dict[str, float]:
 
 def _moved(split: Split, device: str) -> Split:
     def move(domains: tuple[Domain, ...]) -> tuple[Domain, ...]:
-        return tuple(Domain(each.name, each.inputs.to(device), each.labels.to(device)) for each in domains)
+        return tuple(replace(each, inputs=each.inputs.to(device), labels=each.labels.to(device)) for each in domains)
 
-    return Split(
+    return replace(
+        split,
         inputs=split.inputs.to(device),
         labels=split.labels.to(device),
-        domains=split.domains,
         validation=move(split.validation),
         held_out=move(split.held_out),
     )

@@ -32,7 +32,7 @@ from benchmarks.algorithms import (
     sharpness,
     vrex,
 )
-from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Batches, Diagnostics, Loss, Setup
+from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Batches, Diagnostics, Setup
 
 BASELINE = "erm"
 CONTROL = "reptile"
@@ -66,6 +66,5 @@ __all__ = [
     "AlgorithmEntry",
     "Batches",
     "Diagnostics",
-    "Loss",
     "Setup",
 ]

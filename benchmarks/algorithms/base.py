@@ -21,22 +21,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from benchmarks.losses import Loss
 from benchmarks.search import HParams, Space
 
 Batches = Literal["pooled", "single-domain", "joint"]
 Diagnostics = dict[str, list[float]]
-
-
-class Loss(Protocol):
-    """A loss with the signature of torch.nn.functional: cross_entropy, mse_loss, l1_loss, ..."""
-
-    def __call__(self, input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:  # noqa: A002
-        """The mean over the mini-batch, or what `reduction` says."""
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from benchmarks.algorithms.base import AlgorithmEntry, Loss, Setup
+from benchmarks.algorithms.base import AlgorithmEntry, Setup
 from benchmarks.algorithms.joint import Features, require_pairs
 from benchmarks.algorithms.optimizers import ADAM
 from benchmarks.algorithms.penalized import Penalized
+from benchmarks.losses import Loss
 from benchmarks.search import Choice, HParams, LogUniform
 
 

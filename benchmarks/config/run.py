@@ -51,7 +51,7 @@ class Settings(Frozen):
         evaluate_every: Roll-outs between checkpoints; the end is a checkpoint too.
         batch_size: Examples per gradient evaluation.
         splits: Gradient evaluations of a roll-out for every training domain.
-        model: Name in the registry of models.
+        model: Name in the registry of models; None in a sweep is the data set's own.
         width: Hidden units of the network.
     """
 
@@ -59,7 +59,7 @@ class Settings(Frozen):
     evaluate_every: Count = 20
     batch_size: Count = 32
     splits: Count = 3
-    model: str = "mlp"
+    model: str | None = None
     width: Count = 64
 
 
@@ -82,6 +82,7 @@ class RunConfig(Settings):
         (('10%',), '10%', 16)
     """
 
+    model: str = "mlp"
     dataset: str
     algorithm: str
     held_out: HeldOut

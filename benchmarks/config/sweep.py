@@ -44,7 +44,7 @@ class Overrides(Frozen):
 class SweepSettings(Settings):
     """Settings whose model is checked."""
 
-    model: ModelName = "mlp"
+    model: ModelName | None = None
 
 
 class Outputs(Frozen):
@@ -181,6 +181,7 @@ class SweepConfig(Frozen):
     def _runs(self) -> Iterator[RunConfig]:
         for dataset, own in self.datasets.items():
             settings = own.settings(self.settings).model_dump()
+            settings["model"] = settings["model"] or DATASETS[dataset].model
             for seed, held_out, point, algorithm in itertools.product(
                 self.seeds, self.training_sets(dataset), range(self.points), self.algorithms
             ):

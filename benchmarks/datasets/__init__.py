@@ -9,7 +9,7 @@ Example:
 from __future__ import annotations
 
 from benchmarks.datasets import digits
-from benchmarks.datasets.base import DatasetEntry, Domain, Metric, MultiDomainData
+from benchmarks.datasets.base import DatasetEntry, Domain, Fit, Metric, MultiDomainData
 from benchmarks.metrics import accuracy
 
 DATASETS: dict[str, DatasetEntry] = {
@@ -18,14 +18,18 @@ DATASETS: dict[str, DatasetEntry] = {
         description="handwritten digits at six angles, every image at one angle only (10 classes)",
         metric=accuracy,
         domains=tuple(f"{angle}°" for angle in digits.ANGLES),
+        licence="CC BY 4.0",
+        source="UCI optical recognition of handwritten digits, in scikit-learn",
     ),
     "coloured-digits": DatasetEntry(
         factory=digits.coloured_digits,
         description="digit >= 5 with 25 % label noise; colour agrees with the label in 90, 80 and 10 % (2 classes)",
         metric=accuracy,
         domains=tuple(f"{agreement:.0%}" for agreement in digits.AGREEMENTS),
+        licence="CC BY 4.0",
+        source="UCI optical recognition of handwritten digits, in scikit-learn",
     ),
 }
 """Adding a data set is adding a line here."""
 
-__all__ = ["DATASETS", "DatasetEntry", "Domain", "Metric", "MultiDomainData"]
+__all__ = ["DATASETS", "DatasetEntry", "Domain", "Fit", "Metric", "MultiDomainData"]

@@ -1,28 +1,46 @@
-"""What a data set is: a few domains, each with its own examples, and one metric.
+"""What a data set is: a few domains, each with its own examples, one loss and one metric.
 
 A :class:`MultiDomainData` holds every example as tensors in memory.  Inputs are ``[n, channels, height, width]`` (or
-any ``[n, ...]``) floating-point tensors, labels are ``[n]`` integer class indices.  Nothing here is fitted: a
-transformation with parameters learned from data belongs to the protocol, which knows the training domains.
+any ``[n, ...]``), labels are ``[n]`` integer class indices, or floating-point targets ``[n, ...]`` of a regression.
+Nothing here is fitted: a transformation with parameters learned from data is the entry's `fit`, which the protocol
+calls with the training parts of the training domains alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from benchmarks.losses import Loss
 
 Metric = Callable[[Tensor, Tensor], float]
-"""``metric(logits, labels)``: the larger the better."""
+"""``metric(outputs, labels)``: the larger the better."""
+
+Fit = Callable[[Tensor, Tensor], Callable[[Tensor], Tensor]]
+"""``fit(inputs, labels)`` of the training examples gives a function of inputs: standardisation, TF-IDF, ..."""
 
 
 @dataclass(frozen=True)
 class Domain:
-    """The examples of one domain: ``inputs`` ``[n, ...]`` and ``labels`` ``[n]``."""
+    """The examples of one domain.
+
+    Attributes:
+        name: Of the domain.
+        inputs: ``[n, ...]``.
+        labels: ``[n, ...]``: class indices, or targets of a regression.
+        groups: ``[n]`` integers, the same for examples that must never be parted between training, validation and
+            test: pictures of one concept, sentences of one document.  None: every example is a group of its own.
+    """
 
     name: str
     inputs: Tensor
     labels: Tensor
+    groups: Tensor | None = None
 
     def __post_init__(self) -> None:
         if len(self.inputs) != len(self.labels):
@@ -30,22 +48,39 @@ class Domain:
                 f"domain {self.name!r} has {len(self.inputs)} inputs and {len(self.labels)} labels; "
                 "there must be one label for each input"
             )
+        if self.groups is not None and self.groups.shape != (len(self.labels),):
+            raise ValueError(
+                f"domain {self.name!r} has {len(self.labels)} examples and groups of shape "
+                f"{tuple(self.groups.shape)}; there must be one number for each example"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def part(self, index: Tensor) -> Domain:
+        """Some of the examples, by number or by mask."""
+        groups = None if self.groups is None else self.groups[index]
+        return Domain(self.name, self.inputs[index], self.labels[index], groups)
+
 
 @dataclass(frozen=True)
 class MultiDomainData:
-    """The domains of one data set, in a fixed order."""
+    """The domains of one data set, in a fixed order.
+
+    Attributes:
+        domains: At least two.
+        n_outputs: What a model must return for an example: one logit for each class, or the columns of a prediction.
+    """
 
     domains: tuple[Domain, ...]
-    n_classes: int
+    n_outputs: int
 
     def __post_init__(self) -> None:
         names = [domain.name for domain in self.domains]
         if len(names) < 2 or len(set(names)) != len(names):
             raise ValueError(f"a data set needs at least two domains with different names, found {names}")
+        if len({domain.groups is None for domain in self.domains}) > 1:
+            raise ValueError("either all domains have groups or none has")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -57,6 +92,17 @@ class MultiDomainData:
         """The shape of one example."""
         return tuple(self.domains[0].inputs.shape[1:])
 
+    def digest(self) -> str:
+        """SHA-256 of all that is in it: names, dtypes, shapes and bytes."""
+        found = hashlib.sha256(str(self.n_outputs).encode())
+        for domain in self.domains:
+            found.update(domain.name.encode())
+            for tensor in (domain.inputs, domain.labels, domain.groups):
+                if tensor is not None:
+                    found.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+                    found.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return found.hexdigest()
+
 
 @dataclass(frozen=True)
 class DatasetEntry:
@@ -67,9 +113,21 @@ class DatasetEntry:
         description: What a domain is and how many there are, in one sentence.
         metric: The figure of merit on a set of examples.
         domains: The names of the domains, known without building the data.
+        loss: What training minimizes.
+        model: The model that is trained unless a sweep names another.
+        licence: Of the examples.
+        source: Where they come from.
+        fit: What is fitted on the training parts of the training domains and applied to all inputs; None for nothing.
+        digest: What :meth:`MultiDomainData.digest` must give, where every machine builds the same bytes.
     """
 
     factory: Callable[[], MultiDomainData]
     description: str
     metric: Metric
     domains: tuple[str, ...]
+    loss: Loss = cross_entropy
+    model: str = "mlp"
+    licence: str = ""
+    source: str = ""
+    fit: Fit | None = None
+    digest: str | None = None

@@ -48,7 +48,7 @@ def rotated_digits() -> MultiDomainData:
     for angle, index in zip(ANGLES, deal(len(images), len(ANGLES), np.random.default_rng(_SEED)), strict=True):
         turned = scipy.ndimage.rotate(images[index], angle, axes=(2, 1), reshape=False, order=1)
         domains.append(_domain(f"{angle}°", turned[:, np.newaxis], targets[index]))
-    return MultiDomainData(tuple(domains), n_classes=10)
+    return MultiDomainData(tuple(domains), n_outputs=10)
 
 
 def coloured_digits() -> MultiDomainData:
@@ -63,4 +63,4 @@ def coloured_digits() -> MultiDomainData:
         inputs = np.zeros((len(index), 2, 8, 8))
         inputs[np.arange(len(index)), colours.astype(int)] = images[index]
         domains.append(_domain(f"{agreement:.0%}", inputs, labels))
-    return MultiDomainData(tuple(domains), n_classes=2)
+    return MultiDomainData(tuple(domains), n_outputs=2)

@@ -11,7 +11,7 @@ HPARAMS = {"lr": 0.02, "outer_lr": 0.3, "weight_decay": 1e-2, "n_components": 4}
 
 @pytest.fixture
 def model():
-    return mlp((1, 4, 4), n_classes=3, width=8)
+    return mlp((1, 4, 4), n_outputs=3, width=8)
 
 
 def minibatches(number):

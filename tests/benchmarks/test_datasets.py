@@ -17,7 +17,7 @@ def test_entry_and_data_agree(name):
         assert domain.inputs.shape[1:] == data.input_shape
         assert domain.inputs.dtype == torch.float32
         assert 0 <= domain.inputs.min() <= domain.inputs.max() <= 1
-        assert set(domain.labels.tolist()) == set(range(data.n_classes))
+        assert set(domain.labels.tolist()) == set(range(data.n_outputs))
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -84,4 +84,4 @@ def test_bad_data_is_refused():
     with pytest.raises(ValueError, match="'b' has 2 inputs and 3 labels"):
         Domain("b", torch.zeros(2, 1), torch.zeros(3, dtype=torch.int64))
     with pytest.raises(ValueError, match="at least two domains"):
-        MultiDomainData((domain, domain), n_classes=1)
+        MultiDomainData((domain, domain), n_outputs=1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.datasets.base import Domain, MultiDomainData
-from benchmarks.protocol import batches, best_checkpoint, cross_validate, leave_out, select, select_all
+from benchmarks.protocol import batches, best_checkpoint, cross_validate, fitted, leave_out, select, select_all
 
 NAMES = ("a", "b", "c", "d")
 
@@ -16,7 +16,7 @@ def data():
         Domain(name, 1000.0 * k + torch.arange(50.0 + k)[:, None], torch.arange(50 + k) % 2)
         for k, name in enumerate(NAMES)
     ]
-    return MultiDomainData(tuple(domains), n_classes=2)
+    return MultiDomainData(tuple(domains), n_outputs=2)
 
 
 def pixels(inputs):
@@ -167,3 +167,63 @@ def test_selected_rows_name_the_method_and_the_oracle():
     (row,) = select_all(crossed(), "leave-one-domain-out")
     assert (row["dataset"], row["algorithm"], row["held_out"], row["seed"]) == ("set", "erm", "a", 0)
     assert (row["point"], row["step"], row["held_out_accuracy"], row["oracle"]) == (1, 10, 0.13, False)
+
+
+def grouped(*numbers):
+    """Domains with these groups; the one pixel of an example is its group, its label the number of its domain."""
+    domains = [
+        Domain(name, groups.float()[:, None], torch.full_like(groups, k), groups)
+        for k, (name, groups) in enumerate(zip(NAMES, map(torch.as_tensor, numbers), strict=False))
+    ]
+    return MultiDomainData(tuple(domains), n_outputs=3)
+
+
+def test_groups_in_several_domains_are_tested_where_no_training_domain_shows_them():
+    data = grouped(*(torch.arange(300).repeat_interleave(2) for _ in range(3)))
+    tested = []
+    for seed in range(5):
+        split = leave_out(data, ("c",), seed)
+        train, test = pixels(split.inputs), pixels(split.held_out[0].inputs)
+        validation = pixels(torch.cat([domain.inputs for domain in split.validation]))
+        assert train | validation | test == set(range(300))
+        assert not (train & validation) | (train & test) | (validation & test)
+        assert len(split.held_out[0]) == 2 * len(test)
+        assert validation == pixels(leave_out(data, ("c",), seed + 1).held_out[0].inputs)
+        tested += test
+    assert sorted(tested) == list(range(300))  # five seeds test everything once
+    assert all(30 <= len(leave_out(data, ("a",), seed).held_out[0]) / 2 <= 90 for seed in range(5))
+
+
+def test_groups_of_one_domain_only_are_tested_whole():
+    data = grouped(torch.arange(100) // 4, 100 + torch.arange(100) // 4, 200 + torch.arange(100) // 4)
+    split = leave_out(data, ("b",), seed=3)
+    assert len(split.held_out[0]) == 100
+    for number, domain in enumerate(split.validation):
+        trained = pixels(split.inputs[split.domains == number])
+        assert not trained & pixels(domain.inputs)
+        assert len(domain) + int((split.domains == number).sum()) == 100
+
+
+def test_a_domain_without_examples_in_a_fold_is_refused():
+    data = grouped(torch.arange(50), torch.arange(50), torch.zeros(9, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"domain 'c' has no (training|validation) examples with seed"):
+        [leave_out(data, ("a",), seed) for seed in range(5)]
+
+
+def test_fit_sees_the_training_parts_alone(data):
+    split = leave_out(data, ("d",), seed=0)
+    seen = []
+
+    def fit(inputs, labels):
+        seen.append((inputs, labels))
+        return lambda inputs: inputs - 1000
+
+    moved = fitted(split, fit)
+    assert len(seen) == 1
+    assert torch.equal(seen[0][0], split.inputs)
+    assert torch.equal(seen[0][1], split.labels)
+    for before, after in ((split, moved), *zip(split.validation, moved.validation, strict=True)):
+        assert torch.equal(after.inputs, before.inputs - 1000)
+        assert torch.equal(after.labels, before.labels)
+    assert torch.equal(moved.held_out[0].inputs, split.held_out[0].inputs - 1000)
+    assert fitted(split, None) is split

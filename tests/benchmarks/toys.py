@@ -20,12 +20,12 @@ def toy():
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(40) % 2
     inputs = [labels[:, None] + 0.3 * torch.randn(40, 2, generator=generator) + shift for shift in (0.0, 0.2, 0.4)]
-    return MultiDomainData(tuple(Domain(name, x, labels) for name, x in zip("abc", inputs, strict=True)), n_classes=2)
+    return MultiDomainData(tuple(Domain(name, x, labels) for name, x in zip("abc", inputs, strict=True)), n_outputs=2)
 
 
 @register_model("line")
-def line(input_shape, n_classes, width):
-    return torch.nn.Linear(input_shape[0], n_classes)
+def line(input_shape, n_outputs, width):
+    return torch.nn.Linear(input_shape[0], n_outputs)
 
 
 @register_algorithm("toy-sgd", space=SPACE)
