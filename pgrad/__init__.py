@@ -16,7 +16,7 @@ Example:
     (0, 3)
 """
 
-from pgrad import reference
+from pgrad import aggregation, reference
 from pgrad.data import DomainBatchSampler, microbatches, split_by_domain
 from pgrad.optimizer import PGrad
 from pgrad.principal import PrincipalWeights, principal_weights, random_walk_spectrum
@@ -25,6 +25,7 @@ __all__ = [
     "DomainBatchSampler",
     "PGrad",
     "PrincipalWeights",
+    "aggregation",
     "microbatches",
     "principal_weights",
     "random_walk_spectrum",

@@ -7,6 +7,7 @@ these two: what belongs to a parameter is in its entry, and what belongs to the 
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -78,9 +79,17 @@ def _describe(optimizer: PGrad, group: dict[str, Any]) -> dict[str, Any]:
         "outer_type": type(optimizer.outer).__name__,
         "rollout_length": optimizer.rollout_length,
         "n_components": optimizer.n_components,
+        "aggregation": _name_of(optimizer.aggregation),
         "sketch_size": optimizer._trajectory.sketch_size,
         "shapes": [list(p.shape) for p in group["params"]],
     }
+
+
+def _name_of(function: Any) -> str:
+    """The name of a function, also inside a functools.partial; of another callable that of its class."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__qualname__", type(function).__qualname__)
 
 
 def _progress(optimizer: PGrad) -> dict[str, Any]:

@@ -31,6 +31,16 @@ class OptimizerFactory(Protocol):
     def __call__(self, params: Any, *, lr: Any) -> Optimizer: ...
 
 
+class Aggregation(Protocol):
+    """Makes row weights of the Gram matrix of a roll-out, as `principal_weights` does.
+
+    The record's ``weights`` w [T+1] are what matters: the outer optimizer gets g = X' w. ``n_components`` is that of
+    the optimizer, and ``rtol`` the relative round-off of the Gram matrix.
+    """
+
+    def __call__(self, gram: Tensor, n_components: int | None, *, rtol: float) -> PrincipalWeights: ...
+
+
 class _Booked:
     """A field of PGrad that is kept in its ``_book``.
 
@@ -79,6 +89,9 @@ class PGrad(Optimizer):
             None for the dtype of each parameter, and float32 for parameters in half precision.
         trajectory_device: where they are stored; None for the device of each parameter. Host memory costs a GPU nothing
             but the copies, which run beside the next step.
+        aggregation: makes one gradient of the roll-out: any callable ``(gram, n_components, *, rtol)`` that returns a
+            record as `pgrad.principal_weights` does, the default. `pgrad.aggregation` has others. What such a callable
+            keeps by itself is not part of `state_dict`; a function, or a functools.partial of one, can be pickled.
         sketch_size: how many vectors of the size of the model to keep at most, the anchor included; None for one for
             each inner step. With fewer, a low-rank approximation of the points is kept; the last point is exact.
         nonfinite: what to do after a roll-out with an infinite or undefined displacement. The anchor is restored and
@@ -128,6 +141,7 @@ class PGrad(Optimizer):
         sketch_size: int | None = None,
         nonfinite: str = "restore",
         check_ranks: bool | None = None,
+        aggregation: Aggregation = principal_weights,
     ) -> None:
         _check_lr("lr", lr)
         _check_lr("outer_lr", outer_lr)
@@ -140,6 +154,11 @@ class PGrad(Optimizer):
         if check_ranks not in (None, True, False):
             raise ValueError(f"check_ranks must be True, False or None, got {check_ranks!r}")
 
+        if not callable(aggregation):
+            raise TypeError(
+                "aggregation must be a callable (gram, n_components, *, rtol) -> PrincipalWeights, as those of "
+                f"pgrad.aggregation, got {aggregation!r}"
+            )
         if isinstance(params, Tensor):
             raise TypeError("params must be an iterable of tensors or of parameter groups, got a single tensor")
         self.inner = _make("inner", inner, list(params), lr)
@@ -154,6 +173,7 @@ class PGrad(Optimizer):
         self.n_components = n_components
         self.nonfinite = nonfinite
         self.check_ranks = check_ranks
+        self.aggregation = aggregation
         self._book: dict[str, Any] = {}
         self.nonfinite_rollouts = 0
         self.last_update = None
@@ -303,7 +323,8 @@ class PGrad(Optimizer):
         if not gram.isfinite().all():
             self._dismiss(steps)
             return
-        update = principal_weights(gram, self.n_components, rtol=(steps + 1) * self._trajectory.eps)
+        update = self.aggregation(gram, self.n_components, rtol=(steps + 1) * self._trajectory.eps)
+        _check_update(update, steps)
         gradients = self._trajectory.weighted_sum(update.weights)
         with self._as_grad(gradients):
             self.outer.step()
@@ -449,6 +470,13 @@ def _replay(closure: Closure, loss: Loss | None) -> Closure:
     """The closure for an inner optimizer that wants one: its first evaluation has been made already."""
     first = [loss]
     return lambda: first.pop() if first else closure()  # type: ignore[return-value]
+
+
+def _check_update(update: Any, steps: int) -> None:
+    if not isinstance(update, PrincipalWeights):
+        raise TypeError(f"aggregation must return a pgrad.PrincipalWeights, got {type(update).__name__}")
+    if update.weights.shape != (steps + 1,) or not update.weights.isfinite().all():
+        raise ValueError(f"aggregation must give {steps + 1} finite weights, one for each point, got {update.weights}")
 
 
 def _make(name: str, factory: OptimizerFactory, params: Any, lr: float | Tensor) -> Optimizer:

@@ -3,7 +3,8 @@
 Internal format, used everywhere in the package: a roll-out of T inner steps is a matrix X of shape [T+1, d] whose
 *rows are points* (displacements x_i = theta_i - theta_0, so row 0 is zero) and whose *columns are parameters*. This
 module never sees X. It works on the Gram matrix G = X X' of shape [T+1, T+1] and returns the weights w of shape [T+1]
-with which the rows are summed: g = X' w. Everything here is float64 on the CPU.
+with which the rows are summed: g = X' w. Everything here is float64 on the CPU. Other ways from G to w are in
+`pgrad.aggregation`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class PrincipalWeights:
     Attributes:
         weights: [T+1], the w of g = X' w. They sum to zero.
         gram: [T+1, T+1], the Gram matrix X X' of the displacements.
-        eigenvalues: [T], the spectrum of the centred Gram matrix, descending. Its (T+1)-th eigenvalue is always zero.
+        eigenvalues: [T], the spectrum of the centred Gram matrix, descending, whichever directions are in use. Its
+            (T+1)-th eigenvalue is always zero.
         signs: [k], the direction calibration s_z, +1 or -1 for each direction in use, with the eigenvectors e_z
             oriented so that their largest entry is positive.
         length: the length calibration L = ||theta_0 - theta_T||, which is also ||g||.
@@ -117,31 +119,82 @@ def principal_weights(gram: Tensor, n_components: int | None = None, *, rtol: fl
         >>> points.double().T @ record.weights  # the way back, theta_0 - theta_T = (-1, -1)
         tensor([-1.0000, -1.0000], dtype=torch.float64)
     """
-    _check(gram, n_components, rtol)
-    rows = len(gram)
-    if rtol is None:
-        rtol = rows * torch.finfo(gram.dtype).eps
-    gram = gram.detach().to("cpu", torch.float64)
-    scale = float(gram.diagonal().max())
-    if not scale > 0:
-        zeros = torch.zeros(rows, dtype=torch.float64)
-        return PrincipalWeights(zeros, gram, zeros[1:].clone(), zeros[:0].clone(), 0.0)
+    walk = Walk.of(gram, n_components, rtol)
+    return walk.aggregated(*walk.components(n_components))
 
-    unit = gram / scale  # squares of eigenvalues must neither overflow nor vanish
-    centred = unit - unit.mean(0, keepdim=True) - unit.mean(1, keepdim=True) + unit.mean()
-    ascending, vectors = torch.linalg.eigh(centred)
-    eigenvalues, vectors = ascending.flip(0).clamp_min(0), vectors.flip(1)
 
-    rank = int((eigenvalues > rtol * eigenvalues[0]).sum().clamp_max(rows - 1))
-    used = rank if n_components is None else min(n_components, rank)
-    lam, e = eigenvalues[:used], vectors[:, :used]
-    e = e * e.gather(0, e.abs().argmax(0, keepdim=True)).sign()  # the sign of an eigenvector is free: fix it
-    at_right_angle = rows * torch.finfo(torch.float64).eps  # the round-off of an entry
-    signs = torch.where(e[0] - e[-1] > at_right_angle, 1.0, -1.0).double()
-    length = math.sqrt(max(float(unit[-1, -1]), 0.0))
-    weights = e @ (length * signs * lam.sqrt() / lam.norm())
-    weights -= weights.mean()
-    return PrincipalWeights(weights, gram, eigenvalues[:-1] * scale, signs, length * math.sqrt(scale))
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """A checked Gram matrix with the spectrum of its points, and the calibration that all aggregations share.
+
+    Attributes:
+        gram: [T+1, T+1] float64, as it was given.
+        scale: its largest entry on the diagonal; 1 without movement.
+        unit: [T+1, T+1], ``gram / scale``: squares of eigenvalues must neither overflow nor vanish.
+        rtol: what counts as round-off.
+        eigenvalues: [T+1], of the centred ``unit``, descending, not negative.
+        vectors: [T+1, T+1], its eigenvectors e_z, one a column.
+    """
+
+    gram: Tensor
+    scale: float
+    unit: Tensor
+    rtol: float
+    eigenvalues: Tensor
+    vectors: Tensor
+
+    @classmethod
+    def of(cls, gram: Tensor, n_components: int | None, rtol: float | None) -> Walk:
+        """Refuse bad arguments; find the spectrum."""
+        _check(gram, n_components, rtol)
+        if rtol is None:
+            rtol = len(gram) * torch.finfo(gram.dtype).eps
+        gram = gram.detach().to("cpu", torch.float64)
+        scale = float(gram.diagonal().max())
+        scale = scale if scale > 0 else 1.0
+        unit = gram / scale
+        centred = unit - unit.mean(0, keepdim=True) - unit.mean(1, keepdim=True) + unit.mean()
+        return cls(gram, scale, unit, rtol, *spectrum(centred))
+
+    @property
+    def rank(self) -> int:
+        """Number of principal directions above round-off; 0 without movement."""
+        return int((self.eigenvalues > self.rtol * self.eigenvalues[0]).sum().clamp_max(len(self.unit) - 1))
+
+    def components(self, n_components: int | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The first principal directions above round-off, as `aggregated` takes them."""
+        used = self.rank if n_components is None else min(n_components, self.rank)
+        lam, e = self.eigenvalues[:used], self.vectors[:, :used]
+        return e / lam.sqrt(), lam, e[0] - e[-1]
+
+    def aggregated(self, directions: Tensor, strengths: Tensor, sides: Tensor) -> PrincipalWeights:
+        """Calibrate directions: g = L sum_z (m_z / ||m||) s_z v_z.
+
+        Args:
+            directions: [T+1, k], for each the row weights a_z of a vector v_z = X' a_z of length one, X in the scale
+                of ``unit``; up to a constant in each column, since g does not depend on where the origin is.
+            strengths: [k], m_z > 0.
+            sides: [k], any positive multiple of <v_z, theta_0 - theta_T> that is at most about one; its sign is s_z.
+        """
+        at_right_angle = len(self.unit) * torch.finfo(torch.float64).eps  # the round-off of an entry
+        signs = torch.where(sides > at_right_angle, 1.0, -1.0).double()
+        length = math.sqrt(max(float(self.unit[-1, -1]), 0.0))
+        weights = directions @ (length * signs * strengths / strengths.norm())
+        weights -= weights.mean()
+        return self.record(weights, signs)
+
+    def record(self, weights: Tensor, signs: Tensor) -> PrincipalWeights:
+        """The record with these row weights."""
+        length = math.sqrt(max(float(self.unit[-1, -1]), 0.0) * self.scale)
+        return PrincipalWeights(weights, self.gram, self.eigenvalues[:-1] * self.scale, signs, length)
+
+
+def spectrum(symmetric: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues of a positive semi-definite matrix, descending, and eigenvectors with a positive largest entry."""
+    ascending, vectors = torch.linalg.eigh(symmetric)
+    vectors = vectors.flip(1)
+    vectors = vectors * vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()  # the sign is free: fix it
+    return ascending.flip(0).clamp_min(0), vectors
 
 
 def random_walk_spectrum(steps: int) -> Tensor:
