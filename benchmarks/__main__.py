@@ -13,8 +13,7 @@ from rich.console import Console
 
 from benchmarks.algorithms import ALGORITHMS, QUICK
 from benchmarks.config.words import all_different, unknown
-from benchmarks.datasets import DATASETS
-from benchmarks.quick import compare, experiment
+from benchmarks.quick import SETTINGS, compare, experiment
 
 app = cyclopts.App(name="python -m benchmarks", help="Domain-generalization benchmarks of pgrad.", version_flags=[])
 
@@ -38,7 +37,7 @@ _Positive = Parameter(validator=cyclopts.validators.Number(gte=1))
 def quick(
     *,
     output: Path = Path("runs/quick"),
-    datasets: Annotated[tuple[str, ...], _one_of(DATASETS)] = tuple(DATASETS),
+    datasets: Annotated[tuple[str, ...], _one_of(SETTINGS)] = tuple(SETTINGS),
     algorithms: Annotated[tuple[str, ...], _one_of(ALGORITHMS)] = QUICK,
     seeds: Annotated[int, _Positive] = 4,
     points: Annotated[int, _Positive] = 2,
@@ -77,6 +76,7 @@ _LAZY = {
     "status": ("benchmarks.commands.sweep:status_command", "Show how far the sweeps of a store are."),
     "export": ("benchmarks.commands.transfer:export_command", "Write the records of a store to a file."),
     "import": ("benchmarks.commands.transfer:import_command", "Bring records into a store, DomainBed's too."),
+    "data": ("benchmarks.commands.data:data_command", "Prepare data sets and show them; without names, list them."),
     "report": ("benchmarks.reporting.main:report", "Make a report of the records of sweeps."),
     "wilds": ("benchmarks.wilds.command:wilds", "Train on a WILDS data set and evaluate officially."),
 }

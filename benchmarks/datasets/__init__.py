@@ -8,7 +8,7 @@ Example:
 
 from __future__ import annotations
 
-from benchmarks.datasets import digits
+from benchmarks.datasets import digits, emoji
 from benchmarks.datasets.base import DatasetEntry, Domain, Fit, Metric, MultiDomainData
 from benchmarks.metrics import accuracy
 
@@ -29,6 +29,11 @@ DATASETS: dict[str, DatasetEntry] = {
         licence="CC BY 4.0",
         source="UCI optical recognition of handwritten digits, in scikit-learn",
     ),
+    **{
+        f"emoji-styles{len(styles)}-{size}": emoji.entry(f"emoji-styles{len(styles)}-{size}", styles, size)
+        for styles in (emoji.FOUR, tuple(emoji.STYLES))
+        for size in (32, 64)
+    },
 }
 """Adding a data set is adding a line here."""
 

@@ -8,8 +8,11 @@ from benchmarks.datasets import DATASETS
 from benchmarks.datasets.base import Domain, MultiDomainData
 from benchmarks.datasets.digits import coloured_digits, deal, rotated_digits
 
+EMBEDDED = ("rotated-digits", "coloured-digits")
+"""What needs no preparation."""
 
-@pytest.mark.parametrize("name", DATASETS)
+
+@pytest.mark.parametrize("name", EMBEDDED)
 def test_entry_and_data_agree(name):
     data = DATASETS[name].factory()
     assert data.names == DATASETS[name].domains
@@ -20,7 +23,7 @@ def test_entry_and_data_agree(name):
         assert set(domain.labels.tolist()) == set(range(data.n_outputs))
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", EMBEDDED)
 def test_building_twice_gives_the_same_data(name):
     for first, second in zip(DATASETS[name].factory().domains, DATASETS[name].factory().domains, strict=True):
         assert torch.equal(first.inputs, second.inputs)

@@ -1,0 +1,159 @@
+"""``data``: prepare data sets, show them, list them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from cyclopts import Parameter
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from benchmarks.config.words import unknown
+from benchmarks.contact_sheet import draw
+from benchmarks.datasets import DATASETS, DatasetEntry, MultiDomainData, cache, fetch
+from benchmarks.datasets.cache import DamagedError, Recipe
+
+__all__ = ["data_command"]
+
+Item = TypeVar("Item")
+Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")]
+
+
+def data_command(
+    *names: str,
+    show: bool = False,
+    output: Path = Path("runs/data"),
+    folder: Path | None = None,
+    source: Path | None = None,
+    again: bool = False,
+) -> int:
+    """Prepare data sets once, for all sweeps; check those that are prepared.  Without names, list all of them.
+
+    A name is one of the list, or says where data of yours are: folder:PATH for pictures in domain/class/*.jpg,
+    table:PATH for a CSV or Parquet file.
+
+    Parameters
+    ----------
+    names:
+        Of data sets.
+    show:
+        Write a picture of what the domains look like.
+    output:
+        Folder for these pictures.
+    folder:
+        Where prepared data sets are kept; sweeps find them there if the variable PGRAD_DATA names it.
+    source:
+        Folder with files that were fetched by hand: packages, or the IDX files of Fashion-MNIST.
+    again:
+        Prepare it anew, even if it is there.
+    """
+    console, errors = Console(), Console(stderr=True)
+    for variable, value in ((cache.VARIABLE, folder), (fetch.VARIABLE, source)):
+        if value is not None:
+            os.environ[variable] = str(value.resolve())
+    if source is not None and not source.is_dir():
+        errors.print(f"[red]--source: there is no folder {escape(str(source))}[/red]", soft_wrap=True)
+        return 2
+    if not names:
+        console.print(_list())
+        console.print(f"Prepared sets are kept in {cache.folder()}.", markup=False, soft_wrap=True)
+        return 0
+    for name in names:
+        try:
+            entry = _entry(name)
+            data = _prepare(console, name, entry, again)
+            if show:
+                path = draw(name, entry, data, output)
+                console.print(f"  picture: {path}", markup=False, soft_wrap=True, highlight=False)
+        except (RuntimeError, ImportError, ValueError, OSError, subprocess.SubprocessError) as error:
+            errors.print(f"[red]{escape(name)}: {escape(str(error))}[/red]", soft_wrap=True)
+            return 1
+    return 0
+
+
+def _entry(name: str) -> DatasetEntry:
+    try:
+        return DATASETS[name]
+    except KeyError:
+        raise ValueError(unknown(name, DATASETS)) from None
+
+
+def _prepare(console: Console, name: str, entry: DatasetEntry, again: bool) -> MultiDomainData:
+    recipe = entry.factory
+    if not isinstance(recipe, Recipe):
+        data = recipe()
+        console.print(f"{name} needs no preparation: {_sizes(data)}", markup=False, soft_wrap=True, highlight=False)
+        return data
+    if recipe.path.exists() and not again:
+        try:
+            cache.read(recipe.path)
+        except DamagedError as error:
+            console.print(f"{error}; it is prepared again", markup=False, soft_wrap=True)
+            again = True
+    new, start = again or not recipe.path.exists(), time.perf_counter()
+    with _Watch(console) as watch, cache.watched(watch):
+        recipe.prepare(again)
+    data, about = cache.read(recipe.path)
+    what = f"prepared in {time.perf_counter() - start:.0f} s" if new else "prepared already and whole"
+    console.print(f"{name}: {what}: {_sizes(data)}", markup=False, soft_wrap=True, highlight=False)
+    size = f"{recipe.path.stat().st_size / 2**20:.1f} MiB"
+    console.print(f"  file: {recipe.path} ({size})", markup=False, soft_wrap=True, highlight=False)
+    console.print(f"  content: SHA-256 {about['digest']}", markup=False, soft_wrap=True, highlight=False)
+    for fact, value in about["facts"].items():
+        console.print(f"  {fact}: {value}", markup=False, soft_wrap=True, highlight=False)
+    return data
+
+
+def _sizes(data: MultiDomainData) -> str:
+    parts = ", ".join(f"{domain.name} {len(domain)}" for domain in data.domains)
+    return f"{parts}; an example is {' x '.join(map(str, data.input_shape))}, {data.n_outputs} outputs"
+
+
+class _Watch:
+    """Shows the preparation's progress."""
+
+    def __init__(self, console: Console) -> None:
+        bar = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(TextColumn("{task.description}"), *bar, console=console, transient=True)
+
+    def __call__(self, items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
+        return iter(self.progress.track(items, total=total, description=escape(what)))
+
+    def __enter__(self) -> _Watch:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.progress.stop()
+
+
+def _list() -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("name", "domains", "examples", "prepared", "what", "licence", "source"):
+        table.add_column(name, overflow="fold")
+    for name, entry in DATASETS.items():
+        examples, state = _state(entry)
+        row = (name, ", ".join(entry.domains), examples, state, entry.description, entry.licence, entry.source)
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _state(entry: DatasetEntry) -> tuple[str, str]:
+    """The number of examples, if it is known without work, and whether the set is prepared."""
+    if not isinstance(entry.factory, Recipe):
+        return "", "not needed"
+    if not entry.factory.path.exists():
+        return "", "no"
+    try:
+        data, _ = cache.read(entry.factory.path)
+    except DamagedError:
+        return "", "damaged"
+    return str(sum(map(len, data.domains))), "yes"
