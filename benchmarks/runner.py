@@ -19,7 +19,8 @@ from benchmarks.algorithms import ALGORITHMS, Algorithm, Setup
 from benchmarks.config.run import RunConfig
 from benchmarks.datasets import DATASETS, Domain, Metric
 from benchmarks.losses import Loss
-from benchmarks.models import MODELS
+from benchmarks.models import build
+from benchmarks.models.features import FrozenBackbone, featured, frozen_backbone
 from benchmarks.outputs import Observer, Place
 from benchmarks.prepared import prepared
 from benchmarks.protocol import Split, batches, checkpoints, fitted, leave_out
@@ -80,12 +81,14 @@ def failure(error: BaseException) -> Failure:
 
 def _train(config: RunConfig, place: Place, observer: Observer, outcome: Outcome) -> None:
     dataset = DATASETS[config.dataset]
-    split = _moved(_split(config.dataset, place.folder, config.held_out, config.seed), place.device)
+    backbone = frozen_backbone(config)
+    split = _split(config.dataset, place.folder, config.held_out, config.seed, backbone, place.device)
+    split = _moved(split, place.device)
     n_outputs = prepared(config.dataset, place.folder).n_outputs
     # Neither the algorithm nor the point is part of these names: all of them start at the same place.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_from("initialisation", config.dataset, config.seed))
-        model = MODELS[config.model](tuple(split.inputs.shape[1:]), n_outputs, config.width).to(place.device)
+        model = build(config, tuple(split.inputs.shape[1:]), n_outputs).to(place.device)
     names = (config.dataset, SEPARATOR.join(config.held_out), config.seed)
     entry = ALGORITHMS[config.algorithm]
     n_domains = len(split.validation)
@@ -150,8 +153,16 @@ def _mean_loss(algorithm: Algorithm, split: Split, order: Iterator[Tensor], sing
 
 
 @functools.lru_cache(maxsize=2)  # the next run of a sweep has the same split, and another algorithm
-def _split(dataset: str, folder: Path | None, held_out: tuple[str, ...], seed: int) -> Split:
-    return fitted(leave_out(prepared(dataset, folder), held_out, seed), DATASETS[dataset].fit)
+def _split(
+    dataset: str,
+    folder: Path | None,
+    held_out: tuple[str, ...],
+    seed: int,
+    backbone: FrozenBackbone | None,
+    device: str,
+) -> Split:
+    data = prepared(dataset, folder) if backbone is None else featured(dataset, backbone, folder, device)
+    return fitted(leave_out(data, held_out, seed), DATASETS[dataset].fit)
 
 
 @torch.inference_mode()

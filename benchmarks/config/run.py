@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from benchmarks.models.words import BatchNorm, known_tuning
 from benchmarks.records import SEPARATOR, held_out_domains
 
 
@@ -34,6 +35,10 @@ HeldOut = Annotated[
 """The held-out domains: a tuple here, one string in JSON."""
 
 Count = Annotated[int, Field(ge=1)]
+Depth = Annotated[int, Field(ge=0)]
+
+LATER: dict[str, Any] = {"depth": None, "weights": "none", "tuning": "full", "batch_norm": None, "image_size": None}
+"""Fields that came later, and their defaults: with these a run is the one that it was before, and has its key."""
 
 
 class Frozen(BaseModel):
@@ -51,8 +56,13 @@ class Settings(Frozen):
         evaluate_every: Roll-outs between checkpoints; the end is a checkpoint too.
         batch_size: Examples per gradient evaluation.
         splits: Gradient evaluations of a roll-out for every training domain.
-        model: Name in the registry of models; None in a sweep is the data set's own.
+        model: Name in the registry of models, or ``timm:NAME``; None in a sweep is the data set's own.
         width: Hidden units of the network.
+        depth: Hidden layers of the MLP, or of the head on a network of timm; None for 1 and 0.
+        weights: Of a network of timm: see :mod:`benchmarks.models.weights`.
+        tuning: Which part of it is trained: see :mod:`benchmarks.models.tuning`.
+        batch_norm: What its BatchNorm layers do meanwhile: see there.
+        image_size: Pixels that its pictures are enlarged or reduced to; None for what the network needs.
     """
 
     rollouts: Count = 160
@@ -61,6 +71,11 @@ class Settings(Frozen):
     splits: Count = 3
     model: str | None = None
     width: Count = 64
+    depth: Depth | None = None
+    weights: str = "none"
+    tuning: Annotated[str, AfterValidator(known_tuning)] = "full"
+    batch_norm: BatchNorm | None = None
+    image_size: Count | None = None
 
 
 class RunConfig(Settings):
@@ -91,8 +106,9 @@ class RunConfig(Settings):
     hparams: Annotated[dict[str, int | float], AfterValidator(HParamValues), PlainSerializer(dict)]
 
     def config(self) -> dict[str, Any]:
-        """The fields, ready for JSON."""
-        return self.model_dump(mode="json")
+        """The fields, ready for JSON; of those in :data:`LATER` the ones that are not at their defaults."""
+        fields = self.model_dump(mode="json")
+        return {name: value for name, value in fields.items() if name not in LATER or value != LATER[name]}
 
     def key(self) -> str:
         """A short name, the same for the same fields, whatever their order."""

@@ -12,17 +12,21 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from benchmarks.algorithms import ALGORITHMS, QUICK
 from benchmarks.config.launcher import InProcess, LauncherConfig, Local
-from benchmarks.config.run import Count, Frozen, HeldOut, RunConfig, Settings
+from benchmarks.config.run import Count, Depth, Frozen, HeldOut, RunConfig, Settings
 from benchmarks.config.words import all_different, one_of, unknown
 from benchmarks.datasets import DATASETS
-from benchmarks.models import MODELS
+from benchmarks.models import known_model, require_fitting
+from benchmarks.models.weights import pinned
+from benchmarks.models.words import BatchNorm, known_tuning
 from benchmarks.protocol import LEAVE_ONE_OUT, METHODS
 from benchmarks.search import draw
 from benchmarks.seeds import seed_from
 
 DatasetName = Annotated[str, one_of(DATASETS)]
 AlgorithmName = Annotated[str, one_of(ALGORITHMS)]
-ModelName = Annotated[str, one_of(MODELS)]
+ModelName = Annotated[str, AfterValidator(known_model)]
+Weights = Annotated[str, AfterValidator(pinned)]
+Scale = Annotated[float, Field(gt=0)]
 
 
 class Overrides(Frozen):
@@ -34,17 +38,30 @@ class Overrides(Frozen):
     splits: Count | None = None
     model: ModelName | None = None
     width: Count | None = None
+    depth: Depth | None = None
+    weights: Weights | None = None
+    tuning: Annotated[str, AfterValidator(known_tuning)] | None = None
+    batch_norm: BatchNorm | None = None
+    image_size: Count | None = None
+    lr_scale: Scale | None = None
     held_out: tuple[HeldOut, ...] | None = None
 
-    def settings(self, common: Settings) -> Settings:
+    def settings(self, common: SweepSettings) -> SweepSettings:
         """The settings of this data set."""
         return common.model_copy(update=self.model_dump(exclude={"held_out"}, exclude_none=True))
 
 
 class SweepSettings(Settings):
-    """Settings whose model is checked."""
+    """Settings whose model and weights are checked.
+
+    Attributes:
+        lr_scale: Every learning rate of the search is multiplied by it, where it is not fixed: the ranges are those of
+            small networks that are trained from scratch, and fine-tuning wants a hundredth of it.
+    """
 
     model: ModelName | None = None
+    weights: Weights = "none"
+    lr_scale: Scale = 1.0
 
 
 class Outputs(Frozen):
@@ -142,6 +159,11 @@ class SweepConfig(Frozen):
     @model_validator(mode="after")
     def _possible(self) -> SweepConfig:
         for dataset, own in self.datasets.items():
+            settings = own.settings(self.settings)
+            try:
+                require_fitting(settings, settings.model or DATASETS[dataset].model)
+            except (ImportError, ValueError) as error:
+                raise ValueError(f"{dataset}: {error}") from error
             domains = DATASETS[dataset].domains
             # Cross-validation holds out one more; at least one domain must be left to train on.
             extra = LEAVE_ONE_OUT in self.selection
@@ -182,11 +204,14 @@ class SweepConfig(Frozen):
         for dataset, own in self.datasets.items():
             settings = own.settings(self.settings).model_dump()
             settings["model"] = settings["model"] or DATASETS[dataset].model
+            scale = settings.pop("lr_scale")
             for seed, held_out, point, algorithm in itertools.product(
                 self.seeds, self.training_sets(dataset), range(self.points), self.algorithms
             ):
                 # The held-out set is no part of the seed: the runs of a cross-validation must try the same points.
                 drawn = draw(ALGORITHMS[algorithm].space, point, seed_from(dataset, seed))
+                if "lr" in drawn:
+                    drawn = {**drawn, "lr": scale * drawn["lr"]}
                 yield RunConfig(
                     dataset=dataset,
                     algorithm=algorithm,

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from benchmarks.models.backbones import create as timm_network
 from benchmarks.wilds.defaults import Defaults
 from benchmarks.wilds.inputs import VOCABULARY
 
@@ -46,7 +47,7 @@ def build(name: str, defaults: Defaults, dataset: Any, pretrained: bool, example
     channels = 8 if defaults.inputs == "bands" else 3
     try:
         if library == "timm":
-            return _timm(rest, outputs, channels, pretrained)
+            return timm_network(rest, pretrained=pretrained, num_classes=outputs, in_chans=channels)
         return _torchvision(rest, dataset, pretrained)
     except OSError as error:
         raise OSError(
@@ -112,16 +113,6 @@ def _detector(name: str, dataset: Any, weights: str | None) -> nn.Module:
     detector.roi_heads.box_predictor = FastRCNNPredictor(width, _outputs(dataset))
     ready: nn.Module = detector
     return ready
-
-
-def _timm(name: str, outputs: int, channels: int, pretrained: bool) -> nn.Module:
-    import timm
-
-    try:
-        return timm.create_model(name, pretrained=pretrained, num_classes=outputs, in_chans=channels)
-    except RuntimeError as error:
-        near = ", ".join(timm.list_models(f"{name.split('_')[0]}*")[:8]) or "timm.list_models() has the names"
-        raise ValueError(f"backbone timm/{name} cannot be built ({error}); there are {near}") from error
 
 
 def _transformer(name: str, inputs: str, outputs: int, pretrained: bool) -> nn.Module:
