@@ -8,7 +8,7 @@ Example:
 
 from __future__ import annotations
 
-from benchmarks.datasets import digits, emoji
+from benchmarks.datasets import digits, emoji, fashion, vader_inputs
 from benchmarks.datasets.base import DatasetEntry, Domain, Fit, Metric, MultiDomainData
 from benchmarks.metrics import accuracy
 
@@ -34,6 +34,8 @@ DATASETS: dict[str, DatasetEntry] = {
         for styles in (emoji.FOUR, tuple(emoji.STYLES))
         for size in (32, 64)
     },
+    **fashion.ENTRIES,
+    **vader_inputs.ENTRIES,
 }
 """Adding a data set is adding a line here."""
 

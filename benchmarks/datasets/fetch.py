@@ -102,8 +102,11 @@ def _pip(package: Package, target: Path) -> list[str]:
     wanted.append(f"{package.name}=={package.version}")
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip", *wanted]
-    if uv := shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent)):
+    beside = str(Path(sys.executable).parent)
+    if uv := shutil.which("uv") or shutil.which("uv", path=beside):
         return [uv, "tool", "run", "pip", *wanted]
+    if pip := shutil.which("pip") or shutil.which("pip3"):  # of another interpreter: a source distribution is the same
+        return [pip, *wanted]
     raise FetchError(
         f"{package} is a source distribution, and there is neither pip nor uv here; "
         f"`python -m ensurepip` brings pip; or {_by_hand(package)}"
