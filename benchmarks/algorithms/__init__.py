@@ -8,6 +8,8 @@ Example:
     >>> from benchmarks.algorithms import ALGORITHMS
     >>> sorted(ALGORITHMS["reptile"].space)
     ['lr', 'outer_lr', 'weight_decay']
+    >>> ALGORITHMS["pgrad-beta0-crossdomain"].control
+    'reptile-beta0'
     >>> sam, upgrad = ALGORITHMS["sam"], ALGORITHMS["upgrad"]
     >>> sam.batches, sam.evaluations(n_domains=5), upgrad.batches, upgrad.evaluations(n_domains=5)
     ('pooled', 2, 'joint', 5)
@@ -24,6 +26,7 @@ from benchmarks.algorithms import (
     genie,
     group_dro,
     irm,
+    levers,
     lookahead,
     mixup,
     principal,
@@ -42,6 +45,7 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
     **erm.ENTRIES,
     **principal.ENTRIES,
     **reptile.ENTRIES,
+    **levers.ENTRIES,
     **lookahead.ENTRIES,
     **sharpness.ENTRIES,
     **sagm.ENTRIES,

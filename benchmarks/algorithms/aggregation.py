@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup, extra
-from benchmarks.algorithms.optimizers import ADAM, adam
+from benchmarks.algorithms.optimizers import ADAM, adam, trainable
 from benchmarks.search import Choice, HParams
 
 Aggregator = Callable[[Tensor], Tensor]
@@ -31,7 +31,7 @@ class JacobianDescent(Algorithm):
 
             options: dict[str, Any] = {option: hparams[option] for option in ("c",) if option in hparams}
             self.aggregator: Aggregator = getattr(aggregation, name)(**options)
-        self.parameters = list(model.parameters())
+        self.parameters = trainable(model)
         self.optimizer = adam(self.parameters, hparams)
         self.generator = torch.Generator().manual_seed(setup.seed)
 

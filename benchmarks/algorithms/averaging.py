@@ -1,10 +1,12 @@
-"""Averages of weights over training: exponential (EMA), and over the valley of the validation loss (SWAD).
+"""Averages of weights over training: exponential (EMA), plain (SWA), and over the valley of the validation loss (SWAD).
 
-Both wrap another algorithm, which does not know of it: points are taken from ERM after every update, from PGrad after
-every outer step, where the model is an anchor.  The average is what is evaluated.
+All wrap another algorithm, which does not know of it: points are taken from ERM after every update, from PGrad and its
+matched control after every outer step, where the model is an anchor.  The average is what is evaluated.
 
 - EMA, `torch.optim.swa_utils.AveragedModel`: ``average <- a average + (1 - a) theta``, the first one a plain copy.
-  The hyper-parameter `decay` is meant per gradient evaluation: a = decay for ERM, decay^T for PGrad.
+  The hyper-parameter `decay` is meant per gradient evaluation: a = decay for ERM, decay^T for roll-outs.
+- SWA, the same library: the mean of all points from a part `average_start` of training on.  Until then the model is
+  evaluated as it is.
 - SWAD, `pgrad.averaging.SWAD`: the mean of all points from where the validation loss (of the training domains) stops
   falling to where it has risen by `tolerance`.  Before the valley begins there is no average, and the model is
   evaluated as it is.
@@ -16,6 +18,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -27,7 +30,9 @@ from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Diagnostics, S
 from benchmarks.algorithms.erm import ERM
 from benchmarks.algorithms.optimizers import ADAM
 from benchmarks.algorithms.principal import SPACE, PGrad
-from benchmarks.search import Choice, HParams
+from benchmarks.algorithms.reptile import Reptile
+from benchmarks.algorithms.rollout import ROLLOUT
+from benchmarks.search import Choice, HParams, Space
 from pgrad import averaging
 
 
@@ -53,6 +58,9 @@ class Averaged(Algorithm):
         self.inner = inner(model, hparams, setup)
         self.every = setup.rollout_length if per_rollout else 1
         self.updates = 0
+
+    def begin(self, domain: int) -> None:
+        self.inner.begin(domain)
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
         loss = self.inner.update(inputs, labels)
@@ -82,6 +90,23 @@ class EMA(Averaged):
     @contextmanager
     def evaluated(self) -> Iterator[nn.Module]:
         yield self.average.module
+
+
+class SWA(Averaged):
+    """The plain mean of the points of the last part of training."""
+
+    def __init__(self, model: nn.Module, hparams: HParams, setup: Setup, **options: Any) -> None:
+        super().__init__(model, hparams, setup, **options)
+        self.start = hparams["average_start"] * setup.updates
+        self.average = AveragedModel(model)
+
+    def take_point(self) -> None:
+        if self.updates > self.start:
+            self.average.update_parameters(self.model)
+
+    @contextmanager
+    def evaluated(self) -> Iterator[nn.Module]:
+        yield self.average.module if self.average.n_averaged > 0 else self.model
 
 
 class DenseAverage(Averaged):
@@ -114,38 +139,62 @@ class DenseAverage(Averaged):
         yield self.average
 
 
-_DECAY = {"decay": Choice(default=0.99, values=(0.98, 0.99, 0.995))}
-_EMA = "torch.optim.swa_utils.AveragedModel; for domain generalization Arpit et al. 2022, arXiv:2110.10832"
-_TOLERANCE = {"tolerance": Choice(default=0.3, values=(0.2, 0.3))}
-_SWAD = "Cha et al. 2021, arXiv:2102.08604; pgrad.averaging.SWAD"
+@dataclass(frozen=True)
+class Average:
+    """One line of the table below."""
 
-ENTRIES = {
-    "erm-ema": AlgorithmEntry(
-        factory=partial(EMA, inner=ERM),
-        description="ERM, evaluated at the moving average of its weights",
-        batches="pooled",
-        space={**ADAM, **_DECAY},
-        source=_EMA,
+    factory: Callable[..., Averaged]
+    over: str
+    space: Space
+    source: str
+
+
+AVERAGES = {
+    "ema": Average(
+        EMA,
+        "moving average",
+        {"decay": Choice(default=0.99, values=(0.98, 0.99, 0.995))},
+        "torch.optim.swa_utils.AveragedModel; for domain generalization Arpit et al. 2022, arXiv:2110.10832",
     ),
-    "pgrad-ema": AlgorithmEntry(
-        factory=partial(EMA, inner=PGrad, per_rollout=True),
-        description="PGrad, evaluated at the moving average of its anchors",
-        batches="single-domain",
-        space={**SPACE, **_DECAY},
-        source=_EMA,
+    "swa": Average(
+        SWA,
+        "mean, over the last part of training,",
+        {"average_start": Choice(default=0.5, values=(0.25, 0.5, 0.75))},
+        "Izmailov et al. 2018, arXiv:1803.05407; torch.optim.swa_utils.AveragedModel",
     ),
-    "erm-swad": AlgorithmEntry(
-        factory=partial(DenseAverage, inner=ERM),
-        description="ERM, evaluated at the mean of its weights over the valley of the validation loss",
-        batches="pooled",
-        space={**ADAM, **_TOLERANCE},
-        source=_SWAD,
-    ),
-    "pgrad-swad": AlgorithmEntry(
-        factory=partial(DenseAverage, inner=PGrad, per_rollout=True),
-        description="PGrad, evaluated at the mean of its anchors over the valley of the validation loss",
-        batches="single-domain",
-        space={**SPACE, **_TOLERANCE},
-        source=_SWAD,
+    "swad": Average(
+        DenseAverage,
+        "mean, over the valley of the validation loss,",
+        {"tolerance": Choice(default=0.3, values=(0.2, 0.3))},
+        "Cha et al. 2021, arXiv:2102.08604; pgrad.averaging.SWAD",
     ),
 }
+
+
+def _erm(average: Average) -> AlgorithmEntry:
+    return AlgorithmEntry(
+        factory=partial(average.factory, inner=ERM),
+        description=f"ERM, evaluated at the {average.over} of its weights",
+        batches="pooled",
+        space={**ADAM, **average.space},
+        source=average.source,
+    )
+
+
+def _rollout(
+    average: Average, inner: Callable[..., Algorithm], what: str, space: Space, control: str = ""
+) -> AlgorithmEntry:
+    return AlgorithmEntry(
+        factory=partial(average.factory, inner=inner, per_rollout=True),
+        description=f"{what}, evaluated at the {average.over} of its anchors",
+        batches="single-domain",
+        space={**space, **average.space},
+        source=average.source,
+        control=control,
+    )
+
+
+ENTRIES = {f"erm-{name}": _erm(average) for name, average in AVERAGES.items()}
+for name, average in AVERAGES.items():
+    ENTRIES[f"reptile-{name}"] = _rollout(average, Reptile, "the matched control", ROLLOUT)
+    ENTRIES[f"pgrad-{name}"] = _rollout(average, PGrad, "PGrad", SPACE, control=f"reptile-{name}")

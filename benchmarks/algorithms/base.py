@@ -107,6 +107,7 @@ class AlgorithmEntry:
         space: The hyper-parameters: their defaults and where random search looks for others.
         source: The paper, and the library that does the work if it is not written here.
         passes: Forward and backward passes over each mini-batch in one update.
+        control: The algorithm that it is to be compared with: the same in everything but in what it is named after.
     """
 
     factory: Callable[[nn.Module, HParams, Setup], Algorithm]
@@ -115,6 +116,7 @@ class AlgorithmEntry:
     space: Space
     source: str = ""
     passes: int = 1
+    control: str = ""
 
     def evaluations(self, n_domains: int) -> int:
         """Gradient evaluations of one update with `n_domains` training domains."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup
-from benchmarks.algorithms.optimizers import ADAM, ADAMW, SGD, Parameters, adam, adamw, sgd
+from benchmarks.algorithms.optimizers import ADAM, ADAMW, SGD, Parameters, adam, adamw, sgd, trainable
 from benchmarks.search import HParams, LogUniform
 
 
@@ -31,7 +31,7 @@ class ERM(Algorithm):
         optimizer: Callable[[Parameters, HParams], Optimizer] = adam,
     ) -> None:
         super().__init__(model, setup)
-        self.optimizer = optimizer(model.parameters(), hparams)
+        self.optimizer = optimizer(trainable(model), hparams)
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
         self.optimizer.zero_grad()
@@ -46,7 +46,7 @@ class LargeBatchERM(Algorithm):
 
     def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
         super().__init__(model, setup)
-        self.optimizer = adam(model.parameters(), hparams)
+        self.optimizer = adam(trainable(model), hparams)
         self.position = 0
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:

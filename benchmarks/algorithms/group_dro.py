@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup
 from benchmarks.algorithms.joint import joint_outputs, risks
-from benchmarks.algorithms.optimizers import ADAM, adam
+from benchmarks.algorithms.optimizers import ADAM, adam, trainable
 from benchmarks.search import HParams, LogUniform
 
 
@@ -22,7 +22,7 @@ class GroupDRO(Algorithm):
 
     def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
         super().__init__(model, setup)
-        self.optimizer = adam(model.parameters(), hparams)
+        self.optimizer = adam(trainable(model), hparams)
         self.eta = hparams["eta"]
         self.weights = torch.full((setup.n_domains,), 1 / setup.n_domains)
 

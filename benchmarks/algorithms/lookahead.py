@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup, extra
-from benchmarks.algorithms.optimizers import ADAM, adam
+from benchmarks.algorithms.optimizers import ADAM, adam, trainable
 from benchmarks.search import Choice, HParams
 
 
@@ -22,7 +22,7 @@ class Lookahead(Algorithm):
         super().__init__(model, setup)
         with extra("pytorch_optimizer"):
             import pytorch_optimizer
-        inner = adam(model.parameters(), hparams)
+        inner = adam(trainable(model), hparams)
         self.optimizer = pytorch_optimizer.Lookahead(inner, k=int(hparams["k"]), alpha=hparams["alpha"])
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup
 from benchmarks.algorithms.joint import joint_outputs, risks
-from benchmarks.algorithms.optimizers import ADAM, adam
+from benchmarks.algorithms.optimizers import ADAM, adam, trainable
 from benchmarks.search import HParams, LogUniform
 
 
@@ -23,7 +23,7 @@ class Mixup(Algorithm):
 
     def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
         super().__init__(model, setup)
-        self.optimizer = adam(model.parameters(), hparams)
+        self.optimizer = adam(trainable(model), hparams)
         self.alpha = hparams["alpha"]
         self.rng = np.random.default_rng(setup.seed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from benchmarks.search import Choice, HParams, LogUniform, Space
@@ -25,6 +25,11 @@ SGD: Space = {
 }
 
 Parameters = Iterable[Tensor]
+
+
+def trainable(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that take part in training: those that are not frozen."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def adam(parameters: Parameters, hparams: HParams) -> Optimizer:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmarks.algorithms.base import Algorithm, Setup
 from benchmarks.algorithms.joint import joint_outputs, risks
-from benchmarks.algorithms.optimizers import adam
+from benchmarks.algorithms.optimizers import adam, trainable
 from benchmarks.search import HParams
 
 
@@ -31,7 +31,7 @@ class Penalized(Algorithm):
     def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
         super().__init__(model, setup)
         self.hparams = hparams
-        self.optimizer = adam(model.parameters(), hparams)
+        self.optimizer = adam(trainable(model), hparams)
         self.start = round(hparams.get("penalty_start", 0.0) * setup.updates)
         self.updates = 0
 
@@ -44,7 +44,7 @@ class Penalized(Algorithm):
         found = risks(self.setup.loss, outputs, labels)
         penalty = self.penalty(outputs, labels, found)
         if self.updates == self.start > 0:
-            self.optimizer = adam(self.model.parameters(), self.hparams)
+            self.optimizer = adam(trainable(self.model), self.hparams)
         weight = self.hparams["penalty_weight"] if self.updates >= self.start else self.first_weight
         self.updates += 1
         self.optimizer.zero_grad()

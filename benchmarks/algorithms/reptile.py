@@ -8,46 +8,41 @@ Written without pgrad, so that it also checks it from outside.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup
-from benchmarks.algorithms.optimizers import ADAM
-from benchmarks.search import HParams, LogUniform, Space
+from benchmarks.algorithms.base import AlgorithmEntry, Setup
+from benchmarks.algorithms.rollout import ROLLOUT, Rollout
+from benchmarks.search import HParams
 
-ROLLOUT: Space = {**ADAM, "outer_lr": LogUniform(default=0.1, low=0.03, high=0.5)}
+SOURCE = "Reptile, arXiv:1803.02999; over domains: Fish, arXiv:2104.09937"
 
 
-class Reptile(Algorithm):
-    """Inner Adam for T steps, then one step of SGD from the anchor along theta_0 - theta_T."""
+class Reptile(Rollout):
+    """T inner steps, then one step of SGD from the anchor along theta_0 - theta_T."""
 
-    def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
-        super().__init__(model, setup)
-        self.parameters = list(model.parameters())
-        self.inner = torch.optim.Adam(self.parameters, lr=hparams["lr"], fused=True)
-        self.outer = torch.optim.SGD(self.parameters, lr=hparams["outer_lr"], weight_decay=hparams["weight_decay"])
-        self.anchor = [parameter.detach().clone() for parameter in self.parameters]
+    def __init__(self, model: nn.Module, hparams: HParams, setup: Setup, **options: Any) -> None:
+        super().__init__(model, hparams, setup, **options)
+        self.inner = self.inner_factory(self.parameters, lr=hparams["lr"])
+        self.outer = self.outer_factory(self.parameters, lr=hparams["outer_lr"])
+        self.anchor = [torch.empty_like(parameter) for parameter in self.parameters]
         self.position = 0
 
-    def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        self.inner.zero_grad()
-        loss = self.setup.loss(self.model(inputs), labels)
-        loss.backward()
+    @torch.no_grad()
+    def step(self) -> None:
+        if self.position == 0:
+            for parameter, anchor in zip(self.parameters, self.anchor, strict=True):
+                anchor.copy_(parameter)
         self.inner.step()
         self.position += 1
         if self.position == self.setup.rollout_length:
-            self._outer_step()
-        return loss.detach()
-
-    @torch.no_grad()
-    def _outer_step(self) -> None:
-        for parameter, anchor in zip(self.parameters, self.anchor, strict=True):
-            parameter.grad = anchor - parameter
-            parameter.copy_(anchor)
-        self.outer.step()
-        for parameter, anchor in zip(self.parameters, self.anchor, strict=True):
-            anchor.copy_(parameter)
-        self.position = 0
+            for parameter, anchor in zip(self.parameters, self.anchor, strict=True):
+                parameter.grad = anchor - parameter
+                parameter.copy_(anchor)
+            self.outer.step()
+            self.position = 0
 
 
 ENTRIES = {
@@ -56,6 +51,6 @@ ENTRIES = {
         description="the matched control: the same roll-out, outer SGD along theta_0 - theta_T",
         batches="single-domain",
         space=ROLLOUT,
-        source="Reptile, arXiv:1803.02999; over domains: Fish, arXiv:2104.09937",
+        source=SOURCE,
     ),
 }

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup
-from benchmarks.algorithms.optimizers import ADAM, adam
+from benchmarks.algorithms.optimizers import ADAM, adam, trainable
 from benchmarks.algorithms.sharpness import frozen_statistics
 from benchmarks.search import Choice, HParams, LogUniform
 
@@ -25,7 +25,7 @@ class SAGM(Algorithm):
 
     def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
         super().__init__(model, setup)
-        self.parameters = list(model.parameters())
+        self.parameters = trainable(model)
         self.optimizer = adam(self.parameters, hparams)
         self.rho = hparams["rho"]
         self.alpha = hparams["alpha"]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup, extra
-from benchmarks.algorithms.optimizers import ADAM
+from benchmarks.algorithms.optimizers import ADAM, trainable
 from benchmarks.search import Choice, HParams, LogUniform, Space
 
 
@@ -45,7 +45,7 @@ class SharpnessAware(Algorithm):
             import pytorch_optimizer
         options = {option: hparams[option] for option in ("rho", "sigma", "lmbda") if option in hparams}
         self.optimizer = getattr(pytorch_optimizer, name)(
-            model.parameters(), torch.optim.Adam, **options, lr=hparams["lr"], weight_decay=hparams["weight_decay"]
+            trainable(model), torch.optim.Adam, **options, lr=hparams["lr"], weight_decay=hparams["weight_decay"]
         )
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:

@@ -31,10 +31,13 @@ def network():
     return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
 
 
-def minibatches(name, number):
+def minibatches(name, number, algorithm=None):
+    """As the runner gives them: the algorithm is told the domain of each first, if it is of one."""
     inputs, labels, domains = problem()
     order = batches(ALGORITHMS[name].batches, domains, SIZE, SPLITS, seed=4)
     for index in itertools.islice(order, number):
+        if algorithm is not None and ALGORITHMS[name].batches == "single-domain":
+            algorithm.begin(int(domains[index[0]]))
         yield inputs[index], labels[index]
 
 
@@ -51,7 +54,7 @@ def vector(model):
 def trained(name, updates, seed=7, point=0):
     model = network()
     algorithm = build(name, model, updates, seed, point)
-    losses = [algorithm.update(*minibatch) for minibatch in minibatches(name, updates)]
+    losses = [algorithm.update(*minibatch) for minibatch in minibatches(name, updates, algorithm)]
     assert all(loss.shape == () and not loss.requires_grad and loss.isfinite() for loss in losses)
     return algorithm, [loss.item() for loss in losses]
 
@@ -105,7 +108,7 @@ def test_same_seed_same_weights_whatever_the_global_generator_says(name):
     torch.manual_seed(99)
     algorithm = build(name, model, 2 * ROLLOUT)
     state = torch.random.get_rng_state()
-    for minibatch in minibatches(name, 2 * ROLLOUT):
+    for minibatch in minibatches(name, 2 * ROLLOUT, algorithm):
         algorithm.update(*minibatch)
     assert torch.equal(vector(model), one)
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -140,7 +143,7 @@ def test_gradient_evaluations_are_as_many_as_the_registry_says(name):
 
     model[0].register_forward_hook(count)
     algorithm = build(name, model, ROLLOUT)
-    for minibatch in minibatches(name, ROLLOUT):
+    for minibatch in minibatches(name, ROLLOUT, algorithm):
         algorithm.update(*minibatch)
     assert examples == SIZE * ROLLOUT * ALGORITHMS[name].evaluations(DOMAINS)
 
@@ -150,7 +153,7 @@ def test_evaluation_leaves_the_training_alone(name):
     one = vector(trained(name, 2 * ROLLOUT)[0].model)
     model = network()
     algorithm = build(name, model, 2 * ROLLOUT)
-    for number, minibatch in enumerate(minibatches(name, 2 * ROLLOUT)):
+    for number, minibatch in enumerate(minibatches(name, 2 * ROLLOUT, algorithm)):
         algorithm.update(*minibatch)
         if number == ROLLOUT - 1:
             algorithm.validate(lambda: 1.0)
@@ -158,15 +161,43 @@ def test_evaluation_leaves_the_training_alone(name):
     assert torch.equal(vector(model), one)
 
 
+def squares(outputs, target, *, reduction="mean"):
+    """Of what the only output is away from targets ``[n]``."""
+    return nn.functional.mse_loss(outputs.squeeze(-1), target, reduction=reduction)
+
+
+def chi_squares(outputs, target, *, reduction="mean"):
+    """The same in units of the error in the second column of targets ``[n, 2]``."""
+    deviations = ((outputs.squeeze(-1) - target[..., 0]) / target[..., 1]).square()
+    return deviations.mean() if reduction == "mean" else deviations
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_regression_needs_another_loss_only(name):
+@pytest.mark.parametrize("loss", [squares, chi_squares])
+def test_regression_needs_another_loss_only(name, loss):
     entry, model = ALGORITHMS[name], nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1))
-    setup = Setup(ROLLOUT, DOMAINS, updates=2 * ROLLOUT, loss=nn.functional.mse_loss)
+    setup = Setup(ROLLOUT, DOMAINS, updates=2 * ROLLOUT, loss=loss)
     algorithm = entry.factory(model, draw(entry.space, 0, seed=1), setup)
-    losses = [
-        algorithm.update(inputs, inputs.mean(dim=-1, keepdim=True)) for inputs, _ in minibatches(name, 2 * ROLLOUT)
-    ]
+    losses = []
+    for inputs, _ in minibatches(name, 2 * ROLLOUT, algorithm):
+        mean, error = inputs.mean(dim=-1), 0.5 + inputs[..., 0].abs()
+        losses.append(algorithm.update(inputs, mean if loss is squares else torch.stack([mean, error], dim=-1)))
     assert torch.stack(losses).isfinite().all()
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_frozen_parameters_stay_as_they_are(name):
+    model = network()
+    for parameter in model[0].parameters():
+        parameter.requires_grad_(False)
+    before = model[0].weight.clone()
+    algorithm = build(name, model, ROLLOUT)
+    for minibatch in minibatches(name, ROLLOUT, algorithm):
+        algorithm.update(*minibatch)
+    algorithm.validate(lambda: 1.0)
+    with algorithm.evaluated() as evaluated:
+        assert torch.equal(evaluated[0].weight, before)
+        assert not torch.equal(evaluated[2].weight, network()[2].weight)
 
 
 @pytest.mark.parametrize("name", ["pcgrad", "irm", "vrex", "coral", "fishr", "mixup", "groupdro"])

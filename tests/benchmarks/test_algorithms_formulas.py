@@ -405,25 +405,7 @@ def test_small_batches_are_the_roll_out_without_its_outer_step():
         assert same == [True, number < 3, number < 3]
 
 
-def test_variants_of_pgrad():
-    found = {}
-    for name in ("pgrad", "pgrad-full", "pgrad-k1", "pgrad-beta0"):
-        hparams = {"n_components": 1} if name == "pgrad-k1" else {}
-        algorithm = build(name, network(), **hparams)
-        for number in range(6):
-            algorithm.update(*pooled(number))
-        betas = algorithm.optimizer.inner.param_groups[0]["betas"]
-        found[name] = (algorithm.optimizer.last_update.n_components, betas)
-    assert found == {
-        "pgrad": (4, (0.9, 0.999)),
-        "pgrad-full": (6, (0.9, 0.999)),
-        "pgrad-k1": (1, (0.9, 0.999)),
-        "pgrad-beta0": (4, (0.0, 0.999)),
-    }
-    assert ALGORITHMS["pgrad-k1"].space["n_components"].values == (1,)
-
-
-@pytest.mark.parametrize(("name", "every"), [("erm-ema", 1), ("pgrad-ema", 3)])
+@pytest.mark.parametrize(("name", "every"), [("erm-ema", 1), ("pgrad-ema", 3), ("reptile-ema", 3)])
 def test_moving_average(name, every):
     model = network()
     algorithm = build(name, model, rollout_length=3, decay=0.7)
@@ -438,7 +420,22 @@ def test_moving_average(name, every):
     assert np.abs(average - vector(model)).max() > 1e-4
 
 
-@pytest.mark.parametrize(("name", "every"), [("erm-swad", 1), ("pgrad-swad", 3)])
+@pytest.mark.parametrize(("name", "every"), [("erm-swa", 1), ("pgrad-swa", 3), ("reptile-swa", 3)])
+def test_mean_of_the_last_part(name, every):
+    model = network()
+    algorithm = build(name, model, updates=12, rollout_length=3, average_start=0.5)
+    points = []
+    for number in range(12):
+        algorithm.update(*pooled(number))
+        if number >= 6 and (number + 1) % every == 0:
+            points.append(vector(model))
+        if (number + 1) % 3 == 0:
+            with algorithm.evaluated() as evaluated:
+                close(vector(evaluated), np.mean(points, axis=0) if points else vector(model), rtol=1e-9)
+    assert len(points) == 6 // every
+
+
+@pytest.mark.parametrize(("name", "every"), [("erm-swad", 1), ("pgrad-swad", 3), ("reptile-swad", 3)])
 def test_average_over_the_valley(name, every):
     """Validation losses 3, 1, 1.1, 1.2, 9, ... begin the valley at the second checkpoint, end it after the fourth."""
     model = network()
