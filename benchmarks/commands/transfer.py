@@ -27,7 +27,7 @@ def export_command(
     Parameters
     ----------
     file:
-        Its ending decides: .jsonl holds all there is; .parquet and .csv hold a table.
+        Its ending decides: .jsonl and .jsonl.xz hold all there is; .parquet and .csv hold a table.
     output:
         Folder of the sweep.
     store:
@@ -62,7 +62,7 @@ def import_command(
     Parameters
     ----------
     source:
-        A file records.jsonl of a sweep; with --domainbed a folder with DomainBed's results.jsonl files, or one of them.
+        A file records.jsonl of a sweep, or a compressed one (.jsonl.xz); with --domainbed a folder with DomainBed's results.jsonl files, or one of them.
     output:
         Folder of the sweep.
     store:

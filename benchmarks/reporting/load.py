@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.protocol import checkpoints
 from benchmarks.store import Store
-from benchmarks.store.transfer import read_lines
+from benchmarks.store.transfer import holds_lines, read_lines
 
 Run = dict[str, Any]
 """A :class:`benchmarks.records.Record`; records of older versions may lack some of its fields."""
@@ -33,7 +33,7 @@ class Loaded:
 
 
 def load_records(source: str) -> list[Run]:
-    """The records of a folder of a sweep, of a file ``.jsonl``, or of a store: its file or its address.
+    """The records of a folder of a sweep, of a file ``.jsonl`` or ``.jsonl.xz``, or of a store (file or address).
 
     Raises:
         ValueError: if there is nothing of the kind, or a line is no record.
@@ -48,7 +48,7 @@ def load_records(source: str) -> list[Run]:
         path = found[0]
     if not path.exists():
         raise ValueError(f"{path} does not exist; give a folder of a sweep, a file of records or a store")
-    return [dict(record) for record in read_lines(path)] if path.suffix == ".jsonl" else _of_store(str(path))
+    return [dict(record) for record in read_lines(path)] if holds_lines(path) else _of_store(str(path))
 
 
 def _of_store(address: str) -> list[Run]:

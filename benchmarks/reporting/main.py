@@ -35,7 +35,7 @@ def report(
     Parameters
     ----------
     runs:
-        Folders of sweeps, files of records (.jsonl), or stores; all of them go into one report.
+        Folders of sweeps, files of records (.jsonl, .jsonl.xz), or stores; all of them go into one report.
     output:
         Folder for report.html, report.md, the tables as CSV and LaTeX, and the pictures; by default the folder
         "report" in the first of RUNS.

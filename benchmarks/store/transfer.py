@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +25,20 @@ TABLES = {
 }
 
 
+COMPRESSED = ".xz"
+
+
+def holds_lines(path: Path) -> bool:
+    """Whether the name is that of a file of JSON lines, compressed or not."""
+    return path.suffix == ".jsonl" or path.suffixes[-2:] == [".jsonl", COMPRESSED]
+
+
 def write_lines(records: Iterable[Record], path: Path) -> None:
-    """One JSON object per line; the file appears whole or not at all."""
+    """One JSON object per line, compressed if the name ends in .xz; the file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(rows.to_json(record) + "\n" for record in records), encoding="utf-8")
+    content = "".join(rows.to_json(record) + "\n" for record in records).encode()
+    partial.write_bytes(lzma.compress(content, preset=9) if path.suffix == COMPRESSED else content)
     partial.replace(path)
 
 
@@ -36,9 +46,14 @@ def read_lines(path: Path) -> Iterator[Record]:
     """The records of a file of JSON lines.  A last line without its end is no record: its writer was killed.
 
     Raises:
-        ValueError: if another line is no record; says which.
+        ValueError: if another line is no record, or a compressed file is damaged; says which.
     """
     content = path.read_bytes()
+    if path.suffix == COMPRESSED:
+        try:
+            content = lzma.decompress(content)
+        except lzma.LZMAError as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
     for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
         try:
             record = json.loads(line)
@@ -91,7 +106,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def export(records: Iterable[Record], path: Path, which: str = "runs") -> int:
-    """Writes a file whose ending says what it is: .jsonl (all there is), .parquet or .csv (a table).
+    """Writes a file whose ending says what it is: .jsonl or .jsonl.xz (all there is), .parquet or .csv (a table).
 
     Returns:
         How many rows.
@@ -99,13 +114,13 @@ def export(records: Iterable[Record], path: Path, which: str = "runs") -> int:
     Raises:
         ValueError: for another ending.
     """
-    if path.suffix == ".jsonl":
+    if holds_lines(path):
         records = list(records)
         write_lines(records, path)
         return len(records)
     writers = {".parquet": "to_parquet", ".csv": "to_csv"}
     if path.suffix not in writers:
-        raise ValueError(f"the file must end in .jsonl, .parquet or .csv, found {path.name!r}")
+        raise ValueError(f"the file must end in .jsonl, .jsonl.xz, .parquet or .csv, found {path.name!r}")
     frame = table(records, which)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")

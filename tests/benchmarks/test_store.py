@@ -1,6 +1,7 @@
 """The store, on SQLite and on a real PostgreSQL."""
 
 import json
+import lzma
 import math
 import os
 import shutil
@@ -295,9 +296,10 @@ def fill(store, outcomes):
     return store.records(number)
 
 
-def test_lines_and_back(store, outcomes, tmp_path):
+@pytest.mark.parametrize("name", ["records.jsonl", "records.jsonl.xz"])
+def test_lines_and_back(store, outcomes, tmp_path, name):
     records = fill(store, outcomes)
-    path = tmp_path / "new" / "records.jsonl"
+    path = tmp_path / "new" / name
     write_lines(records, path)
     assert list(read_lines(path)) == records
     with Store(tmp_path / "other.sqlite") as other:
@@ -311,6 +313,17 @@ def test_lines_and_back(store, outcomes, tmp_path):
         assert [a["status"] for a in copies[0]["attempts"]] == ["lost", "finished"]
         number = other.enter(SWEEP)  # imported runs are not done again
         assert other.counts(number) == {"pending": 0, "running": 0, "finished": 5, "failed": 1}
+
+
+def test_compressed_lines_are_an_xz_file_of_the_plain_ones(store, outcomes, tmp_path):
+    records = fill(store, outcomes)
+    plain, small = tmp_path / "records.jsonl", tmp_path / "records.jsonl.xz"
+    export(records, plain)
+    export(records, small)
+    assert lzma.decompress(small.read_bytes()) == plain.read_bytes()
+    small.write_bytes(small.read_bytes()[:-40])
+    with pytest.raises(ValueError, match=r"records.jsonl.xz is damaged"):
+        list(read_lines(small))
 
 
 @pytest.mark.parametrize("torn", [b'{"key": "c", "sel', b"{", b'{"key": "c"}', '{"name": "75°'.encode()[:-1]])
