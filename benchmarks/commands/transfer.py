@@ -62,7 +62,7 @@ def import_command(
     Parameters
     ----------
     source:
-        A file records.jsonl of a sweep, or a compressed one (.jsonl.xz); with --domainbed a folder with DomainBed's results.jsonl files, or one of them.
+        A file records.jsonl or .jsonl.xz; with --domainbed a folder with DomainBed's results.jsonl files, or one of them.
     output:
         Folder of the sweep.
     store:
