@@ -62,7 +62,7 @@ def import_command(
     Parameters
     ----------
     source:
-        A file records.jsonl or .jsonl.xz; with --domainbed a folder with DomainBed's results.jsonl files, or one of them.
+        A file of records (.jsonl, .jsonl.xz); with --domainbed a folder with DomainBed's results.jsonl files, or one.
     output:
         Folder of the sweep.
     store:
