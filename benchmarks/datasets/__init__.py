@@ -1,4 +1,4 @@
-"""The data sets, by name.
+"""The data sets, by name; a user's own are called ``folder:PATH`` and ``table:PATH``.
 
 Example:
     >>> from benchmarks.datasets import DATASETS
@@ -8,35 +8,39 @@ Example:
 
 from __future__ import annotations
 
-from benchmarks.datasets import digits, emoji, fashion, vader_inputs
+from benchmarks.datasets import bethe_heitler, digits, emoji, fashion, vader_inputs
 from benchmarks.datasets.base import DatasetEntry, Domain, Fit, Metric, MultiDomainData
+from benchmarks.datasets.registry import Registry
 from benchmarks.metrics import accuracy
 
-DATASETS: dict[str, DatasetEntry] = {
-    "rotated-digits": DatasetEntry(
-        factory=digits.rotated_digits,
-        description="handwritten digits at six angles, every image at one angle only (10 classes)",
-        metric=accuracy,
-        domains=tuple(f"{angle}°" for angle in digits.ANGLES),
-        licence="CC BY 4.0",
-        source="UCI optical recognition of handwritten digits, in scikit-learn",
-    ),
-    "coloured-digits": DatasetEntry(
-        factory=digits.coloured_digits,
-        description="digit >= 5 with 25 % label noise; colour agrees with the label in 90, 80 and 10 % (2 classes)",
-        metric=accuracy,
-        domains=tuple(f"{agreement:.0%}" for agreement in digits.AGREEMENTS),
-        licence="CC BY 4.0",
-        source="UCI optical recognition of handwritten digits, in scikit-learn",
-    ),
-    **{
-        f"emoji-styles{len(styles)}-{size}": emoji.entry(f"emoji-styles{len(styles)}-{size}", styles, size)
-        for styles in (emoji.FOUR, tuple(emoji.STYLES))
-        for size in (32, 64)
-    },
-    **fashion.ENTRIES,
-    **vader_inputs.ENTRIES,
-}
+DATASETS: dict[str, DatasetEntry] = Registry(
+    {
+        "rotated-digits": DatasetEntry(
+            factory=digits.rotated_digits,
+            description="handwritten digits at six angles, every image at one angle only (10 classes)",
+            metric=accuracy,
+            domains=tuple(f"{angle}°" for angle in digits.ANGLES),
+            licence="CC BY 4.0",
+            source="UCI optical recognition of handwritten digits, in scikit-learn",
+        ),
+        "coloured-digits": DatasetEntry(
+            factory=digits.coloured_digits,
+            description="digit >= 5 with 25 % label noise; colour agrees with the label in 90, 80 and 10 % (2 classes)",
+            metric=accuracy,
+            domains=tuple(f"{agreement:.0%}" for agreement in digits.AGREEMENTS),
+            licence="CC BY 4.0",
+            source="UCI optical recognition of handwritten digits, in scikit-learn",
+        ),
+        **{
+            f"emoji-styles{len(styles)}-{size}": emoji.entry(f"emoji-styles{len(styles)}-{size}", styles, size)
+            for styles in (emoji.FOUR, tuple(emoji.STYLES))
+            for size in (32, 64)
+        },
+        **fashion.ENTRIES,
+        **vader_inputs.ENTRIES,
+        **bethe_heitler.ENTRIES,
+    }
+)
 """Adding a data set is adding a line here."""
 
 __all__ = ["DATASETS", "DatasetEntry", "Domain", "Fit", "Metric", "MultiDomainData"]

@@ -19,16 +19,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from benchmarks.physics.constants import PROTON_MASS
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Kinematics:
-    """Points in phase space; the five arguments may be numbers or arrays, and are broadcast against one another.
+    """Points in phase space; the five arguments may be numbers or arrays, and are broadcast against one another,
+    to arrays of one shape.
 
     Attributes:
         beam_energy: Of the electron on a proton at rest, E in GeV.
@@ -56,10 +57,10 @@ class Kinematics:
     t: Array
     phi: Array
 
-    def __post_init__(self) -> None:
-        names = ("beam_energy", "x_b", "q2", "t", "phi")
-        arrays = np.broadcast_arrays(*(np.asarray(getattr(self, name), dtype=np.float64) for name in names))
-        for name, array in zip(names, arrays, strict=True):
+    def __init__(self, beam_energy: ArrayLike, x_b: ArrayLike, q2: ArrayLike, t: ArrayLike, phi: ArrayLike) -> None:
+        given = {"beam_energy": beam_energy, "x_b": x_b, "q2": q2, "t": t, "phi": phi}
+        arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in given.values()))
+        for name, array in zip(given, arrays, strict=True):
             object.__setattr__(self, name, array)
             self._require(name, np.isfinite(array), lambda _: "be finite")
         self._require("beam_energy", self.beam_energy > 0, lambda _: "be positive (GeV)")

@@ -259,7 +259,7 @@ def test_photons_come_with_the_electrons_at_phi_zero():
 
 
 def test_soft_momentum_transfer_brings_out_the_photon_pole():
-    # At small x_B and K -> c0 is led by (2 - y)^2 4 (1 - x) (2) F1^2 + ... 1/t: sigma * t tends to a constant in t.
+    # The photon that is exchanged gives 1 / t^2; what it couples to is neutral, and takes one power of t back.
     t = np.array([-1e-4, -2e-4])
     point = Kinematics(5e5, 1e-4, 50.0, t, np.pi / 2)
     scaled = cross_section(point) * -t
@@ -267,7 +267,7 @@ def test_soft_momentum_transfer_brings_out_the_photon_pole():
 
 
 def test_at_fixed_x_y_and_t_the_cross_section_falls_like_q_to_the_minus_four():
-    # BMK (25): c0 -> const, P1 P2 -> -(1-y)/y^2 and 1 / Q^4 from (22), when t and M^2 are small against Q^2.
+    # t and M^2 small against Q^2: c0 and P1 P2 depend on x, y and t alone, and the flux holds 1 / Q^4.
     q2 = np.array([1e5, 2e5])
     point = Kinematics(q2 / (2 * M * 0.2 * 0.5), 0.2, q2, -0.5, 1.0)
     near, far = cross_section(point)
