@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from benchmarks import plugins
+from benchmarks.datasets.registry import identity
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn")
@@ -18,6 +19,7 @@ SOURCES = (
     "benchmarks/algorithms/*.py",
     "benchmarks/config/run.py",
     "benchmarks/datasets/*.py",
+    "benchmarks/datasets/*.txt",
     "benchmarks/models.py",
     "benchmarks/models/*.py",
     "benchmarks/physics/*.py",
@@ -42,8 +44,10 @@ def code_fingerprint(*others: Path) -> str:
 
 
 def fingerprint(dataset: str = "", algorithm: str = "", model: str = "") -> str:
-    """:func:`code_fingerprint` with the files of the plugins that registered these names."""
-    return code_fingerprint(*plugins.sources(dataset, algorithm, model))
+    """:func:`code_fingerprint` with the files of the plugins that registered these names, and the user's own data."""
+    code = code_fingerprint(*plugins.sources(dataset, algorithm, model))
+    own = identity(dataset)
+    return hashlib.sha256(f"{code}\0{own}".encode()).hexdigest()[:16] if own else code
 
 
 def _git(*arguments: str) -> str | None:

@@ -25,8 +25,10 @@ def one_of(registry: Mapping[str, Any]) -> AfterValidator:
     """For pydantic: the name must be in the registry, as it is when the name is read."""
 
     def check(name: str) -> str:
-        if name not in registry:
-            raise ValueError(unknown(name, registry))
+        try:
+            registry[name]  # that of data sets knows names besides its keys, and says what is wrong with them
+        except KeyError:
+            raise ValueError(unknown(name, registry)) from None
         return name
 
     return AfterValidator(check)

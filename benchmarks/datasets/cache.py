@@ -98,7 +98,12 @@ class Recipe:
     @property
     def path(self) -> Path:
         """The prepared file."""
-        return folder() / f"{self.name}-r{self.revision}.npz"
+        return folder() / f"{self.identity}.npz"
+
+    @property
+    def identity(self) -> str:
+        """What the data set is, beyond the code that makes it."""
+        return f"{self.name}-r{self.revision}"
 
     def __call__(self) -> MultiDomainData:
         """The data set; prepared first if it is not yet.
