@@ -39,7 +39,7 @@ class JacobianDescent(Algorithm):
         rows, losses = [], []
         for found, wanted in zip(inputs, labels, strict=True):
             loss = self.setup.loss(self.model(found), wanted)
-            rows.append(parameters_to_vector(torch.autograd.grad(loss, self.parameters)))
+            rows.append(parameters_to_vector(torch.autograd.grad(loss, self.parameters, materialize_grads=True)))
             losses.append(loss.detach())
         gradient = self._aggregate(torch.stack(rows))
         for parameter, part in zip(self.parameters, gradient.split([p.numel() for p in self.parameters]), strict=True):

@@ -28,6 +28,8 @@ class Mixup(Algorithm):
         self.rng = np.random.default_rng(setup.seed)
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        if not inputs.is_floating_point():
+            raise TypeError(f"mixup mixes inputs, which must be floating-point numbers, found {inputs.dtype}")
         order = torch.from_numpy(self.rng.permutation(len(inputs)))
         partner = order.roll(-1)
         fraction = torch.from_numpy(self.rng.beta(self.alpha, self.alpha, size=len(inputs))).to(inputs.dtype)

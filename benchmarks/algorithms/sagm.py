@@ -32,7 +32,7 @@ class SAGM(Algorithm):
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
         loss = self.setup.loss(self.model(inputs), labels)
-        gradients = torch.autograd.grad(loss, self.parameters)
+        gradients = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
         norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
         scale = self.rho / norm.clamp_min(1e-12) - self.alpha
         kept = [parameter.detach().clone() for parameter in self.parameters]
@@ -40,7 +40,8 @@ class SAGM(Algorithm):
             for parameter, gradient in zip(self.parameters, gradients, strict=True):
                 parameter.add_(scale * gradient)
         with frozen_statistics(self.model):
-            perturbed = torch.autograd.grad(self.setup.loss(self.model(inputs), labels), self.parameters)
+            loss_there = self.setup.loss(self.model(inputs), labels)
+            perturbed = torch.autograd.grad(loss_there, self.parameters, materialize_grads=True)
         with torch.no_grad():
             for parameter, value, one, other in zip(self.parameters, kept, gradients, perturbed, strict=True):
                 parameter.copy_(value)

@@ -211,6 +211,20 @@ def test_one_training_domain_is_enough(name):
         assert algorithm.update(inputs[index], labels[index]).isfinite()
 
 
+def test_mixup_refuses_inputs_that_cannot_be_mixed():
+    inputs, labels, _ = problem()
+    with pytest.raises(TypeError, match=r"must be floating-point numbers, found torch\.int64"):
+        build("mixup", network(), 1).update(inputs[:24].long().view(3, 8, 6), labels[:24].view(3, 8))
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_parameters_without_a_gradient(name):
+    model = network()
+    model.register_parameter("unused", nn.Parameter(torch.ones(2)))
+    algorithm = build(name, model, ROLLOUT)
+    assert all(algorithm.update(*minibatch).isfinite() for minibatch in minibatches(name, ROLLOUT, algorithm))
+
+
 @pytest.mark.parametrize("name", ["irm", "coral", "fishr"])
 def test_mini_batches_of_one_example_are_refused(name):
     inputs, labels, _ = problem()
