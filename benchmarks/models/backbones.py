@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
+import textwrap
 from typing import Any
 
 import torch
@@ -70,11 +71,9 @@ def create(name: str, **options: Any) -> nn.Module:
     return model
 
 
-def _shortened(error: Exception, lines: int = 4) -> str:
-    """A long list of tensors helps nobody."""
-    found = str(error).splitlines()
-    more = f" (and {len(found) - lines} lines more)" if len(found) > lines else ""
-    return " ".join(line.strip() for line in found[:lines]) + more
+def _shortened(error: Exception, length: int = 400) -> str:
+    """A list of all tensors helps nobody."""
+    return textwrap.shorten(str(error), length, placeholder=" ...")
 
 
 @functools.cache
