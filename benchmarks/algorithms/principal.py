@@ -54,6 +54,7 @@ class PGrad(Rollout):
         self.inner = self.optimizer.inner
         self.spectra: list[Tensor] = []
         self.cosines: list[float] = []
+        self.numbers: list[int] = []
 
     def step(self) -> None:
         self.optimizer.step()
@@ -61,6 +62,7 @@ class PGrad(Rollout):
         if self.optimizer.rollout_position == 0 and record is not None:
             self.spectra.append(record.explained_variance_ratio)
             self.cosines.append(record.cosine)
+            self.numbers.append(record.n_components)
 
     @contextmanager
     def evaluated(self) -> Iterator[nn.Module]:
@@ -68,12 +70,16 @@ class PGrad(Rollout):
             yield self.model
 
     def diagnostics(self) -> Diagnostics:
-        """Means over the roll-outs: explained-variance ratios ``[T]`` and the cosine of g with theta_0 - theta_T."""
+        """Means over the roll-outs.
+
+        Explained-variance ratios ``[T]``, the cosine of g with theta_0 - theta_T, the number of directions in use.
+        """
         if not self.spectra:
             return {}
         return {
             "explained_variance_ratio": torch.stack(self.spectra).mean(dim=0).tolist(),
             "cosine": [sum(self.cosines) / len(self.cosines)],
+            "n_components": [sum(self.numbers) / len(self.numbers)],
         }
 
 

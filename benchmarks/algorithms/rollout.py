@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from benchmarks.algorithms.base import Algorithm, Setup
@@ -101,6 +100,6 @@ class Rollout(Algorithm):
 def normalise(parameters: list[nn.Parameter]) -> None:
     """Divides all gradients by the norm of all of them together; a gradient of zero stays."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = get_total_norm(gradients).clamp_min(torch.finfo(torch.float32).tiny)
+    norm = torch.stack([gradient.norm() for gradient in gradients]).norm().clamp_min(torch.finfo(torch.float32).tiny)
     for gradient in gradients:
         gradient.div_(norm)

@@ -60,4 +60,5 @@ def test_diagnostics_of_the_principal_gradient(model):
     assert len(found["explained_variance_ratio"]) == 5
     assert sum(found["explained_variance_ratio"]) == pytest.approx(1)
     assert 0 < found["cosine"][0] <= 1
+    assert found["n_components"] == [4]
     assert trained("pgrad", model, rollout_length=5, updates=4)[0].diagnostics() == {}
