@@ -41,6 +41,9 @@ EFFICIENCY_ERROR = 0.03
 PULL_SCALE = 5.0
 """Pulls below it count quadratically in the loss, above it linearly."""
 
+TYPICAL_ERROR = 0.05
+"""Turns pulls into changes of the logarithm, so that the loss of an untrained model is a few units, not hundreds."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -168,16 +171,16 @@ def pulls(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def pull_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:  # noqa: A002
-    """Huber's loss of the pull, ``pull^2 / 2`` divided by PULL_SCALE below that scale, linear above it.
+    """Huber's loss of the pull: TYPICAL_ERROR * |pull|, less steep where a pull is below PULL_SCALE.
 
-    Before training the pulls are in the hundreds; squares of them would let a few precise bins lead.
+    With the mean of pull^2 a few precise bins would lead for most of the training: pulls begin in the hundreds.
 
     Example:
         >>> pull_loss(torch.tensor([[0.2], [2.0]]), torch.tensor([[0.0, 0.1], [0.0, 0.1]]), reduction="none")
-        tensor([ 0.4000, 17.5000])
+        tensor([0.0200, 0.8750])
     """
     pull = pulls(input, target)
-    return smooth_l1_loss(pull, torch.zeros_like(pull), beta=PULL_SCALE, reduction=reduction)
+    return TYPICAL_ERROR * smooth_l1_loss(pull, torch.zeros_like(pull), beta=PULL_SCALE, reduction=reduction)
 
 
 def negative_rms_pull(outputs: Tensor, labels: Tensor) -> float:

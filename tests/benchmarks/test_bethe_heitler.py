@@ -149,7 +149,7 @@ def labels_of(*pairs):
 def test_loss_is_huber_of_the_pull():
     labels = labels_of((1.0, 0.5), (1.0, 0.5), (0.0, 0.1))
     outputs = torch.tensor([[1.0], [2.0], [-2.0]])  # pulls 0, 2 and -20
-    expected = torch.tensor([0.0, 2**2 / 10, 20 - 2.5])
+    expected = 0.05 * torch.tensor([0.0, 2**2 / 10, 20 - 2.5])
     torch.testing.assert_close(pull_loss(outputs, labels, reduction="none"), expected)
     torch.testing.assert_close(pull_loss(outputs, labels), expected.mean())
     torch.testing.assert_close(pull_loss(outputs, labels, reduction="sum"), expected.sum())
