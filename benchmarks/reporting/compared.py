@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.algorithms import ALGORITHMS
 from benchmarks.metrics import (
     Estimate,
     Interval,
@@ -93,16 +95,29 @@ class Comparison:
 
 
 def compare(study: Study, seed: int) -> list[Comparison]:
-    """All comparisons; the same seed gives the same bootstrap."""
-    found = [
-        _compare(study, dataset, algorithm, baseline, np.random.default_rng([seed, number]))
-        for number, (baseline, dataset, algorithm) in enumerate(
-            (baseline, dataset, algorithm)
-            for baseline in study.baselines
-            for dataset in study.datasets
-            for algorithm in study.rivals(dataset, baseline)
-        )
+    """With the baselines; the same seed gives the same bootstrap."""
+    pairs = [
+        (dataset, algorithm, baseline)
+        for baseline in study.baselines
+        for dataset in study.datasets
+        for algorithm in study.rivals(dataset, baseline)
     ]
+    return _all(study, pairs, [seed])
+
+
+def compare_with_controls(study: Study, seed: int) -> list[Comparison]:
+    """Every algorithm with the one that its registry entry names as the same in everything but one thing."""
+    pairs = [
+        (dataset, algorithm, ALGORITHMS[algorithm].control)
+        for dataset in study.datasets
+        for algorithm in study.algorithms_on(dataset)
+        if algorithm in ALGORITHMS and ALGORITHMS[algorithm].control in study.algorithms_on(dataset)
+    ]
+    return _all(study, pairs, [seed, 2])
+
+
+def _all(study: Study, pairs: Sequence[tuple[str, str, str]], seeds: list[int]) -> list[Comparison]:
+    found = [_compare(study, *names, np.random.default_rng([*seeds, number])) for number, names in enumerate(pairs)]
     corrected = holm([one.p_value for one in found])
     return [dataclasses.replace(one, p_holm=float(p)) for one, p in zip(found, corrected, strict=True)]
 

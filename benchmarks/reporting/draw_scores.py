@@ -57,7 +57,7 @@ def accuracies(study: Study, dataset: str, algorithms: Sequence[str], looks: Loo
 
 
 def differences(found: Sequence[Comparison], looks: Looks) -> Figure:
-    """A forest plot against one baseline, a panel for each data set."""
+    """A forest plot, a panel for each data set; against one baseline, or each line against its own."""
     datasets = list(dict.fromkeys(one.dataset for one in found))
     rows = {dataset: [one for one in found if one.dataset == dataset] for dataset in datasets}
     heights = [0.36 * len(lines) + 0.95 for lines in rows.values()]
@@ -67,14 +67,17 @@ def differences(found: Sequence[Comparison], looks: Looks) -> Figure:
         for place, one in enumerate(lines):
             _forest_line(axes, place, one, looks[one.algorithm])
         axes.axvline(0, color="black", linewidth=1.0, zorder=1.5)
-        axes.set_yticks(range(len(lines)), [one.algorithm for one in lines])
+        baselines = {one.baseline for one in lines}
+        whom = baselines.pop() if len(baselines) == 1 else "control"
+        names = [one.algorithm if whom == one.baseline else f"{one.algorithm} − {one.baseline}" for one in lines]
+        axes.set_yticks(range(len(lines)), names)
         axes.set_ylim(len(lines) - 0.5, -0.5)
         axes.grid(axis="x")
         low, high = axes.get_xlim()
         axes.set_xlim(min(low, -0.5 * abs(high)), max(high, 0.5 * abs(low)))
         axes.set_title(dataset)
         unit = lines[0].unit or " score"
-        axes.set_xlabel(f"← {lines[0].baseline} better  |  difference,{unit}  |  algorithm better →")
+        axes.set_xlabel(f"← {whom} better  |  difference,{unit}  |  algorithm better →")
     return figure
 
 

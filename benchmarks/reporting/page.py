@@ -17,7 +17,7 @@ from benchmarks.algorithms import ALGORITHMS
 from benchmarks.datasets import DATASETS
 from benchmarks.protocol import METHODS
 from benchmarks.reporting import draw_runs, draw_scores, tables
-from benchmarks.reporting.compared import LEVEL, Comparison, compare
+from benchmarks.reporting.compared import LEVEL, Comparison, compare, compare_with_controls
 from benchmarks.reporting.load import Loaded
 from benchmarks.reporting.rollouts import agreements
 from benchmarks.reporting.study import Study
@@ -95,6 +95,7 @@ def build(loaded: Loaded, study: Study, seed: int = 0) -> Report:
         sections = [
             _scores(study, style),
             _differences(study, found, style),
+            _controls(compare_with_controls(study, seed), style),
             _curves(study, style),
             _inside_outside(study, style),
             _aggregates(study, style, seed),
@@ -195,6 +196,19 @@ def _differences(study: Study, found: list[Comparison], style: dict[str, Look]) 
             )
             pictures.append(Picture(f"differences-{baseline}", caption, draw_scores.differences(own, style)))
     return Section("Paired differences", [], pictures, [tables.comparisons(found)])
+
+
+def _controls(found: list[Comparison], style: dict[str, Look]) -> Section:
+    title = "Against the matched control"
+    if not found:
+        return Section(title, ["No algorithm has runs beside its control."])
+    text = ["A control is the same in everything but in what the algorithm is named after: walk, batches, budget."]
+    pictures = []
+    for dataset in dict.fromkeys(one.dataset for one in found):
+        own = [one for one in found if one.dataset == dataset]
+        caption = f"{dataset}: average difference to the control, with its 95 % t-interval over seeds."
+        pictures.append(Picture(f"controls-{dataset}", caption, draw_scores.differences(own, style)))
+    return Section(title, text, pictures, [tables.comparisons(found, "controls", title)])
 
 
 def _curves(study: Study, style: dict[str, Look]) -> Section:

@@ -115,8 +115,8 @@ def accuracies(study: Study, dataset: str) -> Table:
     return Table(f"accuracy-{dataset}", title, note, pd.DataFrame(lines), pd.DataFrame(cells))
 
 
-def comparisons(found: Iterable[Comparison]) -> Table:
-    """Paired differences with their tests."""
+def comparisons(found: Iterable[Comparison], name: str = "differences", title: str = "Paired differences") -> Table:
+    """Differences with their tests."""
     lines, cells = [], []
     for one in found:
         names = {"dataset": one.dataset, "baseline": one.baseline, "algorithm": one.algorithm}
@@ -159,7 +159,7 @@ def comparisons(found: Iterable[Comparison]) -> Table:
         "signed-rank test, two-sided; Holm's correction counts every line of this table. P(improvement): how often a "
         "run of the algorithm beats a run of the baseline on the same domain."
     )
-    return Table("differences", "Paired differences", note, pd.DataFrame(lines), pd.DataFrame(cells))
+    return Table(name, title, note, pd.DataFrame(lines), pd.DataFrame(cells))
 
 
 def aggregates(study: Study, seed: int) -> Table:

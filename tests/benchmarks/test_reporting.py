@@ -135,7 +135,18 @@ def test_every_panel_of_every_picture_shows_something(report):
     pictures = [picture for section in report.sections for picture in section.pictures]
     names = {picture.name.split("-")[0] for picture in pictures}
     assert names == {
-        *("accuracy", "differences", "curves", "inside", "profiles", "cost", "sensitivity", "rollouts", "workers")
+        *(
+            "accuracy",
+            "differences",
+            "controls",
+            "curves",
+            "inside",
+            "profiles",
+            "cost",
+            "sensitivity",
+            "rollouts",
+            "workers",
+        )
     }
     assert {picture.name: emptiness(picture.figure) for picture in pictures} == {p.name: [] for p in pictures}
 
@@ -189,6 +200,10 @@ def test_the_tables_hold_the_numbers(report):
     assert gain["p_holm"] == pytest.approx(3 * 2.0**-7)
     assert gain["verdict"] == "better"
     assert found.loc[("erm", "reptile"), "verdict"] == "no difference shown"
+    controls = tables["controls"].set_index(["baseline", "algorithm"])
+    assert set(controls.index) == {("reptile", "pgrad")}  # what the registry says, not the baselines of the report
+    own = controls.loc[("reptile", "pgrad")]
+    assert (own["difference"], own["p_wilcoxon"], own["p_holm"]) == pytest.approx((5.0, 2.0**-7, 2.0**-7))
     cost = tables["cost"].set_index("algorithm")
     assert (cost.loc["pgrad", "runs"], cost.loc["pgrad", "failed"], cost.loc["erm", "failed"]) == (48, 1, 0)
     rollouts = tables["rollouts"].iloc[0]
