@@ -19,17 +19,34 @@ from benchmarks.environment import fingerprint
 
 @functools.cache
 def prepared(name: str, folder: Path | None) -> MultiDomainData:
-    """The data set; from ``folder/data`` if it is there, and written to it otherwise."""
+    """The data set; from ``folder/data`` if it is there, and written to it otherwise.
+
+    What has to be fetched or rendered first is kept for all sweeps of the user: see :mod:`benchmarks.datasets.cache`.
+
+    Raises:
+        RuntimeError: if what was built is not what the registry says it must be.
+    """
     if folder is None:
-        return DATASETS[name].factory()
+        return _built(name)
     # The name may hold anything; another version of the code may build another set.
     digest = hashlib.sha256(f"{name}\0{fingerprint(name)}".encode()).hexdigest()[:16]
     path = folder / "data" / f"{digest}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            _write(DATASETS[name].factory(), path)
+            _write(_built(name), path)
     return _read(path)
+
+
+def _built(name: str) -> MultiDomainData:
+    entry = DATASETS[name]
+    data = entry.factory()
+    if entry.digest is not None and (found := data.digest()) != entry.digest:
+        raise RuntimeError(
+            f"{name} was built with the SHA-256 {found}, expected {entry.digest}: a library that builds it, or the code, "
+            "is another one than the figures about this data set were made with"
+        )
+    return data
 
 
 def _write(data: MultiDomainData, path: Path) -> None:

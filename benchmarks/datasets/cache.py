@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -91,7 +91,7 @@ class Recipe:
     """
 
     name: str
-    build: Callable[[], Built]
+    build: Callable[[], Built] = field(repr=False)
     revision: str = "1"
     pixels: bool = True
 

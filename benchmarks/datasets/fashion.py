@@ -70,10 +70,6 @@ def load() -> tuple[Array, Array, dict[str, str]]:
     for folder in ([own] if own is not None else []) + [DEBIAN]:
         if _file(folder, IMAGES) is not None:
             return _load(folder)
-    if own is not None:
-        raise FetchError(
-            f"there is no {IMAGES} (or {IMAGES}.gz) in {own}, the folder that --source or {VARIABLE} names"
-        )
     with tempfile.TemporaryDirectory(prefix="pgrad-") as name:
         return _load(_download(Path(name)))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -80,16 +82,23 @@ def write(report: Report, folder: Path) -> None:
     (folder / "tables").mkdir(exist_ok=True)
     for section in report.sections:
         for picture in section.pictures:
-            _write(folder / "pictures" / f"{picture.name}.svg", picture.svg)
+            _write(folder / "pictures" / f"{_file_name(picture.name)}.svg", picture.svg)
     for table in report.tables():
-        _write(folder / "tables" / f"{table.name}.csv", table.numbers.to_csv(index=False).encode())
-        _write(folder / "tables" / f"{table.name}.tex", table.latex().encode())
+        name = _file_name(table.name)
+        _write(folder / "tables" / f"{name}.csv", table.numbers.to_csv(index=False).encode())
+        _write(folder / "tables" / f"{name}.tex", table.latex().encode())
     facts = "\n".join(f"- {fact}" for fact in report.facts)
     verdicts = "\n".join(f"- {one.sentence}" for one in report.verdicts)
     tables = "\n".join(table.markdown() for table in report.tables())
     text = f"# Comparison on {report.title}\n\n{facts}\n\n## Verdicts\n\n{verdicts}\n\n{tables}"
     _write(folder / "report.md", text.encode())
     _write(folder / "report.html", report.html().encode())
+
+
+def _file_name(name: str) -> str:
+    """The names of data sets may be paths; two names never give the same file."""
+    plain = re.sub(r"[^\w .,%°=+-]+", "_", name)
+    return name if plain == name else f"{plain[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _write(path: Path, content: bytes) -> None:
