@@ -43,8 +43,8 @@ def _built(name: str) -> MultiDomainData:
     data = entry.factory()
     if entry.digest is not None and (found := data.digest()) != entry.digest:
         raise RuntimeError(
-            f"{name} was built with the SHA-256 {found}, expected {entry.digest}: a library that builds it, or the code, "
-            "is another one than the figures about this data set were made with"
+            f"{name} was built with the SHA-256 {found}, expected {entry.digest}: the code or a library that builds it "
+            "is another one than the one that figures about this data set were made with"
         )
     return data
 

@@ -104,12 +104,16 @@ def _prepare(console: Console, name: str, entry: DatasetEntry, again: bool) -> M
     data, about = cache.read(recipe.path)
     what = f"prepared in {time.perf_counter() - start:.0f} s" if new else "prepared already and whole"
     console.print(f"{name}: {what}: {_sizes(data)}", markup=False, soft_wrap=True, highlight=False)
-    size = f"{recipe.path.stat().st_size / 2**20:.1f} MiB"
-    console.print(f"  file: {recipe.path} ({size})", markup=False, soft_wrap=True, highlight=False)
+    console.print(f"  {entry.description}", markup=False, soft_wrap=True, highlight=False)
+    console.print(f"  file: {recipe.path} ({_mebibytes(recipe)})", markup=False, soft_wrap=True, highlight=False)
     console.print(f"  content: SHA-256 {about['digest']}", markup=False, soft_wrap=True, highlight=False)
     for fact, value in about["facts"].items():
         console.print(f"  {fact}: {value}", markup=False, soft_wrap=True, highlight=False)
     return data
+
+
+def _mebibytes(recipe: Recipe) -> str:
+    return f"{recipe.path.stat().st_size / 2**20:.1f} MiB"
 
 
 def _sizes(data: MultiDomainData) -> str:
@@ -137,11 +141,11 @@ class _Watch:
 
 def _list() -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("name", "domains", "examples", "prepared", "what", "licence", "source"):
+    for name in ("name", "domains", "examples", "prepared", "licence", "source"):
         table.add_column(name, overflow="fold")
     for name, entry in DATASETS.items():
         examples, state = _state(entry)
-        row = (name, ", ".join(entry.domains), examples, state, entry.description, entry.licence, entry.source)
+        row = (name, ", ".join(entry.domains), examples, state, entry.licence, entry.source)
         table.add_row(*map(escape, row))
     return table
 
@@ -156,4 +160,4 @@ def _state(entry: DatasetEntry) -> tuple[str, str]:
         data, _ = cache.read(entry.factory.path)
     except DamagedError:
         return "", "damaged"
-    return str(sum(map(len, data.domains))), "yes"
+    return str(sum(map(len, data.domains))), f"yes, {_mebibytes(entry.factory)}"

@@ -66,7 +66,7 @@ def _show_plan(console: Console, sweep: SweepConfig, speeds: dict[tuple[str, str
     shares = plan(sweep, speeds)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("data set", "algorithm", "held-out sets", "runs", "gradient evaluations", "updates", "time"):
-        table.add_column(name, justify="left" if name in ("data set", "algorithm") else "right")
+        table.add_column(name, justify="left" if name in ("data set", "algorithm") else "right", overflow="fold")
     for share in shares:
         table.add_row(
             *(escape(share.dataset), escape(share.algorithm), str(share.held_out), str(share.runs)),

@@ -153,7 +153,7 @@ def read(path: Path) -> tuple[MultiDomainData, dict[str, Any]]:
         DamagedError: if the file is not what was written.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             if about["format"] != FORMAT:
                 raise ValueError(f"it has the format {about['format']}, this version reads {FORMAT}")
