@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any
 
 import cyclopts
@@ -14,6 +14,7 @@ from benchmarks.algorithms import ALGORITHMS, BASELINE, QUICK
 from benchmarks.config.words import all_different, unknown
 from benchmarks.datasets.bethe_heitler import ENTRIES, SETTINGS
 from benchmarks.physics import study
+from benchmarks.physics.agreement import agreement
 
 app = cyclopts.App(name="python -m benchmarks.physics", help=study.__doc__, version_flags=[])
 
@@ -37,7 +38,7 @@ _Datasets = Annotated[tuple[str, ...], _one_of(ENTRIES)]
 _Rollouts = Annotated[int, _at_least(1)]
 
 
-def _print(rows: Iterable[study.Row]) -> None:
+def _print(rows: Iterable[Mapping[str, Any]]) -> None:
     print(tabulate(list(rows), headers="keys", tablefmt="github", disable_numparse=True))
 
 
@@ -51,6 +52,12 @@ def _length(rollouts: int) -> Any:
 def settings() -> None:
     """The settings: where their bins lie, how many events they hold, how large the errors are."""
     _print(study.settings())
+
+
+@app.command(name="agreement")
+def agreement_command() -> None:
+    """The cross section beside that of gepard, which has to be installed."""
+    _print(agreement())
 
 
 @app.command
