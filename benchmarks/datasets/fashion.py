@@ -54,8 +54,10 @@ def read_idx(path: Path) -> Array:
     if len(content) < 4 or content[:3] != b"\0\0\x08":
         raise ValueError(f"{path} is no IDX file of bytes: it begins with {content[:4].hex()}")
     start = 4 * (1 + content[3])
+    if len(content) < start:
+        raise ValueError(f"{path} ends in its header")
     shape = tuple(np.frombuffer(content[4:start], dtype=">u4").tolist())
-    if len(shape) != content[3] or len(content) - start != math.prod(shape):
+    if len(content) - start != math.prod(shape):
         raise ValueError(f"{path} should hold {shape} bytes, it holds {len(content) - start}")
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,7 +27,7 @@ def tfidf(inputs: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:  # noqa
     """Vocabulary and weights from the training sentences; gives ``[n, at most 2000]`` rows of length 1."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    fitted = TfidfVectorizer(max_features=FEATURES, ngram_range=(1, 2), sublinear_tf=True, dtype="float32")
+    fitted = TfidfVectorizer(max_features=FEATURES, ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
     fitted.fit(vader.texts(inputs))
     return lambda others: torch.from_numpy(fitted.transform(vader.texts(others)).toarray())
 
