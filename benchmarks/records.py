@@ -10,7 +10,9 @@ Fields that every record has:
     Name of the run: the hash of its ``config`` (16 hexadecimal digits).
 ``config``
     Everything that decides the result except the code: ``dataset``, ``algorithm``, ``held_out``, ``seed``, ``point``,
-    ``hparams`` (name to number), ``model``, ``rollouts``, ``evaluate_every``, ``batch_size``, ``splits``, ``width``.
+    ``hparams`` (name to number), ``model``, ``rollouts``, ``evaluate_every``, ``batch_size``, ``splits``, ``width``;
+    where they are not at their defaults ``depth`` (None), ``weights`` (``"none"``, or their name; a file's ends in
+    ``#`` and the beginning of its SHA-256), ``tuning`` (``"full"``), ``batch_norm`` (None), ``image_size`` (None).
     ``held_out`` is one string: the name of the held-out domain, or the names joined by ``+`` (see
     :func:`held_out_domains`) if a run leaves out several.
 ``status``
