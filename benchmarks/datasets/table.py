@@ -184,11 +184,11 @@ def _labels(target: pd.Series, regression: bool, options: Mapping[str, str]) -> 
 
 
 def _inputs(frame: pd.DataFrame, options: Mapping[str, str], path: Path) -> Tensor:
+    if not len(frame.columns):
+        raise ValueError(f"{path} has no column for inputs besides target, domain and what is dropped")
     words = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
     _few_words(frame, words, path)
     values = pd.get_dummies(frame, columns=words, dtype=float).to_numpy(dtype=np.float64)
-    if not values.shape[1]:
-        raise ValueError(f"{path} has no column for inputs besides target, domain and what is dropped")
     if np.isinf(values).any():
         raise ValueError(f"{path} holds numbers that are not finite")
     if options.get("missing", "mean") != "mean":
