@@ -28,6 +28,7 @@ from benchmarks.metrics import accuracy
 
 ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 SPLITS = frozenset({"crossval", "full", "test", "train", "val", "valid", "validation"})
+OPTIONS = ("size", "limit", "domains")
 SIZE = 64
 
 Tree = Mapping[str, Mapping[str, Sequence[Path]]]
@@ -40,7 +41,7 @@ def entry(rest: str) -> DatasetEntry:
     Raises:
         ValueError: if there is no such tree, or an option is wrong.
     """
-    path, options = parse("folder", rest, ("size", "limit", "domains"))
+    path, options = parse("folder", rest, OPTIONS)
     size, limit = positive(options, "size", SIZE), positive(options, "limit", 2**62)
     tree = _chosen(find(path), listed(options, "domains"), limit, path)
     classes = _classes(tree, path)

@@ -2,9 +2,9 @@ import pytest
 from PIL import Image
 
 from benchmarks.commands.data import data_command
-from benchmarks.datasets import DATASETS, cache, fetch
+from benchmarks.datasets import DATASETS, cache, fetch, folders, table
 from tests.benchmarks.packages import integrity
-from tests.benchmarks.sweeps import command
+from tests.benchmarks.sweeps import ROOT, command
 from tests.benchmarks.test_datasets_folders import fill
 
 
@@ -106,3 +106,13 @@ def test_a_broken_download_is_explained_and_leaves_nothing(tmp_path, capsys):
     assert data_command("emoji-styles4-32", source=tmp_path) == 1
     assert "@iconify-json/noto 1.2.9 is broken or another one" in capsys.readouterr().err
     assert not DATASETS["emoji-styles4-32"].factory.path.exists()
+
+
+def test_the_page_names_every_set_and_option():
+    page = (ROOT / "docs/data.md").read_text(encoding="utf-8")
+    for name in DATASETS:
+        assert f"`{name}`" in page or (
+            f"`{name.rpartition('-')[0]}-" in page and f"`-{name.rpartition('-')[2]}`" in page
+        )
+    for option in (*table.OPTIONS, *folders.OPTIONS):
+        assert f"| `{option}` |" in page
