@@ -89,6 +89,13 @@ ENTRIES = {
         space=ADAM,
         source="torch.optim.Adam",
     ),
+    "erm-small-sgd": AlgorithmEntry(
+        factory=partial(ERM, optimizer=sgd),
+        description="SGD with momentum on mini-batches of one domain each",
+        batches="single-domain",
+        space=SGD,
+        source="torch.optim.SGD",
+    ),
     "erm-large": AlgorithmEntry(
         factory=LargeBatchERM,
         description="one step of Adam on all examples of a roll-out, the training domains mixed",
