@@ -13,6 +13,9 @@ The measured targets are one draw around the truth, and each replica's are one m
 fit answers small changes of its targets linearly, both move a prediction by the same variance ``σ^2``, hence
 
     E s^2 = σ^2    (noise),        E (mean_r f_r - θ)^2 = b^2 + σ^2 (1 + 1 / R)    (deviation, ignorance b).
+
+What else differs between replicas, such as the jitter of a stochastic optimizer that small changes set off, is in s^2
+too and averages out in the mean: then the noise is overestimated and the ignorance is a lower bound.
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ class Uncertainty:
     Attributes:
         noise: Spread of the replicas: what the noise of the training data does to a prediction.
         deviation: Of the replicas' mean from the truth.
-        ignorance: The deviation without the noise that is still in it; 0 if noise explains it all.
+        ignorance: The deviation without the noise that is still in it, a lower bound; 0 if noise explains it all.
     """
 
     noise: float

@@ -1,5 +1,8 @@
 """The tables of docs/physics.md, on the way that a user takes to them."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -90,3 +93,15 @@ def test_tables_of_a_small_study(capsys):
     assert [row[:3] for row in rows] == [
         [inputs, "6 GeV, low x", part] for inputs in ("plain", "physics") for part in ("seen", "unseen")
     ]
+
+
+def test_page_shows_what_the_commands_print(capsys):
+    page = (Path(__file__).parents[2] / "docs/physics.md").read_text(encoding="utf-8")
+    for command in ("settings", "agreement"):
+        app(command, result_action="return_value")
+        printed = table(capsys.readouterr().out)
+        assert [row for row in printed if row not in table(page)] in ([], [printed[1]])
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    with np.printoptions(precision=4):
+        exec(example, {})
+    assert "[0.0936 0.0282 0.0111]" in capsys.readouterr().out
