@@ -1,0 +1,117 @@
+"""``python -m benchmarks.results``: the tables of docs/results.md from the committed records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.algorithms import ALGORITHMS, BASELINE, CONTROL
+from benchmarks.environment import ROOT
+from benchmarks.metrics import Estimate, average, estimate, worst_domain
+from benchmarks.reporting.load import load
+from benchmarks.reporting.study import Study, differences
+from benchmarks.reporting.words import between, number
+
+FOLDER = Path(__file__).parent
+PAGE = ROOT / "docs/results.md"
+BEGIN, END = "<!-- tables: python -m benchmarks.results -->", "<!-- end of tables -->"
+
+
+def studies() -> list[Study]:
+    """One for each file of records, in the order of their names."""
+    return [Study.of(load([str(path)]).records) for path in sorted(FOLDER.glob("*.jsonl.xz"))]
+
+
+def tables(found: Iterable[Study]) -> str:
+    """Each data set with all its algorithms, then every algorithm against its control on all data sets."""
+    found = list(found)
+    parts = [_data_set(study, dataset) for study in found for dataset in study.datasets]
+    return "\n\n".join([_controls(found), *parts])
+
+
+def _data_set(study: Study, dataset: str) -> str:
+    lines = []
+    for algorithm in study.algorithms_on(dataset):
+        scores = study.scores(dataset, algorithm)
+        mean = average(scores)
+        line = {
+            "algorithm": algorithm,
+            "held-out": f"{number(mean.mean)} ± {number(mean.standard_error)}",
+            "worst domain": number(worst_domain(scores).mean),
+            "validation": number(average(study.scores(dataset, algorithm, "validation_accuracy")).mean),
+        }
+        for other in (BASELINE, CONTROL):
+            line[f"− {other}"] = "" if other == algorithm else _against(study, dataset, algorithm, other)
+        lines.append((mean.mean, line))
+    lines.sort(key=lambda pair: -pair[0])
+    body = pd.DataFrame([line for _, line in lines]).to_markdown(index=False, disable_numparse=True)
+    return f"### {dataset}\n\n{_budget(study, dataset)}\n\n{body}"
+
+
+def _budget(study: Study, dataset: str) -> str:
+    runs = study.of_dataset(dataset)
+    config = runs[0]["config"]
+    points = len({run["config"]["point"] for run in runs})
+    failed = sum(run["status"] == "failed" for run in runs)
+    return (
+        f"{study.scale(dataset).label}; {len(study.seeds(dataset))} seeds, {points} "
+        f"{'points' if points > 1 else 'point (the defaults)'}, held out: {', '.join(study.held_out(dataset))}; "
+        f"{config['rollouts']} roll-outs, {config['splits']} splits, batch {config['batch_size']}, model "
+        f"{config['model']} (width {config['width']}); {len(runs)} runs, {failed} of them failed."
+    )
+
+
+def _against(study: Study, dataset: str, algorithm: str, other: str) -> str:
+    return _text(_difference(study, dataset, algorithm, other))
+
+
+def _difference(study: Study, dataset: str, algorithm: str, other: str) -> Estimate | None:
+    if other not in study.algorithms_on(dataset):
+        return None
+    return estimate(differences(*study.common(dataset, algorithm, other)))
+
+
+def _text(found: Estimate | None) -> str:
+    """Bold where the interval lies on one side of zero."""
+    if found is None or not found.n:
+        return ""
+    text = f"{number(found.mean, sign=True)} {between(found, sign=True)}"
+    return f"**{text}**" if found.n > 1 and (found.low > 0 or found.high < 0) else text
+
+
+def _controls(found: Iterable[Study]) -> str:
+    lines: dict[str, dict[str, str]] = {}
+    inside = outside = 0
+    for study in found:
+        for dataset in study.datasets:
+            for algorithm in study.algorithms_on(dataset):
+                control = ALGORITHMS[algorithm].control
+                difference = _difference(study, dataset, algorithm, control) if control else None
+                if difference is None:
+                    continue
+                line = lines.setdefault(algorithm, {"algorithm": algorithm, "control": control})
+                line[dataset] = _text(difference)
+                if difference.n > 1:
+                    apart = difference.low > 0 or difference.high < 0
+                    inside, outside = inside + (not apart), outside + apart
+    body = pd.DataFrame(lines.values()).fillna("").to_markdown(index=False, disable_numparse=True)
+    total = inside + outside
+    return (
+        f"### Every algorithm against its matched control\n\n{outside} of {total} intervals lie on one side of zero "
+        f"(bold); of so many 95 % intervals about {round(0.05 * total)} would if there were no difference anywhere."
+        f"\n\n{body}"
+    )
+
+
+def main() -> None:
+    """Replaces what stands between the marks."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, rest = page.split(BEGIN)
+    after = rest.split(END)[1]
+    PAGE.write_text(f"{before}{BEGIN}\n\n{tables(studies())}\n\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
