@@ -1,4 +1,4 @@
-"""How far :mod:`benchmarks.physics` is from gepard, an independent program for the same cross section.
+"""How far :mod:`benchmarks.physics` is from gepard, another program for the same cross section.
 
 gepard (K. Kumerički, gepard.phy.hr) computes ``e p -> e p γ`` with Bethe-Heitler process, Compton scattering and their
 interference; with all Compton form factors set to zero the first is left.  It takes angles in the Trento convention and
