@@ -156,7 +156,7 @@ def test_interrupted_in_the_middle_of_a_run(tmp_path, monkeypatch):
     assert [attempt["status"] for attempt in first["attempts"]] == ["interrupted", "finished"]
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(tmp_path):
     out = tmp_path / "out"
     words = ("sweep", "--datasets", "toy", "--algorithms", "toy-slow", "--plugin", TOYS, "--output", out)
@@ -164,7 +164,7 @@ def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(tmp_path):
     try:
         wait_for(lambda: (out / "store.sqlite").exists() and running(out) == 2, process)
         os.kill(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=150)
     finally:
         end(process)
     assert process.returncode == 130
