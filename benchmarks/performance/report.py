@@ -82,7 +82,11 @@ def draw(timed: Sequence[Row], measured: Sequence[Row], path: Path) -> None:
     timed = sorted((row for row in timed if "skipped" not in row), key=lambda row: row["parameters"])
     measured = sorted((row for row in measured if "skipped" not in row), key=lambda row: row["parameters"])
     names = list(dict.fromkeys(row["name"] for row in [*timed, *measured] if row["task"]["method"] != "inner"))
-    styles = {name: STYLES[number % len(STYLES)] for number, name in enumerate(names)}
+    dashes = ("-", "--", ":")  # the next round through the colours is another line
+    styles = {
+        name: (*STYLES[number % len(STYLES)], dashes[number // len(STYLES) % len(dashes)])
+        for number, name in enumerate(names)
+    }
     with mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(13, 4.6), layout="constrained")
         left, middle, right = figure.subplots(1, 3)
@@ -97,8 +101,10 @@ def draw(timed: Sequence[Row], measured: Sequence[Row], path: Path) -> None:
         left.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         left.yaxis.set_minor_formatter(NullFormatter())
         left.set_yticks([tick for tick in (0.5, 0.75, 1, 1.1, 1.25, 1.5, 2, 3, 5) if low <= tick <= high])
-        middle.set(xscale="log", ylabel="peak above the inner optimizer / model size")
-        middle.set_ylim(bottom=min(0, middle.get_ylim()[0]))
+        middle.set(xscale="log", yscale="log", ylabel="peak above the inner optimizer / model size")
+        middle.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        middle.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        middle.yaxis.set_minor_formatter(NullFormatter())
         right.set(xscale="log", ylabel="least time by bytes or products / time added", ylim=(0, 1))
         for axes in (left, middle, right):
             axes.set_xlabel("parameters")
@@ -110,10 +116,12 @@ def draw(timed: Sequence[Row], measured: Sequence[Row], path: Path) -> None:
         figure.savefig(path, dpi=150)
 
 
-def _line(axes: Axes, rows: Sequence[Row], key: str, name: str, style: tuple[str, str, str]) -> None:
-    color, marker, filling = style
+def _line(axes: Axes, rows: Sequence[Row], key: str, name: str, style: tuple[str, str, str, str]) -> None:
+    color, marker, filling, dashes = style
     places, values = [row["parameters"] for row in rows], [row[key] for row in rows]
-    axes.plot(places, values, label=name, color=color, marker=marker, markerfacecolor=filling, linewidth=1)
+    axes.plot(
+        places, values, label=name, color=color, marker=marker, markerfacecolor=filling, linestyle=dashes, linewidth=1
+    )
     if key == "ratio":
         errors = [row["ratio_quartiles"] for row in rows]
         axes.vlines(places, [low for low, _ in errors], [high for _, high in errors], color=color)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.environment import ROOT
-from benchmarks.performance import limits, memory, run
+from benchmarks.performance import accuracy, limits, memory, run
 from benchmarks.performance.__main__ import app
 from benchmarks.performance.methods import METHODS
 from benchmarks.performance.problems import PROBLEMS, make_loss
@@ -133,3 +133,13 @@ def test_unknown_names(capsys):
     assert stopped.value.code != 0
     said = " ".join("".join(capsys.readouterr()).replace("│", " ").split())
     assert "got 'mlp-7k'" in said
+
+
+def test_accuracy_of_less_memory(monkeypatch, capsys):
+    monkeypatch.setattr(accuracy, "ROLLOUTS", 1)
+    accuracy.main()
+    lines = [line.split("│") for line in capsys.readouterr().out.splitlines() if "sketch" in line]
+    errors = {(int(line[1]), line[2].strip()): float(line[4]) for line in lines}
+    assert errors[64, "sketch_size=6"] > errors[64, "sketch_size=16"] > 0  # the more vectors, the closer
+    assert max(errors.values()) < 0.1
+    assert (9, "sketch_size=12") not in errors  # as many as there are points
