@@ -87,12 +87,19 @@ class Study:
 
     def algorithms_on(self, dataset: str) -> tuple[str, ...]:
         """Those that have runs on a data set."""
-        present = {record["config"]["algorithm"] for record in self.of_dataset(dataset)}
-        return tuple(name for name in self.algorithms if name in present)
+        return self._sets[dataset].algorithms if dataset in self._sets else ()
 
     def of_dataset(self, dataset: str) -> list[Run]:
         """The records of a data set."""
-        return [record for record in self.records if record["config"]["dataset"] == dataset]
+        return self._sets[dataset].records if dataset in self._sets else []
+
+    @cached_property
+    def _sets(self) -> dict[str, _Set]:
+        """What is asked for again and again."""
+        sets: dict[str, list[Run]] = {}
+        for record in self.records:
+            sets.setdefault(record["config"]["dataset"], []).append(record)
+        return {dataset: _Set.of(dataset, records, self.algorithms) for dataset, records in sets.items()}
 
     @cached_property
     def failed(self) -> list[Run]:
@@ -101,15 +108,11 @@ class Study:
 
     def held_out(self, dataset: str) -> tuple[str, ...]:
         """The held-out sets, in the order of the domains where it is known, else of the records."""
-        found = list(dict.fromkeys(record["config"]["held_out"] for record in self.of_dataset(dataset)))
-        if dataset in DATASETS:
-            order = {name: number for number, name in enumerate(DATASETS[dataset].domains)}
-            found.sort(key=lambda names: [order.get(name, len(order)) for name in held_out_domains(names)])
-        return tuple(found)
+        return self._sets[dataset].held_out
 
     def seeds(self, dataset: str) -> tuple[int, ...]:
         """All seeds that any algorithm has runs of."""
-        return tuple(sorted({record["config"]["seed"] for record in self.of_dataset(dataset)}))
+        return self._sets[dataset].seeds
 
     def scale(self, dataset: str) -> Scale:
         """Percent for what is a share, the plain figure for the rest."""
@@ -178,6 +181,30 @@ class Study:
         present = self.algorithms_on(dataset)
         done = self.baselines[: self.baselines.index(baseline) + 1]
         return tuple(name for name in present if name not in done) if baseline in present else ()
+
+
+@dataclass(frozen=True)
+class _Set:
+    """The records of one data set, and what occurs in them."""
+
+    records: list[Run]
+    algorithms: tuple[str, ...]
+    held_out: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+    @classmethod
+    def of(cls, dataset: str, records: list[Run], algorithms: Sequence[str]) -> _Set:
+        present = {record["config"]["algorithm"] for record in records}
+        held_out = list(dict.fromkeys(record["config"]["held_out"] for record in records))
+        if dataset in DATASETS:
+            order = {name: number for number, name in enumerate(DATASETS[dataset].domains)}
+            held_out.sort(key=lambda names: [order.get(name, len(order)) for name in held_out_domains(names)])
+        return cls(
+            records=records,
+            algorithms=tuple(name for name in algorithms if name in present),
+            held_out=tuple(held_out),
+            seeds=tuple(sorted({record["config"]["seed"] for record in records})),
+        )
 
 
 def differences(ours: Matrix, theirs: Matrix) -> Matrix:
