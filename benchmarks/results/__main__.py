@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -15,23 +15,26 @@ from benchmarks.reporting.study import Study, differences
 from benchmarks.reporting.words import between, number
 
 FOLDER = Path(__file__).parent
+ENDING, PROBE = ".jsonl.xz", "probe-"
 PAGE = ROOT / "docs/results.md"
 BEGIN, END = "<!-- tables: python -m benchmarks.results -->", "<!-- end of tables -->"
 
 
-def studies() -> list[Study]:
-    """One for each file of records, in the order of their names."""
-    return [Study.of(load([str(path)]).records) for path in sorted(FOLDER.glob("*.jsonl.xz"))]
+def studies() -> dict[str, Study]:
+    """One for each file of records, by its name: the ladder, then what begins with ``probe-`` and asks one thing."""
+    names = [path.name.removesuffix(ENDING) for path in FOLDER.glob(f"*{ENDING}")]
+    names.sort(key=lambda name: (name.startswith(PROBE), name))
+    return {name: Study.of(load([str(FOLDER / f"{name}{ENDING}")]).records) for name in names}
 
 
-def tables(found: Iterable[Study]) -> str:
-    """Each data set with all its algorithms, then every algorithm against its control on all data sets."""
-    found = list(found)
-    parts = [_data_set(study, dataset) for study in found for dataset in study.datasets]
-    return "\n\n".join([_controls(found), *parts])
+def tables(found: Mapping[str, Study]) -> str:
+    """Every algorithm against its control on all rungs of the ladder, then each data set with all its algorithms."""
+    ladder = [study for name, study in found.items() if not name.startswith(PROBE)]
+    parts = [_data_set(name, study, dataset) for name, study in found.items() for dataset in study.datasets]
+    return "\n\n".join([_controls(ladder), *parts])
 
 
-def _data_set(study: Study, dataset: str) -> str:
+def _data_set(name: str, study: Study, dataset: str) -> str:
     lines = []
     for algorithm in study.algorithms_on(dataset):
         scores = study.scores(dataset, algorithm)
@@ -47,7 +50,8 @@ def _data_set(study: Study, dataset: str) -> str:
         lines.append((mean.mean, line))
     lines.sort(key=lambda pair: -pair[0])
     body = pd.DataFrame([line for _, line in lines]).to_markdown(index=False, disable_numparse=True)
-    return f"### {dataset}\n\n{_budget(study, dataset)}\n\n{body}"
+    title = f"{dataset} ({name})" if name.startswith(PROBE) else dataset
+    return f"### {title}\n\n`{name}.yaml`: {_budget(study, dataset)}\n\n{body}"
 
 
 def _budget(study: Study, dataset: str) -> str:
@@ -56,8 +60,7 @@ def _budget(study: Study, dataset: str) -> str:
     points = len({run["config"]["point"] for run in runs})
     failed = sum(run["status"] == "failed" for run in runs)
     return (
-        f"{study.scale(dataset).label}; {len(study.seeds(dataset))} seeds, {points} "
-        f"{'points' if points > 1 else 'point (the defaults)'}, held out: {', '.join(study.held_out(dataset))}; "
+        f"{study.scale(dataset).label}; seeds: {len(study.seeds(dataset))}, points: {points}, held out: {', '.join(study.held_out(dataset))}; "
         f"{config['rollouts']} roll-outs, {config['splits']} splits, batch {config['batch_size']}, model "
         f"{config['model']} (width {config['width']}); {len(runs)} runs, {failed} of them failed."
     )
