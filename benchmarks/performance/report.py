@@ -101,10 +101,12 @@ def draw(timed: Sequence[Row], measured: Sequence[Row], path: Path) -> None:
         left.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         left.yaxis.set_minor_formatter(NullFormatter())
         left.set_yticks([tick for tick in (0.5, 0.75, 1, 1.1, 1.25, 1.5, 2, 3, 5) if low <= tick <= high])
-        middle.set(xscale="log", yscale="log", ylabel="peak above the inner optimizer / model size")
-        middle.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        middle.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        middle.yaxis.set_minor_formatter(NullFormatter())
+        middle.set(xscale="log", ylabel="peak above the inner optimizer / model size")
+        if measured:  # an empty axis cannot be logarithmic
+            middle.set_yscale("log")
+            middle.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            middle.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            middle.yaxis.set_minor_formatter(NullFormatter())
         right.set(xscale="log", ylabel="least time by bytes or products / time added", ylim=(0, 1))
         for axes in (left, middle, right):
             axes.set_xlabel("parameters")

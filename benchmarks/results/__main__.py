@@ -60,7 +60,8 @@ def _budget(study: Study, dataset: str) -> str:
     points = len({run["config"]["point"] for run in runs})
     failed = sum(run["status"] == "failed" for run in runs)
     return (
-        f"{study.scale(dataset).label}; seeds: {len(study.seeds(dataset))}, points: {points}, held out: {', '.join(study.held_out(dataset))}; "
+        f"{study.scale(dataset).label}; seeds: {len(study.seeds(dataset))}, points: {points}, held out: "
+        f"{', '.join(study.held_out(dataset))}; "
         f"{config['rollouts']} roll-outs, {config['splits']} splits, batch {config['batch_size']}, model "
         f"{config['model']} (width {config['width']}); {len(runs)} runs, {failed} of them failed."
     )
