@@ -11,8 +11,6 @@ The home is at least as precise as the parameters and as the displacements. A di
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +19,7 @@ import torch
 from torch import Tensor
 
 from pgrad import _sharding
+from pgrad._kernels import full_precision, subtract, sums
 
 __all__ = ["Slab", "flat", "shaped"]
 
@@ -122,7 +121,7 @@ class Slab:
         """rows[row] = live - home."""
         lives, homes, rows = self._lives(), self._views(None), self._views(row)
         for batch in self._batches:
-            _subtract(lives[batch], homes[batch], rows[batch])
+            subtract(lives[batch], homes[batch], rows[batch])
 
     def restore(self) -> None:
         """live = home."""
@@ -158,7 +157,7 @@ class Slab:
         # Half of a symmetric matrix is enough: on a CPU in panels of one row where there are few rows to read again.
         panel = n if self.home.device.type != "cpu" else 1 if n < 12 else 16
         panels = list(_cut(slice(0, n), panel))
-        with _full_precision(self.home.device):
+        with full_precision(self.home.device):
             for part in self._parts(n):
                 chunk = self._chunk(part, used, with_home)
                 even = chunk.shape[1] // _BLOCK * _BLOCK
@@ -281,12 +280,12 @@ class Slab:
         return chunk
 
     def _products(self, weights: Tensor, used: int, with_home: bool) -> Iterator[tuple[slice, Tensor]]:
-        with _full_precision(self.home.device):
+        with full_precision(self.home.device):
             for part in self._parts(weights.shape[1]):
                 chunk = self._chunk(part, used, with_home)
                 if chunk.dtype != weights.dtype or chunk.device != weights.device:
                     weights = weights.to(chunk)
-                yield part, _sums(weights, chunk)
+                yield part, sums(weights, chunk)
 
     def _wait(self) -> None:
         """Until the displacements that are under way to or from host memory have arrived."""
@@ -337,64 +336,3 @@ def _in_words(kind: tuple[Any, ...]) -> str:
 
 def _cut(span: slice, step: int) -> Iterator[slice]:
     return (slice(start, min(start + step, span.stop)) for start in range(span.start, span.stop, step))
-
-
-def _subtract(lives: list[Tensor], homes: list[Tensor], out: list[Tensor]) -> None:
-    """out = lives - homes, rounded once to the dtype of ``out``; asynchronously where that is in host memory."""
-    if not lives:
-        return
-    source, target = homes[0], out[0]
-    if target.device != source.device:
-        _send([d.to(target.dtype) for d in torch._foreach_sub(lives, homes)], out)
-    elif target.dtype != source.dtype:
-        torch._foreach_copy_(out, torch._foreach_sub(lives, homes))
-    elif source.device.type == "cpu" and lives[0].dtype == source.dtype:  # one pass instead of two
-        for live, home, row in zip(lives, homes, out, strict=True):
-            torch.sub(live, home, out=row)
-    else:
-        torch._foreach_copy_(out, lives)
-        torch._foreach_sub_(out, homes)
-
-
-def _sums(weights: Tensor, chunk: Tensor) -> Tensor:
-    """weights @ chunk."""
-    if len(weights) > 1 or chunk.device.type != "cpu":
-        return weights @ chunk
-    first, *others = weights[0].tolist()
-    total: Tensor = chunk[0] * first  # stays in the cache; a product of one row by a matrix would run on one thread
-    for weight, row in zip(others, chunk[1:], strict=True):
-        total.add_(row, alpha=weight)
-    return total[None]
-
-
-def _send(values: list[Tensor], out: list[Tensor]) -> None:
-    """Copy to host memory beside what the device does next: nothing waits before `Slab._wait`."""
-    device = values[0].device
-    if device.type != "cuda":
-        torch._foreach_copy_(out, values)
-        return
-    stream = _copies(device)
-    stream.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(stream):
-        for value, row in zip(values, out, strict=True):
-            row.copy_(value, non_blocking=True)
-            value.record_stream(stream)  # its memory is not given to others before the copy is done
-
-
-@functools.cache
-def _copies(device: torch.device) -> torch.cuda.Stream:
-    return torch.cuda.Stream(device)
-
-
-@contextlib.contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
-    """Matrix products in the dtype of their arguments: no autocast, no TensorFloat-32, no bfloat16 passes."""
-    precision = torch.get_float32_matmul_precision()
-    if precision != "highest":
-        torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        if precision != "highest":
-            torch.set_float32_matmul_precision(precision)

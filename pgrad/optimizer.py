@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -15,13 +13,23 @@ from torch.optim import Optimizer
 
 from pgrad import _sharding
 from pgrad._checkpoint import pack, unpack
+from pgrad._checks import (
+    Loss,
+    check_lr,
+    check_params,
+    check_rollout_length,
+    check_trajectory_dtype,
+    check_update,
+    refuse_closure,
+    refuse_nonfinite,
+    scalar,
+)
 from pgrad._sketch import check_sketch_size
 from pgrad.principal import PrincipalWeights, check_n_components, principal_weights
 from pgrad.rollout import Trajectory
 
 __all__ = ["PGrad"]
 
-Loss = Tensor | float
 Closure = Callable[[], Loss]
 
 
@@ -143,11 +151,11 @@ class PGrad(Optimizer):
         check_ranks: bool | None = None,
         aggregation: Aggregation = principal_weights,
     ) -> None:
-        _check_lr("lr", lr)
-        _check_lr("outer_lr", outer_lr)
-        _check_rollout_length(rollout_length)
+        check_lr("lr", lr)
+        check_lr("outer_lr", outer_lr)
+        check_rollout_length(rollout_length)
         check_n_components(n_components)
-        _check_trajectory_dtype(trajectory_dtype)
+        check_trajectory_dtype(trajectory_dtype)
         check_sketch_size(sketch_size, n_components)
         if nonfinite not in ("restore", "raise"):
             raise ValueError(f'nonfinite must be "restore" or "raise", got {nonfinite!r}')
@@ -163,9 +171,9 @@ class PGrad(Optimizer):
             raise TypeError("params must be an iterable of tensors or of parameter groups, got a single tensor")
         self.inner = _make("inner", inner, list(params), lr)
         for group in self.inner.param_groups:
-            _check_params(group["params"])
+            check_params(group["params"])
         self.outer = _make("outer", outer, [{"params": g["params"]} for g in self.inner.param_groups], outer_lr)
-        _refuse_closure("outer", self.outer)
+        refuse_closure("outer", self.outer)
         super().__init__(self.inner.param_groups, self.inner.defaults)
         self._link()
 
@@ -263,10 +271,10 @@ class PGrad(Optimizer):
             def closure() -> Loss:
                 self.zero_grad()
                 loss = closures[index]()
-                losses[index] = unchecked[index] = _scalar(index, loss)
+                losses[index] = unchecked[index] = scalar(index, loss)
                 # Reading a loss waits for an accelerator: there, all of them are read at once, before the outer step.
                 if not (isinstance(loss, Tensor) and loss.device.type != "cpu") or len(losses) == len(closures):
-                    _refuse_nonfinite(unchecked)
+                    refuse_nonfinite(unchecked)
                     unchecked.clear()
                 return loss
 
@@ -324,7 +332,7 @@ class PGrad(Optimizer):
             self._dismiss(steps)
             return
         update = self.aggregation(gram, self.n_components, rtol=(steps + 1) * self._trajectory.eps)
-        _check_update(update, steps)
+        check_update(update, steps)
         gradients = self._trajectory.weighted_sum(update.weights)
         with self._as_grad(gradients):
             self.outer.step()
@@ -390,7 +398,7 @@ class PGrad(Optimizer):
             return
         self.inner.add_param_group(param_group)
         try:
-            _check_params(self.inner.param_groups[-1]["params"])
+            check_params(self.inner.param_groups[-1]["params"])
             self.outer.add_param_group({"params": self.inner.param_groups[-1]["params"]})
         except BaseException:
             self.inner.param_groups.pop()
@@ -472,13 +480,6 @@ def _replay(closure: Closure, loss: Loss | None) -> Closure:
     return lambda: first.pop() if first else closure()  # type: ignore[return-value]
 
 
-def _check_update(update: Any, steps: int) -> None:
-    if not isinstance(update, PrincipalWeights):
-        raise TypeError(f"aggregation must return a pgrad.PrincipalWeights, got {type(update).__name__}")
-    if update.weights.shape != (steps + 1,) or not update.weights.isfinite().all():
-        raise ValueError(f"aggregation must give {steps + 1} finite weights, one for each point, got {update.weights}")
-
-
 def _make(name: str, factory: OptimizerFactory, params: Any, lr: float | Tensor) -> Optimizer:
     if not callable(factory):
         raise TypeError(f"{name} must be a callable (params, lr=...) -> torch.optim.Optimizer, got {factory!r}")
@@ -486,71 +487,3 @@ def _make(name: str, factory: OptimizerFactory, params: Any, lr: float | Tensor)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{name} must make a torch.optim.Optimizer, got {type(optimizer).__name__}")
     return optimizer
-
-
-def _refuse_closure(name: str, optimizer: Optimizer) -> None:
-    parameters = list(inspect.signature(optimizer.step).parameters.values())
-    if any(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters):
-        raise ValueError(f"{name} must step without a closure, but {type(optimizer).__name__}.step needs one")
-
-
-def _check_lr(name: str, lr: float | Tensor) -> None:
-    number = isinstance(lr, (int, float)) and not isinstance(lr, bool)
-    if not number and not (isinstance(lr, Tensor) and lr.numel() == 1):
-        raise TypeError(f"{name} must be a number, got {lr!r}")
-    if not 0.0 <= float(lr) < math.inf:
-        raise ValueError(f"{name} must be finite and not negative, got {float(lr)}")
-
-
-def _check_rollout_length(rollout_length: int | None) -> None:
-    if rollout_length is None:
-        return
-    if isinstance(rollout_length, bool) or not isinstance(rollout_length, int):
-        raise TypeError(
-            f"rollout_length must be a positive int, or None with rollout(closures), got {rollout_length!r}"
-        )
-    if rollout_length < 1:
-        raise ValueError(f"rollout_length must be at least 1, or None with rollout(closures), got {rollout_length}")
-
-
-def _check_trajectory_dtype(dtype: torch.dtype | None) -> None:
-    if dtype is not None and not isinstance(dtype, torch.dtype):
-        raise TypeError(f"trajectory_dtype must be a torch.dtype or None, got {dtype!r}")
-    if dtype not in (None, torch.float64, torch.float32, torch.bfloat16):
-        raise ValueError(
-            f"trajectory_dtype must be torch.float64, float32 or bfloat16 (displacements are tiny: they need the range "
-            f"of float32), got {dtype}"
-        )
-
-
-def _check_params(params: Iterable[Tensor]) -> None:
-    seen: set[Tensor] = set()
-    for p in params:
-        if p.is_meta:
-            raise ValueError(
-                f"a parameter of shape {tuple(p.shape)} is on the meta device, without values: materialise the model "
-                "(to_empty and initialise) before making the optimizer"
-            )
-        if p.layout != torch.strided:
-            raise ValueError(f"parameters must be strided (dense) tensors, got layout {p.layout}")
-        _sharding.check_param(p)
-        if p in seen:
-            raise ValueError(f"a parameter of shape {tuple(p.shape)} is listed twice in one group")
-        seen.add(p)
-
-
-def _scalar(index: int, loss: Loss) -> Loss:
-    if isinstance(loss, Tensor) and loss.numel() == 1:
-        return loss.detach()
-    if isinstance(loss, (int, float)) and not isinstance(loss, bool):
-        return loss
-    found = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
-    raise TypeError(f"closures[{index}] must return the loss as a scalar tensor or a number, got {found}")
-
-
-def _refuse_nonfinite(losses: dict[int, Loss]) -> None:
-    for index, loss in losses.items():
-        if not math.isfinite(float(loss)):
-            raise ValueError(
-                f"closures[{index}] must return a finite loss, got {float(loss)}; the roll-out was dropped"
-            )
