@@ -110,11 +110,18 @@ def _controls(found: Iterable[Study]) -> str:
 
 
 def main() -> None:
-    """Replaces what stands between the marks."""
+    """Replaces what stands between the marks.
+
+    Raises:
+        ValueError: if the page lacks one of them.
+    """
     page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(BEGIN)
-    after = rest.split(END)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{tables(studies())}\n\n{END}{after}", encoding="utf-8")
+    if page.count(BEGIN) != 1 or page.count(END) != 1:
+        raise ValueError(f"{PAGE} must hold each of these lines once, to write the tables between them: {BEGIN} {END}")
+    before, after = page.split(BEGIN)[0], page.split(END)[1]
+    partial = PAGE.with_name(PAGE.name + ".partial")
+    partial.write_text(f"{before}{BEGIN}\n\n{tables(studies())}\n\n{END}{after}", encoding="utf-8")
+    partial.replace(PAGE)
 
 
 if __name__ == "__main__":
