@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, recall_score
 from torch import Tensor
 
 Matrix = NDArray[np.float64]
@@ -43,6 +43,17 @@ def macro_f1(logits: Tensor, labels: Tensor) -> float:
         0.6666666666666666
     """
     return float(f1_score(labels.cpu().numpy(), logits.argmax(dim=1).cpu().numpy(), average="macro", zero_division=0.0))
+
+
+def balanced_accuracy(logits: Tensor, labels: Tensor) -> float:
+    """The mean over the classes that occur of the fraction of their examples that the largest logit is right about.
+
+    Example:
+        >>> balanced_accuracy(torch.tensor([[2.0, 0.0], [1.0, 0.0], [3.0, 0.0]]), torch.tensor([0, 0, 1]))
+        0.5
+    """
+    truth, said = labels.cpu().numpy(), logits.argmax(dim=1).cpu().numpy()
+    return float(recall_score(truth, said, labels=np.unique(truth), average="macro"))
 
 
 def worst_group(

@@ -21,7 +21,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -51,6 +51,7 @@ def register_dataset(
     loss: Loss = cross_entropy,
     model: str = "mlp",
     fit: Fit | None = None,
+    measures: Mapping[str, Metric] | None = None,
 ) -> Callable[[Callable[[], MultiDomainData]], Callable[[], MultiDomainData]]:
     """A decorator for a function that builds a data set, the same one each time.
 
@@ -72,6 +73,7 @@ def register_dataset(
             loss=loss,
             model=model,
             fit=fit,
+            measures=dict(measures or {}),
         )
         _add("data set", DATASETS, name, entry, factory)
         return factory

@@ -42,6 +42,9 @@ Fields of finished runs, and of failed ones as far as they came:
 ``domain_curves``
     Domain name to the list of its scores at the same checkpoints: the validation part of a training domain, all of a
     held-out one.
+``measures``
+    Name of another figure of merit of the data set (``balanced accuracy``) to its ``domain_curves``; ``{}`` if it has
+    none.
 
 Fields of finished runs only:
 
@@ -120,6 +123,7 @@ class Record(TypedDict):
     attempts: list[dict[str, Any]]
     curves: NotRequired[dict[str, list[float]]]
     domain_curves: NotRequired[dict[str, list[float]]]
+    measures: NotRequired[dict[str, dict[str, list[float]]]]
     selection: NotRequired[Checkpoint]
     selections: NotRequired[dict[str, Checkpoint]]
     diagnostics: NotRequired[dict[str, list[float]]]

@@ -7,7 +7,7 @@ import itertools
 import math
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,8 @@ def _train(config: RunConfig, place: Place, observer: Observer, outcome: Outcome
     order = batches(entry.batches, split.domains, config.batch_size, config.splits, seed=seed_from("order", *names))
     curves: dict[str, list[float]] = {"step": [], "loss": [], "validation": [], "held_out": []}
     domain_curves: dict[str, list[float]] = {domain.name: [] for domain in (*split.validation, *split.held_out)}
-    outcome.update(curves=curves, domain_curves=domain_curves)
+    measures = {name: {domain: list[float]() for domain in domain_curves} for name in dataset.measures}
+    outcome.update(curves=curves, domain_curves=domain_curves, measures=measures)
 
     updates = 0
     for step, due in _checkpoints(config, rollout_length, entry.evaluations(n_domains)):
@@ -114,12 +115,15 @@ def _train(config: RunConfig, place: Place, observer: Observer, outcome: Outcome
         updates = due
         algorithm.validate(lambda: _validation_loss(model, split, setup.loss))
         with algorithm.evaluated() as evaluated:
-            scores = _evaluate(evaluated, split, dataset.metric)
+            scores, others = _evaluate(evaluated, split, dataset.metric, dataset.measures)
             point = {"step": step, "loss": loss, **_means(split, scores)}
             for name, value in point.items():
                 curves[name].append(value)
             for name, value in scores.items():
                 domain_curves[name].append(value)
+            for measure, found in others.items():
+                for name, value in found.items():
+                    measures[measure][name].append(value)
             observer.checkpoint(evaluated, point, scores)
     selections = checkpoints(curves)
     outcome["selections"] = selections
@@ -166,14 +170,19 @@ def _split(
 
 
 @torch.inference_mode()
-def _evaluate(model: nn.Module, split: Split, metric: Metric) -> dict[str, float]:
-    """The score on every domain: the validation part of a training domain, all of a held-out one."""
+def _evaluate(
+    model: nn.Module, split: Split, metric: Metric, measures: Mapping[str, Metric]
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """The score on every domain, and by measure the others: the validation part of a training domain, all of a
+    held-out one."""
     model.eval()
-    scores = {
-        domain.name: metric(model(domain.inputs), domain.labels) for domain in (*split.validation, *split.held_out)
-    }
+    found = {domain.name: (model(domain.inputs), domain.labels) for domain in (*split.validation, *split.held_out)}
     model.train()
-    return scores
+
+    def by(judge: Metric) -> dict[str, float]:
+        return {name: judge(outputs, labels) for name, (outputs, labels) in found.items()}
+
+    return by(metric), {name: by(measure) for name, measure in measures.items()}
 
 
 @torch.inference_mode()

@@ -9,8 +9,8 @@ calls with the training parts of the training domains alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -111,7 +111,7 @@ class DatasetEntry:
     Attributes:
         factory: Builds the data; the same data every time it is called.
         description: What a domain is and how many there are, in one sentence.
-        metric: The figure of merit on a set of examples.
+        metric: The figure of merit on a set of examples: it chooses points and checkpoints.
         domains: The names of the domains, known without building the data.
         loss: What training minimizes.
         model: The model that is trained unless a sweep names another.
@@ -119,6 +119,7 @@ class DatasetEntry:
         source: Where they come from.
         fit: What is fitted on the training parts of the training domains and applied to all inputs; None for nothing.
         digest: What :meth:`MultiDomainData.digest` must give, where every machine builds the same bytes.
+        measures: Other shares in 0..1 by name, measured at every checkpoint and shown beside the metric.
     """
 
     factory: Callable[[], MultiDomainData]
@@ -131,3 +132,4 @@ class DatasetEntry:
     source: str = ""
     fit: Fit | None = None
     digest: str | None = None
+    measures: Mapping[str, Metric] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from benchmarks.datasets import vader
 from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
 from benchmarks.datasets.cache import Built, Recipe, track
 from benchmarks.datasets.scaling import standardise
-from benchmarks.metrics import accuracy
+from benchmarks.metrics import accuracy, balanced_accuracy
 
 FEATURES = 2000
 """Words and pairs of words: the most frequent ones of the training domains."""
@@ -75,6 +75,7 @@ def _entry(recipe: Recipe, what: str, fit: Callable[[Tensor, Tensor], Callable[[
         licence="MIT (vaderSentiment)",
         source="Hutto and Gilbert 2014, in the source distribution of vaderSentiment",
         fit=fit,
+        measures={"balanced accuracy": balanced_accuracy},
     )
 
 

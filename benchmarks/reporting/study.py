@@ -166,6 +166,28 @@ class Study:
         table = table.reindex(index=list(self.seeds(dataset)), columns=list(self.held_out(dataset)))
         return self.scale(dataset).factor * np.asarray(table, dtype=np.float64)
 
+    def measures(self, dataset: str) -> tuple[str, ...]:
+        """The other figures of merit that the records of a data set hold."""
+        return tuple(
+            dict.fromkeys(name for record in self.of_dataset(dataset) for name in record.get("measures") or ())
+        )
+
+    def measured(self, dataset: str, algorithm: str, measure: str) -> Matrix:
+        """``[seeds, held-out sets]``, %: another figure of merit, of what the method chose by the metric.
+
+        NaN where it was not taken.
+        """
+        seeds, sets = self.seeds(dataset), self.held_out(dataset)
+        values = np.full((len(seeds), len(sets)), np.nan)
+        for row, record in self.chosen_runs(dataset, algorithm):
+            curves = (record.get("measures") or {}).get(measure)
+            if curves is None:
+                continue
+            at = record["curves"]["step"].index(row.step)
+            found = [curves[name][at] for name in held_out_domains(row.held_out)]
+            values[seeds.index(row.seed), sets.index(row.held_out)] = 100.0 * sum(found) / len(found)
+        return values
+
     def common(self, dataset: str, algorithm: str, baseline: str) -> tuple[Matrix, Matrix]:
         """The rows of both matrices whose seeds are complete on both sides."""
         ours, theirs = self.scores(dataset, algorithm), self.scores(dataset, baseline)

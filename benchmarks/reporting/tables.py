@@ -90,7 +90,9 @@ def accuracies(study: Study, dataset: str) -> Table:
         scores = study.scores(dataset, algorithm)
         mean, worst = average(scores), worst_domain(scores)
         domains = study.by_domain(dataset, algorithm)
-        for held_out, found in [*domains.items(), ("average", mean), ("worst", worst)]:
+        others = {name: study.measured(dataset, algorithm, name) for name in study.measures(dataset)}
+        averages = {name: average(matrix) for name, matrix in others.items()}
+        for held_out, found in [*domains.items(), ("average", mean), ("worst", worst), *averages.items()]:
             figures = {"mean": found.mean, "standard_error": found.standard_error, "low": found.low, "high": found.high}
             lines.append(
                 {"dataset": dataset, "algorithm": algorithm, "held_out": held_out, **figures, "seeds": found.n}
@@ -102,6 +104,7 @@ def accuracies(study: Study, dataset: str) -> Table:
                 "average": _spread(mean),
                 "95 % interval": between(mean),
                 "worst domain": _spread(worst),
+                **{f"{name}, %": _spread(found) for name, found in averages.items()},
                 "seeds": str(mean.n),
             }
         )

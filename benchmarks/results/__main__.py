@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +10,8 @@ import pandas as pd
 from benchmarks.algorithms import ALGORITHMS, BASELINE, CONTROL
 from benchmarks.environment import ROOT
 from benchmarks.metrics import Estimate, average, estimate, worst_domain
-from benchmarks.reporting.load import load
+from benchmarks.protocol import LEAVE_ONE_OUT, TRAINING_DOMAIN
+from benchmarks.reporting.load import Run, load
 from benchmarks.reporting.study import Study, differences
 from benchmarks.reporting.words import between, number
 
@@ -24,24 +25,37 @@ def studies() -> dict[str, Study]:
     """One for each file of records, by its name: the ladder, then what begins with ``probe-`` and asks one thing."""
     names = [path.name.removesuffix(ENDING) for path in FOLDER.glob(f"*{ENDING}")]
     names.sort(key=lambda name: (name.startswith(PROBE), name))
-    return {name: Study.of(load([str(FOLDER / f"{name}{ENDING}")]).records) for name in names}
+    return {name: _study(load([str(FOLDER / f"{name}{ENDING}")]).records) for name in names}
+
+
+def _study(records: list[Run]) -> Study:
+    """Selected by cross-validation if the records hold runs for it, by training-domain validation else."""
+    found = Study.of(records)
+    return Study.of(records, LEAVE_ONE_OUT) if found.inner else found
+
+
+def title(name: str, dataset: str) -> str:
+    """Of a table: the data set and the file, for a data set may stand in several."""
+    return f"{dataset} ({name})"
 
 
 def tables(found: Mapping[str, Study]) -> str:
     """Every algorithm against its control on all rungs of the ladder, then each data set with all its algorithms."""
-    ladder = [study for name, study in found.items() if not name.startswith(PROBE)]
+    ladder = {name: study for name, study in found.items() if not name.startswith(PROBE)}
     parts = [_data_set(name, study, dataset) for name, study in found.items() for dataset in study.datasets]
     return "\n\n".join([_controls(ladder), *parts])
 
 
 def _data_set(name: str, study: Study, dataset: str) -> str:
     lines = []
+    measures = study.measures(dataset)
     for algorithm in study.algorithms_on(dataset):
         scores = study.scores(dataset, algorithm)
         mean = average(scores)
         line = {
             "algorithm": algorithm,
             "held-out": f"{number(mean.mean)} ± {number(mean.standard_error)}",
+            **{name: number(average(study.measured(dataset, algorithm, name)).mean) for name in measures},
             "worst domain": number(worst_domain(scores).mean),
             "validation": number(average(study.scores(dataset, algorithm, "validation_accuracy")).mean),
         }
@@ -50,8 +64,7 @@ def _data_set(name: str, study: Study, dataset: str) -> str:
         lines.append((mean.mean, line))
     lines.sort(key=lambda pair: -pair[0])
     body = pd.DataFrame([line for _, line in lines]).to_markdown(index=False, disable_numparse=True)
-    title = f"{dataset} ({name})" if name.startswith(PROBE) else dataset
-    return f"### {title}\n\n`{name}.yaml`: {_budget(study, dataset)}\n\n{body}"
+    return f"### {title(name, dataset)}\n\n`{name}.yaml`: {_budget(study, dataset)}\n\n{body}"
 
 
 def _budget(study: Study, dataset: str) -> str:
@@ -59,11 +72,13 @@ def _budget(study: Study, dataset: str) -> str:
     config = runs[0]["config"]
     points = len({run["config"]["point"] for run in runs})
     failed = sum(run["status"] == "failed" for run in runs)
+    how = ", ".join([f"width {config['width']}", *(config[name] for name in ("tuning",) if config.get(name))])
+    chosen = "" if study.method == TRAINING_DOMAIN else f" selected by {study.method},"
     return (
-        f"{study.scale(dataset).label}; seeds: {len(study.seeds(dataset))}, points: {points}, held out: "
+        f"{study.scale(dataset).label};{chosen} seeds: {len(study.seeds(dataset))}, points: {points}, held out: "
         f"{', '.join(study.held_out(dataset))}; "
         f"{config['rollouts']} roll-outs, {config['splits']} splits, batch {config['batch_size']}, model "
-        f"{config['model']} (width {config['width']}); {len(runs)} runs, {failed} of them failed."
+        f"{config['model']} ({how}); {len(runs)} runs, {failed} of them failed."
     )
 
 
@@ -85,10 +100,10 @@ def _text(found: Estimate | None) -> str:
     return f"**{text}**" if found.n > 1 and (found.low > 0 or found.high < 0) else text
 
 
-def _controls(found: Iterable[Study]) -> str:
+def _controls(found: Mapping[str, Study]) -> str:
     lines: dict[str, dict[str, str]] = {}
     inside = outside = 0
-    for study in found:
+    for name, study in found.items():
         for dataset in study.datasets:
             for algorithm in study.algorithms_on(dataset):
                 control = ALGORITHMS[algorithm].control
@@ -96,7 +111,7 @@ def _controls(found: Iterable[Study]) -> str:
                 if difference is None:
                     continue
                 line = lines.setdefault(algorithm, {"algorithm": algorithm, "control": control})
-                line[dataset] = _text(difference)
+                line[title(name, dataset)] = _text(difference)
                 if difference.n > 1:
                     apart = difference.low > 0 or difference.high < 0
                     inside, outside = inside + (not apart), outside + apart

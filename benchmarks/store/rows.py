@@ -41,12 +41,17 @@ def from_outcome(outcome: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[
     curves = outcome.get("curves") or {name: [] for name in CURVES}
     domains = outcome.get("domain_curves") or {}
     # A run that failed in the middle of a checkpoint leaves lists of unequal length.
-    whole = min(map(len, [*curves.values(), *domains.values()]), default=0)
+    measures = outcome.get("measures") or {}
+    others = [values for found in measures.values() for values in found.values()]
+    whole = min(map(len, [*curves.values(), *domains.values(), *others]), default=0)
     points = [
         {
             "number": number,
             **{name: curves[name][number] for name in CURVES},
             "domains": {name: values[number] for name, values in domains.items()},
+            "measures": {
+                measure: {name: values[number] for name, values in found.items()} for measure, found in measures.items()
+            },
         }
         for number in range(whole)
     ]
@@ -122,6 +127,10 @@ def _record(run: Any, tries: list[Any], points: Mapping[int, list[Any]], surroun
         record["curves"] = {name: [getattr(point, name) for point in found] for name in CURVES}
         names = found[0].domains if found else {}
         record["domain_curves"] = {name: [point.domains[name] for point in found] for name in names}
+        record["measures"] = {
+            measure: {name: [point.measures[measure][name] for point in found] for name in names}
+            for measure in (found[0].measures if found else ())
+        }
     if run.status == "finished":
         record["selections"] = decisive.selections
         chosen = decisive.selections["training-domain"]

@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 1
+VERSION = 2
 """Of these tables; a store of another version is refused."""
 
 metadata = MetaData()
@@ -127,6 +127,7 @@ checkpoints = Table(
     Column("validation", Float),
     Column("held_out", Float),
     Column("domains", JSON, nullable=False),
+    Column("measures", JSON, nullable=False),
     PrimaryKeyConstraint("attempt_id", "number"),
 )
 

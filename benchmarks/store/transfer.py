@@ -72,8 +72,11 @@ def table(records: Iterable[Record], which: str = "runs") -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+_LISTS = ("curves", "domain_curves", "measures", "attempts")
+
+
 def _run_lines(record: Record) -> Iterator[dict[str, Any]]:
-    whole = {name: value for name, value in record.items() if name not in ("curves", "domain_curves", "attempts")}
+    whole = {name: value for name, value in record.items() if name not in _LISTS}
     line = {"attempts": len(record["attempts"]), **_flat(whole)}
     yield {name: value for name, value in line.items() if not name.startswith("selection.")}
 
@@ -84,7 +87,8 @@ def _checkpoint_lines(record: Record) -> Iterator[dict[str, Any]]:
         own = {"key": record["key"], "step": step, "loss": curves["loss"][number]}
         held_out = record["config"]["held_out"].split("+")
         for domain, values in record.get("domain_curves", {}).items():
-            yield {**own, "domain": domain, "held_out": domain in held_out, "score": values[number]}
+            others = {name: found[domain][number] for name, found in record.get("measures", {}).items()}
+            yield {**own, "domain": domain, "held_out": domain in held_out, "score": values[number], **others}
 
 
 def _attempt_lines(record: Record) -> Iterator[dict[str, Any]]:

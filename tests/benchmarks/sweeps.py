@@ -30,7 +30,7 @@ def toy_sweep(*algorithms, launcher="in-process", seeds=1, points=1, **more):
 
 def comparable(records):
     """What has to be the same whoever did a run, wherever and after whatever."""
-    names = ("key", "config", "status", "curves", "domain_curves", "selections", "diagnostics", "failure")
+    names = ("key", "config", "status", "curves", "domain_curves", "measures", "selections", "diagnostics", "failure")
     return [{name: record[name] for name in names if name in record} for record in records]
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from sklearn.metrics import balanced_accuracy_score
 
-from benchmarks.metrics import accuracy, average, estimate, paired_difference
+from benchmarks.metrics import accuracy, average, balanced_accuracy, estimate, paired_difference
 
 NAN = float("nan")
 
@@ -13,6 +14,15 @@ NAN = float("nan")
 def test_accuracy():
     logits = torch.tensor([[2.0, 1.0], [0.0, 3.0], [5.0, 4.0]])
     assert accuracy(logits, torch.tensor([0, 1, 1])) == pytest.approx(2 / 3)
+
+
+def test_balanced_accuracy_is_that_of_scikit_learn():
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(200, 3, generator=generator), (torch.rand(200, generator=generator) < 0.1).long()
+    logits[:, 2] -= 9.0  # nobody is of this class, and nobody is said to be
+    expected = balanced_accuracy_score(labels.numpy(), logits.argmax(dim=1).numpy())
+    assert balanced_accuracy(logits, labels) == pytest.approx(expected, abs=1e-15)
+    assert balanced_accuracy(logits, labels) != pytest.approx(accuracy(logits, labels), abs=0.02)
 
 
 def test_estimate_by_hand():

@@ -228,6 +228,30 @@ def test_latex_is_escaped(report):
         assert not re.search(r"(?<!\\)[%#_&](?=\w)|[^\x00-\x7fτθ–§“”]", re.sub(r" & ", " ", text)), table.name
 
 
+def test_another_measure_is_that_of_the_chosen_checkpoint():
+    """The second checkpoint is chosen, and of point 0: 0.5 on one domain, 0.7 on the other, not 0.9."""
+    shares = {"art": [0.9, 0.5], "photo": [0.9, 0.7]}
+    content = [
+        record(
+            "erm",
+            held_out,
+            0,
+            0.6,
+            point,
+            measures={"balanced accuracy": {held_out: shares[held_out]} if not point else {held_out: [0.9, 0.9]}},
+        )
+        for held_out in shares
+        for point in (0, 1)
+    ]
+    study = Study.of(content)
+    assert study.measures("pictures") == ("balanced accuracy",)
+    np.testing.assert_allclose(study.measured("pictures", "erm", "balanced accuracy"), [[50.0, 70.0]])
+    table = {table.name: table for table in build(load_of(content), study).tables()}["accuracy-pictures"]
+    assert table.text["balanced accuracy, %"].tolist() == ["60.0 ± n/a"]
+    without = Study.of([*content[:2], *(record("erm", "photo", 0, 0.6, point) for point in (0, 1))])
+    np.testing.assert_array_equal(without.measured("pictures", "erm", "balanced accuracy"), [[50.0, np.nan]])
+
+
 def test_many_algorithms_are_spread_over_pictures():
     names = [f"a{number:02}" for number in range(15)]
     content = [

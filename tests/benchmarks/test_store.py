@@ -143,7 +143,17 @@ def test_a_run_from_claim_to_record(store, outcomes):
     assert store.counts(number) == {"pending": 5, "running": 0, "finished": 1, "failed": 0}
 
     (record,) = store.records(number)
-    for name in ("key", "config", "status", "curves", "domain_curves", "selection", "selections", "diagnostics"):
+    for name in (
+        "key",
+        "config",
+        "status",
+        "curves",
+        "domain_curves",
+        "measures",
+        "selection",
+        "selections",
+        "diagnostics",
+    ):
         assert record[name] == outcome[name], name
     assert record["timings"] == pytest.approx(outcome["timings"])
     assert record["peak_memory"] == outcome["peak_memory"]

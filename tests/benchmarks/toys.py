@@ -8,13 +8,14 @@ import torch
 
 from benchmarks.algorithms import Algorithm
 from benchmarks.datasets import Domain, MultiDomainData
+from benchmarks.metrics import balanced_accuracy
 from benchmarks.plugins import register_algorithm, register_dataset, register_model
 from benchmarks.search import Choice, LogUniform
 
 SPACE = {"lr": LogUniform(1e-2, 1e-3, 1e-1)}
 
 
-@register_dataset("toy", domains=("a", "b", "c"))
+@register_dataset("toy", domains=("a", "b", "c"), measures={"balanced accuracy": balanced_accuracy})
 def toy():
     """Two classes in three shifted domains."""
     generator = torch.Generator().manual_seed(0)
