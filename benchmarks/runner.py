@@ -81,14 +81,16 @@ def failure(error: BaseException) -> Failure:
 
 def _train(config: RunConfig, place: Place, observer: Observer, outcome: Outcome) -> None:
     dataset = DATASETS[config.dataset]
-    backbone = frozen_backbone(config)
+    data = prepared(config.dataset, place.folder)
+    backbone = frozen_backbone(config, data.input_shape)
     split = _split(config.dataset, place.folder, config.held_out, config.seed, backbone, place.device)
     split = _moved(split, place.device)
-    n_outputs = prepared(config.dataset, place.folder).n_outputs
     # Neither the algorithm nor the point is part of these names: all of them start at the same place.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_from("initialisation", config.dataset, config.seed))
-        model = build(config, tuple(split.inputs.shape[1:]), n_outputs).to(place.device)
+        cut = backbone.cut if backbone else None
+        input_shape = data.input_shape if cut else tuple(split.inputs.shape[1:])
+        model = build(config, input_shape, data.n_outputs, cut).to(place.device)
     names = (config.dataset, SEPARATOR.join(config.held_out), config.seed)
     entry = ALGORITHMS[config.algorithm]
     n_domains = len(split.validation)

@@ -9,6 +9,7 @@ from torch import nn
 
 from benchmarks.models import weights as sources
 from benchmarks.models.backbones import PREFIX, Backbone, require_known
+from benchmarks.models.cut import Cut, Rest
 from benchmarks.models.registry import MODELS
 from benchmarks.models.small import mlp
 from benchmarks.models.tuning import Tuned, require_possible
@@ -64,13 +65,14 @@ def require_fitting(settings: Settings, model: str) -> None:
     require_possible(model.removeprefix(PREFIX), settings.tuning, settings.batch_norm)
 
 
-def build(settings: Settings, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+def build(settings: Settings, input_shape: tuple[int, ...], n_outputs: int, cut: Cut | None = None) -> nn.Module:
     """The model of a run, initialised by torch's global generator.
 
     Args:
         settings: Of the run, its model among them.
         input_shape: Of one input; of the features where the backbone is frozen.
         n_outputs: Logits, or columns of a prediction.
+        cut: Where the model begins, if not at the pictures.
 
     Raises:
         ValueError: If settings do not go together, or do not fit the inputs.
@@ -88,4 +90,5 @@ def build(settings: Settings, input_shape: tuple[int, ...], n_outputs: int) -> n
     name = model.removeprefix(PREFIX)
     backbone = Backbone(name, input_shape, settings.weights, settings.image_size)
     head = mlp((backbone.n_features,), n_outputs, settings.width, depth_of_head)
-    return Tuned(backbone, head, name, settings.tuning, settings.batch_norm)
+    trunk = Rest(backbone, cut) if cut else backbone
+    return Tuned(trunk, head, name, settings.tuning, settings.batch_norm)

@@ -1,6 +1,6 @@
-"""Features of a frozen backbone, computed once for a data set and shared between the workers.
+"""What stages that are not trained make of pictures, computed once for a data set and shared between the workers.
 
-They lie beside the prepared data as float32, one ``[n, features]`` tensor for each domain, and are mapped into memory.
+They lie beside the prepared data as float32, one tensor ``[n, ...]`` for each domain, and are mapped into memory.
 The name of the file is a digest of the data's bytes, the backbone, its weights and size, the code that computes them
 and the versions of timm and torch; what is read is held against the digest that was written with it.  A lock lets one
 process compute; the file appears whole or not at all.
@@ -20,42 +20,51 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from benchmarks.config.run import Settings
+from benchmarks.config.run import RunConfig
 from benchmarks.datasets import DATASETS, MultiDomainData
 from benchmarks.models.backbones import PREFIX, Backbone, library
 from benchmarks.models.build import require_fitting
-from benchmarks.models.words import FROZEN
+from benchmarks.models.cut import Cut, before, find
+from benchmarks.models.words import FROZEN, FULL
 from benchmarks.prepared import prepared
 
-_CODE = ("backbones.py", "features.py", "weights.py")
+_CODE = ("backbones.py", "cut.py", "features.py", "weights.py")
 
 
 @dataclass(frozen=True)
 class FrozenBackbone:
-    """What decides the features of a picture.
+    """What decides the features of a picture, if not all of a network is trained.
 
     Attributes:
         name: Of the network in timm.
         weights: See :mod:`benchmarks.models.weights`.
         image_size: See :class:`benchmarks.models.backbones.Backbone`.
+        cut: Where the trained stages begin; None if none is trained.
     """
 
     name: str
     weights: str
     image_size: int | None = None
+    cut: Cut | None = None
 
 
-def frozen_backbone(settings: Settings) -> FrozenBackbone | None:
-    """That of a run; None if its model is trained on the inputs themselves.
+def frozen_backbone(config: RunConfig, input_shape: tuple[int, ...]) -> FrozenBackbone | None:
+    """That of a run; None if its model is trained on the inputs themselves, of `input_shape`.
 
     Raises:
         ValueError, ImportError: If the settings do not go together.
     """
-    model = settings.model or ""
-    if settings.tuning != FROZEN:
+    if config.tuning == FULL:
         return None
-    require_fitting(settings, model)
-    return FrozenBackbone(model.removeprefix(PREFIX), settings.weights, settings.image_size)
+    model = config.model or ""
+    require_fitting(config, model)
+    name = model.removeprefix(PREFIX)
+    if config.tuning == FROZEN:
+        return FrozenBackbone(name, config.weights, config.image_size)
+    if DATASETS[config.dataset].fit is not None:
+        return None
+    cut = find(name, config.tuning, input_shape, config.image_size)
+    return FrozenBackbone(name, config.weights, config.image_size, cut) if cut else None
 
 
 @functools.lru_cache(maxsize=4)
@@ -91,8 +100,9 @@ def computed(data: MultiDomainData, backbone: FrozenBackbone, device: str = "cpu
     with torch.random.fork_rng(devices=[]):  # a run's own draws do not depend on who computes
         net = Backbone(backbone.name, data.input_shape, backbone.weights, backbone.image_size)
     net = net.eval().to(device)
+    passed = net if backbone.cut is None else functools.partial(before, net, backbone.cut)
     with torch.inference_mode():
-        parts = [[net(part.to(device)).cpu() for part in domain.inputs.split(256)] for domain in data.domains]
+        parts = [[passed(part.to(device)).cpu() for part in domain.inputs.split(256)] for domain in data.domains]
     return [torch.cat(part).float() for part in parts]
 
 

@@ -1,8 +1,8 @@
 """Which part of a backbone is trained, and what its BatchNorm does meanwhile.
 
 ``tuning``: ``full`` trains everything; ``last-K`` the last K stages of the network (what timm calls a coarse group: a
-stage of a convolutional network, a block of a transformer) and the head; ``frozen`` the head alone, on features that
-are computed once.
+stage of a convolutional network, a block of a transformer) and the head; ``frozen`` the head alone.  What the stages
+before make of a picture is computed once for ``frozen``, and for ``last-K`` where the network can be cut.
 
 What is not trained is no parameter of the model but a buffer: no optimizer sees it, no weight decay, average or
 principal direction reaches it, and ``train()`` leaves it in evaluation mode, its dropout off and its running statistics
@@ -18,7 +18,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.models.backbones import Backbone, skeleton
+from benchmarks.models.backbones import skeleton
 from benchmarks.models.words import BATCH_NORM, BatchNorm, trained_stages
 
 
@@ -75,7 +75,7 @@ class Tuned(nn.Module):
     """A backbone and a head, some of it trained.
 
     Args:
-        backbone: Its parameters that stay as they are become buffers.
+        backbone: Its network ``net``, whole or cut; the parameters that stay as they are become buffers.
         head: From its features to outputs.
         name: Of the network in timm.
         tuning, batch_norm: As above.
@@ -85,11 +85,11 @@ class Tuned(nn.Module):
     """
 
     def __init__(
-        self, backbone: Backbone, head: nn.Module, name: str, tuning: str, batch_norm: BatchNorm | None
+        self, backbone: nn.Module, head: nn.Module, name: str, tuning: str, batch_norm: BatchNorm | None
     ) -> None:
         super().__init__()
-        net = backbone.net
-        fixed = untrained(name, net, tuning, batch_norm)
+        net = backbone.get_submodule("net")
+        fixed = untrained(name, skeleton(name), tuning, batch_norm) & {each for each, _ in net.named_parameters()}
         self.still = frozenset(f"backbone.net.{where}".rstrip(".") for where in _still(net, fixed, batch_norm))
         for each in fixed:
             _to_buffer(net, each)
