@@ -59,6 +59,9 @@ def _data_set(name: str, study: Study, dataset: str) -> str:
             "worst domain": number(worst_domain(scores).mean),
             "validation": number(average(study.scores(dataset, algorithm, "validation_accuracy")).mean),
         }
+        if study.method != TRAINING_DOMAIN:
+            usual = study.matrix(study.selected_by(TRAINING_DOMAIN), dataset, algorithm)
+            line[f"− the same by {TRAINING_DOMAIN}"] = _text(estimate(differences(scores, usual)))
         for other in (BASELINE, CONTROL):
             line[f"− {other}"] = "" if other == algorithm else _against(study, dataset, algorithm, other)
         lines.append((mean.mean, line))
