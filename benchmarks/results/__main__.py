@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -40,10 +40,14 @@ def title(name: str, dataset: str) -> str:
 
 
 def tables(found: Mapping[str, Study]) -> str:
-    """Every algorithm against its control on all rungs of the ladder, then each data set with all its algorithms."""
+    """Every algorithm against its control and against ERM on all rungs of the ladder, then each data set by itself."""
     ladder = {name: study for name, study in found.items() if not name.startswith(PROBE)}
     parts = [_data_set(name, study, dataset) for name, study in found.items() for dataset in study.datasets]
-    return "\n\n".join([_controls(ladder), *parts])
+    controls = _every(
+        ladder, "Every variant of PGrad against its matched control", lambda name: ALGORITHMS[name].control
+    )
+    baseline = _every(ladder, "Every algorithm against ERM", lambda name: None if name == BASELINE else BASELINE)
+    return "\n\n".join([controls, baseline, *parts])
 
 
 def _data_set(name: str, study: Study, dataset: str) -> str:
@@ -75,13 +79,13 @@ def _budget(study: Study, dataset: str) -> str:
     config = runs[0]["config"]
     points = len({run["config"]["point"] for run in runs})
     failed = sum(run["status"] == "failed" for run in runs)
-    how = ", ".join([f"width {config['width']}", *(config[name] for name in ("tuning",) if config.get(name))])
+    tuning = f", {config['tuning']}" if "tuning" in config else ""
     chosen = "" if study.method == TRAINING_DOMAIN else f" selected by {study.method},"
     return (
         f"{study.scale(dataset).label};{chosen} seeds: {len(study.seeds(dataset))}, points: {points}, held out: "
         f"{', '.join(study.held_out(dataset))}; "
         f"{config['rollouts']} roll-outs, {config['splits']} splits, batch {config['batch_size']}, model "
-        f"{config['model']} ({how}); {len(runs)} runs, {failed} of them failed."
+        f"{config['model']} (width {config['width']}{tuning}); {len(runs)} runs, {failed} of them failed."
     )
 
 
@@ -103,17 +107,20 @@ def _text(found: Estimate | None) -> str:
     return f"**{text}**" if found.n > 1 and (found.low > 0 or found.high < 0) else text
 
 
-def _controls(found: Mapping[str, Study]) -> str:
+def _every(found: Mapping[str, Study], heading: str, other: Callable[[str], str | None]) -> str:
+    """A line for each algorithm that is to be compared with an `other`, a column for each data set."""
     lines: dict[str, dict[str, str]] = {}
     inside = outside = 0
     for name, study in found.items():
         for dataset in study.datasets:
             for algorithm in study.algorithms_on(dataset):
-                control = ALGORITHMS[algorithm].control
-                difference = _difference(study, dataset, algorithm, control) if control else None
+                reference = other(algorithm)
+                if reference is None:
+                    continue
+                difference = _difference(study, dataset, algorithm, reference)
                 if difference is None:
                     continue
-                line = lines.setdefault(algorithm, {"algorithm": algorithm, "control": control})
+                line = lines.setdefault(algorithm, {"algorithm": algorithm, "against": reference})
                 line[title(name, dataset)] = _text(difference)
                 if difference.n > 1:
                     apart = difference.low > 0 or difference.high < 0
@@ -121,9 +128,8 @@ def _controls(found: Mapping[str, Study]) -> str:
     body = pd.DataFrame(lines.values()).fillna("").to_markdown(index=False, disable_numparse=True)
     total = inside + outside
     return (
-        f"### Every algorithm against its matched control\n\n{outside} of {total} intervals lie on one side of zero "
-        f"(bold); of so many 95 % intervals about {round(0.05 * total)} would if there were no difference anywhere."
-        f"\n\n{body}"
+        f"### {heading}\n\n{outside} of {total} intervals lie on one side of zero (bold); of so many 95 % intervals "
+        f"about {round(0.05 * total)} would if there were no difference anywhere.\n\n{body}"
     )
 
 
