@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 from rich.table import Table
 
-from benchmarks.figure import STYLES
+from benchmarks.reporting.style import RC, Look, looks
 
 Row = Mapping[str, Any]
 
@@ -82,12 +82,8 @@ def draw(timed: Sequence[Row], measured: Sequence[Row], path: Path) -> None:
     timed = sorted((row for row in timed if "skipped" not in row), key=lambda row: row["parameters"])
     measured = sorted((row for row in measured if "skipped" not in row), key=lambda row: row["parameters"])
     names = list(dict.fromkeys(row["name"] for row in [*timed, *measured] if row["task"]["method"] != "inner"))
-    dashes = ("-", "--", ":")  # the next round through the colours is another line
-    styles = {
-        name: (*STYLES[number % len(STYLES)], dashes[number // len(STYLES) % len(dashes)])
-        for number, name in enumerate(names)
-    }
-    with mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
+    styles = looks(names)
+    with mpl.rc_context(RC):
         figure = Figure(figsize=(13, 4.6), layout="constrained")
         left, middle, right = figure.subplots(1, 3)
         for name in names:
@@ -114,16 +110,13 @@ def draw(timed: Sequence[Row], measured: Sequence[Row], path: Path) -> None:
             axes.xaxis.set_major_formatter(EngFormatter())
             axes.xaxis.set_minor_formatter(NullFormatter())
         handles, labels = left.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(names), frameon=False)
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(names))
         figure.savefig(path, dpi=150)
 
 
-def _line(axes: Axes, rows: Sequence[Row], key: str, name: str, style: tuple[str, str, str, str]) -> None:
-    color, marker, filling, dashes = style
+def _line(axes: Axes, rows: Sequence[Row], key: str, name: str, look: Look) -> None:
     places, values = [row["parameters"] for row in rows], [row[key] for row in rows]
-    axes.plot(
-        places, values, label=name, color=color, marker=marker, markerfacecolor=filling, linestyle=dashes, linewidth=1
-    )
+    axes.plot(places, values, label=name, linestyle=look.dashes, linewidth=1, **look.marks)
     if key == "ratio":
         errors = [row["ratio_quartiles"] for row in rows]
-        axes.vlines(places, [low for low, _ in errors], [high for _, high in errors], color=color)
+        axes.vlines(places, [low for low, _ in errors], [high for _, high in errors], color=look.colour)

@@ -1,4 +1,4 @@
-"""The quick comparison: two embedded sets of real digits, about two minutes on two cores."""
+"""From the options of the command to its files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import screen
 from benchmarks.config import InProcess, Local, Overrides, Settings, SweepConfig
-from benchmarks.figure import draw
-from benchmarks.report import long_table, markdown, selections, summarize
+from benchmarks.quick import screen
+from benchmarks.quick.figure import draw
+from benchmarks.quick.tables import long_table, markdown, summarize
+from benchmarks.reporting.study import Study
 from benchmarks.store import Store
 from benchmarks.sweep import perform
 
@@ -45,9 +46,9 @@ def compare(sweep: SweepConfig, output: Path, workers: int, console: Console) ->
     failed = [record for record in records if record["status"] == "failed"]
 
     datasets = list(sweep.datasets)
-    selected = selections(records)
-    rows = summarize(selected, datasets, sweep.algorithms, len(sweep.seeds))
-    selected.to_csv(output / "selected.csv", index=False)
+    study = Study.of([dict(record) for record in records])
+    rows = summarize(study, datasets, sweep.algorithms)
+    study.selected.to_csv(output / "selected.csv", index=False)
     long_table(rows).to_csv(output / "table.csv", index=False, float_format="%.4f")
     (output / "table.md").write_text(markdown(rows, len(failed)), encoding="utf-8")
     draw(rows, records, output / "figure.png")

@@ -13,22 +13,15 @@ from matplotlib.figure import Figure
 
 import pgrad
 from benchmarks.metrics import Estimate, Matrix
-from benchmarks.report import AVERAGE, Row, mean_spectra
-
-# Okabe and Ito's colours, in an order that is also one of lightness; marker and filling tell them apart without colour.
-STYLES = (
-    ("#000000", "o", "white"),
-    ("#D55E00", "s", "#D55E00"),
-    ("#56B4E9", "^", "#56B4E9"),
-    ("#009E73", "D", "white"),
-    ("#CC79A7", "v", "#CC79A7"),
-)
+from benchmarks.quick.rollouts import mean_spectra
+from benchmarks.quick.tables import AVERAGE, Row
+from benchmarks.reporting.style import RC, looks
 
 
 def draw(rows: Sequence[Row], records: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Writes the picture to `path`; one line of panels for each data set."""
     datasets = list(dict.fromkeys(row.dataset for row in rows))
-    with mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
+    with mpl.rc_context(RC):
         figure = Figure(figsize=(11, 3.6 * len(datasets)), layout="constrained")
         axes = figure.subplots(len(datasets), 2, squeeze=False, width_ratios=(1.9, 1))
         for (left, right), dataset in zip(axes, datasets, strict=True):
@@ -39,8 +32,8 @@ def draw(rows: Sequence[Row], records: Sequence[Mapping[str, Any]], path: Path) 
 
 def _accuracies(axes: Axes, rows: Sequence[Row], dataset: str) -> None:
     names = [*rows[0].domains, AVERAGE]
+    styles = looks([row.algorithm for row in rows])
     for number, row in enumerate(rows):
-        color, marker, filling = STYLES[number % len(STYLES)]
         estimates: list[Estimate] = [*row.domains.values(), row.average]
         places = np.arange(len(names)) + 0.2 * (number - (len(rows) - 1) / 2)
         axes.errorbar(
@@ -50,23 +43,20 @@ def _accuracies(axes: Axes, rows: Sequence[Row], dataset: str) -> None:
             linestyle="none",
             capsize=3,
             label=row.algorithm,
-            color=color,
-            marker=marker,
-            markerfacecolor=filling,
+            **styles[row.algorithm].marks,
         )
     axes.axvspan(len(names) - 1.5, len(names) - 0.5, color="0.94", zorder=0)
     axes.set_xticks(range(len(names)), names)
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.set_xlabel("held-out domain")
     axes.set_ylabel("accuracy, % (± standard error)")
-    axes.grid(axis="y", color="0.88")
-    axes.set_axisbelow(True)
-    axes.set_title(dataset, loc="left", fontweight="bold")
-    axes.legend(frameon=False, ncols=len(rows), loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1)
+    axes.grid(axis="y")
+    axes.set_title(dataset)
+    axes.legend(ncols=len(rows), loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1)
 
 
 def _spectrum(axes: Axes, spectra: Mapping[str, Matrix]) -> None:
-    axes.set_title("spectrum of a roll-out", loc="left", fontweight="bold")
+    axes.set_title("spectrum of a roll-out")
     if not spectra:
         axes.text(0.5, 0.5, "no spectrum recorded", ha="center", va="center", transform=axes.transAxes)
         axes.set_axis_off()
@@ -80,4 +70,4 @@ def _spectrum(axes: Axes, spectra: Mapping[str, Matrix]) -> None:
     axes.set_xlabel("principal component")
     axes.set_ylabel("explained variance, %")
     axes.set_xticks(components[:: 1 if length < 10 else 2])
-    axes.legend(frameon=False)
+    axes.legend()

@@ -13,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmarks.datasets import DATASETS
-from benchmarks.report import NOTES, Row, headline, rollout_summary
+from benchmarks.quick.rollouts import rollout_summary
+from benchmarks.quick.tables import NOTES, Row, headline
 
 
 @contextmanager
