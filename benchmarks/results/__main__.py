@@ -18,6 +18,13 @@ from benchmarks.reporting.words import between, number
 FOLDER = Path(__file__).parent
 ENDING, PROBE = ".jsonl.xz", "probe-"
 PAGE = ROOT / "docs/results.md"
+QUESTIONS = (
+    ("pgrad", CONTROL),
+    ("pgrad", BASELINE),
+    (CONTROL, BASELINE),
+    ("erm-swad", BASELINE),
+    ("erm-sgd", BASELINE),
+)
 BEGIN, END = "<!-- tables: python -m benchmarks.results -->", "<!-- end of tables -->"
 
 
@@ -40,14 +47,14 @@ def title(name: str, dataset: str) -> str:
 
 
 def tables(found: Mapping[str, Study]) -> str:
-    """Every algorithm against its control and against ERM on all rungs of the ladder, then each data set by itself."""
+    """The ladder in short, every algorithm against its control and against ERM on it, then each data set by itself."""
     ladder = {name: study for name, study in found.items() if not name.startswith(PROBE)}
     parts = [_data_set(name, study, dataset) for name, study in found.items() for dataset in study.datasets]
     controls = _every(
         ladder, "Every variant of PGrad against its matched control", lambda name: ALGORITHMS[name].control
     )
     baseline = _every(ladder, "Every algorithm against ERM", lambda name: None if name == BASELINE else BASELINE)
-    return "\n\n".join([controls, baseline, *parts])
+    return "\n\n".join([_short(ladder), controls, baseline, *parts])
 
 
 def _data_set(name: str, study: Study, dataset: str) -> str:
@@ -105,6 +112,17 @@ def _text(found: Estimate | None) -> str:
         return ""
     text = f"{number(found.mean, sign=True)} {between(found, sign=True)}"
     return f"**{text}**" if found.n > 1 and (found.low > 0 or found.high < 0) else text
+
+
+def _short(found: Mapping[str, Study]) -> str:
+    """What most readers want to know: a line for each data set."""
+    lines = []
+    for name, study in found.items():
+        for dataset in study.datasets:
+            pairs = {f"{ours} − {theirs}": _against(study, dataset, ours, theirs) for ours, theirs in QUESTIONS}
+            lines.append({"data set": title(name, dataset), "measured": study.scale(dataset).label, **pairs})
+    body = pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True)
+    return f"### In short\n\nDifferences with their 95 % t-intervals over seeds.\n\n{body}"
 
 
 def _every(found: Mapping[str, Study], heading: str, other: Callable[[str], str | None]) -> str:
