@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.algorithms import ALGORITHMS, BASELINE, CONTROL
@@ -111,7 +112,7 @@ def _text(found: Estimate | None) -> str:
     if found is None or not found.n:
         return ""
     text = f"{number(found.mean, sign=True)} {between(found, sign=True)}"
-    return f"**{text}**" if found.n > 1 and (found.low > 0 or found.high < 0) else text
+    return f"**{text}**" if _side(found) else text
 
 
 def _short(found: Mapping[str, Study]) -> str:
@@ -127,28 +128,43 @@ def _short(found: Mapping[str, Study]) -> str:
 
 def _every(found: Mapping[str, Study], heading: str, other: Callable[[str], str | None]) -> str:
     """A line for each algorithm that is to be compared with an `other`, a column for each data set."""
-    lines: dict[str, dict[str, str]] = {}
-    inside = outside = 0
+    lines: dict[str, dict[str, Estimate]] = {}
+    accuracies = [title(name, each) for name, study in found.items() for each in study.datasets if _share(study, each)]
     for name, study in found.items():
         for dataset in study.datasets:
             for algorithm in study.algorithms_on(dataset):
                 reference = other(algorithm)
-                if reference is None:
-                    continue
-                difference = _difference(study, dataset, algorithm, reference)
-                if difference is None:
-                    continue
-                line = lines.setdefault(algorithm, {"algorithm": algorithm, "against": reference})
-                line[title(name, dataset)] = _text(difference)
-                if difference.n > 1:
-                    apart = difference.low > 0 or difference.high < 0
-                    inside, outside = inside + (not apart), outside + apart
-    body = pd.DataFrame(lines.values()).fillna("").to_markdown(index=False, disable_numparse=True)
-    total = inside + outside
+                difference = _difference(study, dataset, algorithm, reference) if reference is not None else None
+                if difference is not None:
+                    lines.setdefault(algorithm, {})[title(name, dataset)] = difference
+    rows = []
+    for algorithm, line in lines.items():
+        mean = average(np.array([[line[each].mean for each in accuracies if each in line]])).mean
+        row = {
+            "algorithm": algorithm,
+            "against": other(algorithm),
+            "mean of the accuracies": number(mean, sign=True),
+            "above 0": str(sum(_side(each) > 0 for each in line.values())),
+            "below 0": str(sum(_side(each) < 0 for each in line.values())),
+        }
+        rows.append((mean, row | {place: _text(each) for place, each in line.items()}))
+    rows.sort(key=lambda pair: -pair[0])
+    body = pd.DataFrame([row for _, row in rows]).fillna("").to_markdown(index=False, disable_numparse=True)
+    sides = [_side(each) for line in lines.values() for each in line.values() if each.n > 1]
     return (
-        f"### {heading}\n\n{outside} of {total} intervals lie on one side of zero (bold); of so many 95 % intervals "
-        f"about {round(0.05 * total)} would if there were no difference anywhere.\n\n{body}"
+        f"### {heading}\n\n{sides.count(1)} of {len(sides)} intervals lie above zero and {sides.count(-1)} below it "
+        f"(bold); of so many 95 % intervals about {round(0.025 * len(sides))} would on either side if there were no "
+        f"difference anywhere.\n\n{body}"
     )
+
+
+def _side(found: Estimate) -> int:
+    """1 if the interval lies above zero, -1 if below it, else 0."""
+    return int(found.low > 0) - int(found.high < 0) if found.n > 1 else 0
+
+
+def _share(study: Study, dataset: str) -> bool:
+    return study.scale(dataset).factor == 100
 
 
 def main() -> None:
