@@ -137,15 +137,16 @@ def _every(found: Mapping[str, Study], heading: str, other: Callable[[str], str 
                 difference = _difference(study, dataset, algorithm, reference) if reference is not None else None
                 if difference is not None:
                     lines.setdefault(algorithm, {})[title(name, dataset)] = difference
-    rows = []
+    rows: list[tuple[float, dict[str, str | None]]] = []
     for algorithm, line in lines.items():
-        mean = average(np.array([[line[each].mean for each in accuracies if each in line]])).mean
+        shares = [line[each] for each in accuracies if each in line]
+        mean = float(np.mean([each.mean for each in shares]))
         row = {
             "algorithm": algorithm,
             "against": other(algorithm),
             "mean of the accuracies": number(mean, sign=True),
-            "above 0": str(sum(_side(each) > 0 for each in line.values())),
-            "below 0": str(sum(_side(each) < 0 for each in line.values())),
+            "above 0": str(sum(_side(each) > 0 for each in shares)),
+            "below 0": str(sum(_side(each) < 0 for each in shares)),
         }
         rows.append((mean, row | {place: _text(each) for place, each in line.items()}))
     rows.sort(key=lambda pair: -pair[0])
