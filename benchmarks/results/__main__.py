@@ -86,14 +86,16 @@ def _budget(study: Study, dataset: str) -> str:
     runs = study.of_dataset(dataset)
     config = runs[0]["config"]
     points = len({run["config"]["point"] for run in runs})
-    failed = sum(run["status"] == "failed" for run in runs)
+    failed = sum(run["config"]["dataset"] == dataset for run in study.failed)
     tuning = f", {config['tuning']}" if "tuning" in config else ""
+    inner = sum(run["config"]["dataset"] == dataset for run in study.inner)
+    more = f" and {inner} for the cross-validation" if inner else ""
     chosen = "" if study.method == TRAINING_DOMAIN else f" selected by {study.method},"
     return (
         f"{study.scale(dataset).label};{chosen} seeds: {len(study.seeds(dataset))}, points: {points}, held out: "
         f"{', '.join(study.held_out(dataset))}; "
         f"{config['rollouts']} roll-outs, {config['splits']} splits, batch {config['batch_size']}, model "
-        f"{config['model']} (width {config['width']}{tuning}); {len(runs)} runs, {failed} of them failed."
+        f"{config['model']} (width {config['width']}{tuning}); {len(runs)} runs{more}, {failed} of them failed."
     )
 
 
