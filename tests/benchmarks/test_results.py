@@ -94,3 +94,10 @@ def test_a_line_by_hand(path):
     section = PAGE.read_text(encoding="utf-8").split(f"### {dataset} ({path.name.removesuffix('.jsonl.xz')})\n")[1]
     printed = re.search(r"^\| pgrad +\| ([−\d.]+)", section, flags=re.MULTILINE)[1].replace("−", "-")
     assert float(printed) == pytest.approx(factor * np.mean(means), abs=0.051)
+
+
+def test_every_interval_in_the_words_stands_in_the_tables():
+    words, tables_ = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    found = re.findall(r"[+-]\d+\.\d \[[+-]\d+\.\d, [+-]\d+\.\d\]", " ".join(words.split()))
+    assert len(found) > 50
+    assert [each for each in found if each.replace("-", "−") not in tables_] == []

@@ -2,6 +2,7 @@ import pytest
 
 from benchmarks.config import RunConfig
 from benchmarks.runner import run
+from tests.benchmarks.sweeps import toy_sweep
 
 SPEC = RunConfig(
     dataset="coloured-digits",
@@ -72,3 +73,16 @@ def test_a_failure_is_a_record(change, error):
     assert record["error"].startswith(error)
     assert "Traceback" in record["traceback"]
     assert "selection" not in record
+
+
+def test_other_measures_are_taken_at_every_checkpoint():
+    """A held-out toy domain has as many examples of either class: there balanced accuracy is accuracy."""
+    sweep = toy_sweep("toy-sgd")
+    for config in sweep.runs():
+        outcome = run(config)
+        balanced = outcome["measures"]["balanced accuracy"]
+        assert balanced.keys() == outcome["domain_curves"].keys()
+        assert {len(values) for values in balanced.values()} == {len(outcome["curves"]["step"])}
+        (held_out,) = config.held_out
+        assert balanced[held_out] == pytest.approx(outcome["domain_curves"][held_out], abs=1e-12)
+    assert run(SPEC)["measures"] == {}
