@@ -89,7 +89,8 @@ class Database:
             version = connection.execute(sqlalchemy.select(schema.meta.c.version)).scalar_one()
         if version != schema.VERSION:
             raise StoreError(
-                f"{self.shown} has tables of version {version}, this code needs {schema.VERSION}; choose another store"
+                f"{self.shown} has tables of version {version}, this code needs {schema.VERSION}; choose another "
+                "output folder or store; python -m benchmarks import records.jsonl brings the records of the old one in"
             )
 
     @contextlib.contextmanager
