@@ -12,8 +12,8 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from benchmarks.algorithms import ALGORITHMS, QUICK
-from benchmarks.config.words import all_different, unknown
-from benchmarks.quick import SETTINGS, compare, experiment
+from benchmarks.base.errors import all_different, unknown
+from benchmarks.studies.quick import SETTINGS, compare, experiment
 
 app = cyclopts.App(name="python -m benchmarks", help="Domain-generalization benchmarks of pgrad.", version_flags=[])
 
@@ -77,8 +77,8 @@ _LAZY = {
     "export": ("benchmarks.commands.transfer:export_command", "Write the records of a store to a file."),
     "import": ("benchmarks.commands.transfer:import_command", "Bring records into a store, DomainBed's too."),
     "data": ("benchmarks.commands.data:data_command", "Prepare data sets and show them; without names, list them."),
-    "report": ("benchmarks.reporting.main:report", "Make a report of the records of sweeps."),
-    "wilds": ("benchmarks.wilds.command:wilds", "Train on a WILDS data set and evaluate officially."),
+    "report": ("benchmarks.commands.report:report", "Make a report of the records of sweeps."),
+    "wilds": ("benchmarks.commands.wilds:wilds", "Train on a WILDS data set and evaluate officially."),
 }
 for _name, (_path, _help) in _LAZY.items():  # each is imported when it is used
     app.command(_path, name=_name, help=_help)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pgrad import PrincipalWeights, principal_weights
-from pgrad.rollout import Trajectory
+from pgrad._engine.trajectory import Trajectory
 
 __all__ = ["Parallel", "Reptile"]
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from pgrad import _sharding
+from pgrad._engine import sharding as _sharding
 from pgrad.principal import PrincipalWeights
 
 __all__ = [

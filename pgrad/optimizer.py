@@ -11,8 +11,6 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from pgrad import _sharding
-from pgrad._checkpoint import pack, unpack
 from pgrad._checks import (
     Loss,
     check_lr,
@@ -24,9 +22,11 @@ from pgrad._checks import (
     refuse_nonfinite,
     scalar,
 )
+from pgrad._engine import sharding as _sharding
+from pgrad._engine.checkpoint import pack, unpack
+from pgrad._engine.trajectory import Trajectory
 from pgrad._sketch import check_sketch_size
 from pgrad.principal import PrincipalWeights, check_n_components, principal_weights
-from pgrad.rollout import Trajectory
 
 __all__ = ["PGrad"]
 

@@ -16,7 +16,7 @@ from torch.nn.utils import parameters_to_vector
 
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup, extra
 from benchmarks.algorithms.optimizers import ADAM, adam, trainable
-from benchmarks.search import Choice, HParams
+from benchmarks.base.search import Choice, HParams
 
 Aggregator = Callable[[Tensor], Tensor]
 

@@ -32,7 +32,7 @@ from benchmarks.algorithms.optimizers import ADAM
 from benchmarks.algorithms.principal import SPACE, PGrad
 from benchmarks.algorithms.reptile import Reptile
 from benchmarks.algorithms.rollout import ROLLOUT
-from benchmarks.search import Choice, HParams, Space
+from benchmarks.base.search import Choice, HParams, Space
 from pgrad import averaging
 
 

@@ -26,8 +26,8 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.losses import Loss
-from benchmarks.search import HParams, Space
+from benchmarks.base.losses import Loss
+from benchmarks.base.search import HParams, Space
 
 Batches = Literal["pooled", "single-domain", "joint"]
 Diagnostics = dict[str, list[float]]

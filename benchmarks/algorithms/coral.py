@@ -19,7 +19,7 @@ from benchmarks.algorithms.base import AlgorithmEntry, Setup
 from benchmarks.algorithms.joint import Features, require_pairs
 from benchmarks.algorithms.optimizers import ADAM
 from benchmarks.algorithms.penalized import Penalized
-from benchmarks.search import HParams, LogUniform
+from benchmarks.base.search import HParams, LogUniform
 
 
 def distance(one: Tensor, other: Tensor) -> Tensor:

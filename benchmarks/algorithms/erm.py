@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup
 from benchmarks.algorithms.optimizers import ADAM, ADAMW, SGD, Parameters, adam, adamw, sgd, trainable
-from benchmarks.search import HParams, LogUniform
+from benchmarks.base.search import HParams, LogUniform
 
 
 class ERM(Algorithm):

@@ -21,8 +21,8 @@ from benchmarks.algorithms.base import AlgorithmEntry, Setup
 from benchmarks.algorithms.joint import Features, require_pairs
 from benchmarks.algorithms.optimizers import ADAM
 from benchmarks.algorithms.penalized import Penalized
-from benchmarks.losses import Loss
-from benchmarks.search import Choice, HParams, LogUniform
+from benchmarks.base.losses import Loss
+from benchmarks.base.search import Choice, HParams, LogUniform
 
 
 def example_gradients(layer: nn.Linear, loss: Loss, features: Tensor, labels: Tensor) -> Tensor:

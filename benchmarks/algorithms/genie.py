@@ -25,7 +25,7 @@ from torch.optim import Optimizer
 
 from benchmarks.algorithms.base import AlgorithmEntry, Setup
 from benchmarks.algorithms.erm import ERM
-from benchmarks.search import Choice, HParams, LogUniform
+from benchmarks.base.search import Choice, HParams, LogUniform
 
 _FLOOR = 1e-8  # of variances and squares that are divided by
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup
 from benchmarks.algorithms.joint import joint_outputs, risks
 from benchmarks.algorithms.optimizers import ADAM, adam, trainable
-from benchmarks.search import HParams, LogUniform
+from benchmarks.base.search import HParams, LogUniform
 
 
 class GroupDRO(Algorithm):

@@ -16,7 +16,7 @@ from benchmarks.algorithms.base import AlgorithmEntry
 from benchmarks.algorithms.joint import require_pairs, risks
 from benchmarks.algorithms.optimizers import ADAM
 from benchmarks.algorithms.penalized import Penalized
-from benchmarks.search import Choice, LogUniform
+from benchmarks.base.search import Choice, LogUniform
 
 
 class IRM(Penalized):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmarks.losses import Loss
+from benchmarks.base.losses import Loss
 
 
 def joint_outputs(model: nn.Module, inputs: Tensor) -> Tensor:

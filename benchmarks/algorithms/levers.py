@@ -19,7 +19,7 @@ from benchmarks.algorithms.optimizers import SGD
 from benchmarks.algorithms.principal import WAYS
 from benchmarks.algorithms.reptile import Reptile
 from benchmarks.algorithms.rollout import ROLLOUT
-from benchmarks.search import Choice, Space
+from benchmarks.base.search import Choice, Space
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup, extra
 from benchmarks.algorithms.optimizers import ADAM, adam, trainable
-from benchmarks.search import Choice, HParams
+from benchmarks.base.search import Choice, HParams
 
 
 class Lookahead(Algorithm):

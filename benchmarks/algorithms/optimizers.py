@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from benchmarks.search import Choice, HParams, LogUniform, Space
+from benchmarks.base.search import Choice, HParams, LogUniform, Space
 
 ADAM: Space = {
     "lr": LogUniform(default=1e-2, low=2e-3, high=3e-2),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from benchmarks.algorithms.base import Algorithm, Setup
 from benchmarks.algorithms.joint import joint_outputs, risks
 from benchmarks.algorithms.optimizers import adam, trainable
-from benchmarks.search import HParams
+from benchmarks.base.search import HParams
 
 
 class Penalized(Algorithm):

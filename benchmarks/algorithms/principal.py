@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import pgrad
 from benchmarks.algorithms.base import AlgorithmEntry, Diagnostics, Setup
 from benchmarks.algorithms.rollout import ROLLOUT, Rollout
-from benchmarks.search import Choice, HParams, Space
+from benchmarks.base.search import Choice, HParams, Space
 from pgrad.optimizer import Aggregation
 
 SOURCE = "PGrad, arXiv:2305.01134; pgrad.PGrad"

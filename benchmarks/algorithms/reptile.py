@@ -15,7 +15,7 @@ from torch import nn
 
 from benchmarks.algorithms.base import AlgorithmEntry, Setup
 from benchmarks.algorithms.rollout import ROLLOUT, Rollout
-from benchmarks.search import HParams
+from benchmarks.base.search import HParams
 
 SOURCE = "Reptile, arXiv:1803.02999; over domains: Fish, arXiv:2104.09937"
 

@@ -24,7 +24,7 @@ from torch.optim import Optimizer
 
 from benchmarks.algorithms.base import Algorithm, Setup
 from benchmarks.algorithms.optimizers import ADAM, trainable
-from benchmarks.search import HParams, LogUniform, Space
+from benchmarks.base.search import HParams, LogUniform, Space
 
 ROLLOUT: Space = {**ADAM, "outer_lr": LogUniform(default=0.1, low=0.03, high=0.5)}
 

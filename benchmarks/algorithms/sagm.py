@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup
 from benchmarks.algorithms.optimizers import ADAM, adam, trainable
 from benchmarks.algorithms.sharpness import frozen_statistics
-from benchmarks.search import Choice, HParams, LogUniform
+from benchmarks.base.search import Choice, HParams, LogUniform
 
 
 class SAGM(Algorithm):

@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup, extra
 from benchmarks.algorithms.optimizers import ADAM, trainable
-from benchmarks.search import Choice, HParams, LogUniform, Space
+from benchmarks.base.search import Choice, HParams, LogUniform, Space
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmarks.algorithms.base import AlgorithmEntry
 from benchmarks.algorithms.optimizers import ADAM
 from benchmarks.algorithms.penalized import Penalized
-from benchmarks.search import Choice, LogUniform
+from benchmarks.base.search import Choice, LogUniform
 
 
 class VREx(Penalized):

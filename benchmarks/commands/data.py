@@ -16,10 +16,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from benchmarks.config.words import unknown
-from benchmarks.contact_sheet import draw
+from benchmarks.base.errors import unknown
 from benchmarks.datasets import DATASETS, DatasetEntry, MultiDomainData, cache, fetch
 from benchmarks.datasets.cache import DamagedError, Recipe
+from benchmarks.reports.contact_sheet import draw
 
 __all__ = ["data_command"]
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import cyclopts
 from cyclopts import Parameter
 
-from benchmarks.config import ConfigError, SweepConfig, read, validated
+from benchmarks.sweeps.config import SweepConfig
+from benchmarks.sweeps.files import ConfigError, read, validated
 
 Words = Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True, negative="")]
 Positive = Annotated[int | None, Parameter(validator=cyclopts.validators.Number(gte=1))]

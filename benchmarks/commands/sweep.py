@@ -14,13 +14,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from benchmarks.base.records import Record
 from benchmarks.commands.options import Chosen, address, sweep_from
-from benchmarks.config import ConfigError, SweepConfig
-from benchmarks.plan import duration, plan, seconds_left
-from benchmarks.progress import live
-from benchmarks.records import Record
-from benchmarks.store import Store, StoreError
-from benchmarks.sweep import SweepError, perform, summarize
+from benchmarks.sweeps.config import SweepConfig
+from benchmarks.sweeps.coordinator import SweepError, perform, summarize
+from benchmarks.sweeps.files import ConfigError
+from benchmarks.sweeps.plan import duration, plan, seconds_left
+from benchmarks.sweeps.progress import live
+from benchmarks.sweeps.store import Store, StoreError
 
 __all__ = ["plan_command", "status_command", "sweep_command"]
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 from rich.console import Console
 
 from benchmarks.commands.options import address
-from benchmarks.store import Store, StoreError
-from benchmarks.store.domainbed import results
-from benchmarks.store.transfer import bring_in, export, read_lines
+from benchmarks.sweeps.store import Store, StoreError
+from benchmarks.sweeps.store.domainbed import results
+from benchmarks.sweeps.store.transfer import bring_in, export, read_lines
 
 __all__ = ["export_command", "import_command"]
 

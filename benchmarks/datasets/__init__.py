@@ -8,10 +8,10 @@ Example:
 
 from __future__ import annotations
 
+from benchmarks.base.metrics import accuracy
 from benchmarks.datasets import bethe_heitler, digits, emoji, fashion, vader_inputs
 from benchmarks.datasets.base import DatasetEntry, Domain, Fit, Metric, MultiDomainData
-from benchmarks.datasets.registry import Registry
-from benchmarks.metrics import accuracy
+from benchmarks.datasets.lookup import Registry
 
 DATASETS: dict[str, DatasetEntry] = Registry(
     {

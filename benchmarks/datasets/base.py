@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from benchmarks.losses import Loss
+from benchmarks.base.losses import Loss
 
 Metric = Callable[[Tensor, Tensor], float]
 """``metric(outputs, labels)``: the larger the better."""

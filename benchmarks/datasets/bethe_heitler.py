@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
+from benchmarks.base.seeds import seed_from
 from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
 from benchmarks.physics import Kinematics, cross_section, dipole
-from benchmarks.seeds import seed_from
 
 Array = NDArray[np.float64]
 

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.base.metrics import accuracy
 from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
 from benchmarks.datasets.cache import Built, Recipe, track
 from benchmarks.datasets.fetch import FetchError, Package, fetched
-from benchmarks.metrics import accuracy
 
 CLASSES = ("animal", "clothing", "face", "food", "hand", "object", "person", "place", "plant", "transport")
 CONCEPTS = Path(__file__).with_name("emoji_concepts.txt")

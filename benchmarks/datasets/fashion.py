@@ -23,11 +23,11 @@ import numpy as np
 import scipy.ndimage
 import torch
 
+from benchmarks.base.metrics import accuracy
 from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
 from benchmarks.datasets.cache import Built, Recipe, track
 from benchmarks.datasets.digits import AGREEMENTS, ANGLES, LABEL_NOISE, deal
 from benchmarks.datasets.fetch import VARIABLE, FetchError, source_folder
-from benchmarks.metrics import accuracy
 
 Array = np.ndarray[Any, Any]
 

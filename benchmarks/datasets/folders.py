@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.base.metrics import accuracy
 from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
 from benchmarks.datasets.cache import Built, Recipe, track
 from benchmarks.datasets.named import checked_domains, listed, parse, positive
-from benchmarks.metrics import accuracy
 
 ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 SPLITS = frozenset({"crossval", "full", "test", "train", "val", "valid", "validation"})

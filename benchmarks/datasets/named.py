@@ -7,7 +7,7 @@ import urllib.parse
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from benchmarks.records import SEPARATOR
+from benchmarks.base.records import SEPARATOR
 
 
 def parse(scheme: str, rest: str, allowed: Collection[str]) -> tuple[Path, dict[str, str]]:

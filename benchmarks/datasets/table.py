@@ -29,10 +29,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss
 
+from benchmarks.base.metrics import accuracy
 from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
 from benchmarks.datasets.named import checked_domains, listed, parse
 from benchmarks.datasets.scaling import standardise
-from benchmarks.metrics import accuracy
 
 OPTIONS = ("domain", "target", "task", "group", "drop", "missing", "scale")
 TARGETS = ("label", "target", "y")

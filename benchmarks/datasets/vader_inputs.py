@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.base.metrics import accuracy, balanced_accuracy
 from benchmarks.datasets import vader
 from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
 from benchmarks.datasets.cache import Built, Recipe, track
 from benchmarks.datasets.scaling import standardise
-from benchmarks.metrics import accuracy, balanced_accuracy
 
 FEATURES = 2000
 """Words and pairs of words: the most frequent ones of the training domains."""

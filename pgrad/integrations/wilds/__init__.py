@@ -21,6 +21,7 @@ Example:
     (('year',), 'acc_worst_region')
 """
 
+from pgrad.data.groups import GroupBatchSampler
 from pgrad.integrations.wilds.domains import domain_ids, domain_name, grouper, rollout_loader
 from pgrad.integrations.wilds.evaluation import (
     Evaluation,
@@ -31,7 +32,6 @@ from pgrad.integrations.wilds.evaluation import (
     write_predictions,
 )
 from pgrad.integrations.wilds.loading import download_command, get_dataset
-from pgrad.integrations.wilds.sampler import GroupBatchSampler
 from pgrad.integrations.wilds.tasks import SELECTION_SPLIT, TASKS, Task, task
 
 __all__ = [

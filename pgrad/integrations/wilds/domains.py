@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from pgrad.data import DomainBatchSampler
+from pgrad.data.groups import GroupBatchSampler
 from pgrad.integrations.wilds._bridge import import_wilds
-from pgrad.integrations.wilds.sampler import GroupBatchSampler
 
 __all__ = ["domain_ids", "domain_name", "grouper", "rollout_loader"]
 

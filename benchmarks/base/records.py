@@ -1,0 +1,153 @@
+"""The record of a run: what the store returns and what tables, pictures and reports read.  This page is the schema.
+
+``Store.records()`` gives a list of plain dictionaries that survive a round trip through JSON, in the order of the
+sweep; ``records.jsonl`` holds the same, one per line.  A run that has ended gives exactly one record, however often it
+was tried: ``status`` is ``"finished"`` or ``"failed"``.  Numbers are finite; what could not be measured is None.
+
+Fields that every record has:
+
+``key``
+    Name of the run: the hash of its ``config`` (16 hexadecimal digits).
+``config``
+    Everything that decides the result except the code: ``dataset``, ``algorithm``, ``held_out``, ``seed``, ``point``,
+    ``hparams`` (name to number), ``model``, ``rollouts``, ``evaluate_every``, ``batch_size``, ``splits``, ``width``;
+    where they are not at their defaults ``depth`` (None), ``weights`` (``"none"``, or their name; a file's ends in
+    ``#`` and the beginning of its SHA-256), ``tuning`` (``"full"``), ``batch_norm`` (None), ``image_size`` (None).
+    ``held_out`` is one string: the name of the held-out domain, or the names joined by ``+`` (see
+    :func:`held_out_domains`) if a run leaves out several.
+``status``
+    ``"finished"`` or ``"failed"``.
+``timings``
+    ``wall_seconds`` and ``cpu_seconds`` of the run itself; ``started`` and ``ended`` in seconds since 1970.
+``evaluations``
+    Gradient evaluations that the configuration pays for; None in imported records.
+``peak_memory``
+    ``resident_bytes``: the largest resident set of the worker process up to the end of the run (a long-lived worker
+    never shrinks it); ``cuda_bytes``: the most that torch held on the GPU during the run, None without one.
+``environment``
+    ``commit``, ``uncommitted_changes``, ``code`` (fingerprint of the sources), library versions, machine.
+``worker``
+    ``name``, ``host``, ``pid``, ``launcher`` of the process that did it.
+``attempts``
+    Every try, oldest first: ``number``, ``status`` (``finished``, ``failed``, ``lost``: the process died or fell
+    silent, ``interrupted``: stopped by the user, ``superseded``: came second with the same result), ``failure``,
+    ``error``, ``worker``, ``started``, ``ended``.
+
+Fields of finished runs, and of failed ones as far as they came:
+
+``curves``
+    Lists of equal length, one entry for each checkpoint: ``step`` (gradient evaluations so far), ``loss`` (mean
+    training loss since the checkpoint before), ``validation`` (mean over the training domains' validation parts),
+    ``held_out`` (mean over the held-out domains).
+``domain_curves``
+    Domain name to the list of its scores at the same checkpoints: the validation part of a training domain, all of a
+    held-out one.
+``measures``
+    Name of another figure of merit of the data set (``balanced accuracy``) to its ``domain_curves``; ``{}`` if it has
+    none.
+
+Fields of finished runs only:
+
+``selection``
+    The checkpoint that training-domain validation chose: ``step``, ``validation``, ``held_out``.
+``selections``
+    The same for each method that needs one run only: ``training-domain``, ``last`` (the final checkpoint) and
+    ``oracle`` (the best on the held-out domains themselves: it cheats, and has ``"oracle": true``; the others have
+    false).  Leave-one-domain-out validation needs several runs: :func:`benchmarks.runs.protocol.select` does it.
+``diagnostics``
+    Name to list of numbers, what the algorithm says about its training; ``{}`` where there is nothing.
+``model_file``
+    Path of the kept weights, relative to the output folder; None if none were kept (the default).
+
+Fields of failed runs only:
+
+``failure``
+    ``diverged``, ``out-of-memory``, ``import``, ``killed`` (the process died at every attempt) or ``error``.
+``error``, ``traceback``
+    One line that says what happened, and where (``traceback`` may be empty if the process was killed).
+
+Which point of random search counts is not part of a record: :func:`benchmarks.runs.protocol.select` chooses among the
+records of one algorithm, seed and held-out set.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Literal, TypedDict
+
+from typing_extensions import NotRequired
+
+SEPARATOR = "+"
+"""Between the names of several held-out domains."""
+
+FAILURES = ("diverged", "out-of-memory", "import", "killed", "error")
+Failure = Literal["diverged", "out-of-memory", "import", "killed", "error"]
+
+
+class Timings(TypedDict):
+    """Seconds; `started` and `ended` since 1970."""
+
+    wall_seconds: float | None
+    cpu_seconds: float | None
+    started: float | None
+    ended: float | None
+
+
+class PeakMemory(TypedDict):
+    """Bytes."""
+
+    resident_bytes: int | None
+    cuda_bytes: int | None
+
+
+class Checkpoint(TypedDict):
+    """What a selection method chose in one run."""
+
+    step: float
+    validation: float
+    held_out: float
+    oracle: NotRequired[bool]
+
+
+class Record(TypedDict):
+    """One run; the module's docstring explains the fields."""
+
+    key: str
+    config: dict[str, Any]
+    status: Literal["finished", "failed"]
+    timings: Timings
+    evaluations: int | None
+    peak_memory: PeakMemory
+    environment: dict[str, Any]
+    worker: dict[str, Any] | None
+    attempts: list[dict[str, Any]]
+    curves: NotRequired[dict[str, list[float]]]
+    domain_curves: NotRequired[dict[str, list[float]]]
+    measures: NotRequired[dict[str, dict[str, list[float]]]]
+    selection: NotRequired[Checkpoint]
+    selections: NotRequired[dict[str, Checkpoint]]
+    diagnostics: NotRequired[dict[str, list[float]]]
+    model_file: NotRequired[str | None]
+    failure: NotRequired[Failure]
+    error: NotRequired[str]
+    traceback: NotRequired[str]
+
+
+def held_out_domains(held_out: str) -> tuple[str, ...]:
+    """The names in the field ``held_out``.
+
+    Example:
+        >>> held_out_domains("15°+45°")
+        ('15°', '45°')
+    """
+    return tuple(held_out.split(SEPARATOR))
+
+
+def moment(seconds: float) -> str:
+    """A time of the record to read, in UTC.
+
+    Example:
+        >>> moment(0.0)
+        '1970-01-01 00:00:00'
+    """
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,5 +1,0 @@
-"""The quick comparison: two embedded sets of real digits, about two minutes on two cores."""
-
-from benchmarks.quick.comparison import SETTINGS, compare, experiment
-
-__all__ = ["SETTINGS", "compare", "experiment"]

@@ -1,0 +1,141 @@
+"""Every algorithm against every baseline: paired differences, tests corrected for their number, verdicts in words."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.algorithms import ALGORITHMS
+from benchmarks.base.metrics import (
+    Estimate,
+    Interval,
+    bootstrap_improvement,
+    bootstrap_mean,
+    columns,
+    estimate,
+    holm,
+    probability_of_improvement,
+    wilcoxon,
+)
+from benchmarks.reports.selection import Study, differences
+from benchmarks.reports.text import number
+
+LEVEL = 0.05
+"""Of the corrected tests."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An algorithm against a baseline on one data set, over the seeds that are complete on both sides.
+
+    Attributes:
+        difference: Algorithm minus baseline, averaged over the held-out sets, with its t-interval over seeds.
+        domains: The same on each held-out set.
+        bootstrap: Paired bootstrap interval of the difference.
+        won: Seeds on which the algorithm is ahead.
+        p_value: Of Wilcoxon's signed-rank test over seeds.
+        p_holm: Corrected for all comparisons of the report.
+        improvement: Probability of improvement.
+        improvement_interval: Its bootstrap interval.
+        unit: Of the difference.
+    """
+
+    dataset: str
+    algorithm: str
+    baseline: str
+    difference: Estimate
+    domains: dict[str, Estimate]
+    bootstrap: Interval
+    won: int
+    p_value: float
+    improvement: float
+    improvement_interval: Interval
+    unit: str
+    p_holm: float = float("nan")
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``worse`` (corrected test), ``leans better``, ``leans worse`` (interval alone), ``no difference
+        shown`` or ``cannot tell`` (fewer than two seeds)."""
+        if self.difference.n < 2:
+            return "cannot tell"
+        way = "better" if self.difference.mean > 0 else "worse"
+        if self.p_holm < LEVEL:
+            return way
+        return f"leans {way}" if self.difference.low > 0 or self.difference.high < 0 else "no difference shown"
+
+    @property
+    def who(self) -> str:
+        """What is compared with what, where."""
+        return f"{self.algorithm} against {self.baseline} on {self.dataset}"
+
+    @property
+    def figures(self) -> str:
+        """What the verdict rests on, in words."""
+        found, n = self.difference, self.difference.n
+        if n == 0:
+            return "No seed is complete on both sides."
+        mean = f"Difference {number(found.mean, 2, sign=True)}{self.unit}"
+        if n == 1:
+            return f"{mean} on a single seed, which has no interval."
+        low, high = number(found.low, 2, sign=True), number(found.high, 2, sign=True)
+        return (
+            f"{mean}, 95 % interval {low} to {high}, {n} seeds, ahead on {self.won}; p = {self.p_value:.3f}, "
+            f"{self.p_holm:.3f} after correction."
+        )
+
+    @property
+    def sentence(self) -> str:
+        """The verdict with its figures."""
+        return f"{self.who}: {self.verdict}. {self.figures}"
+
+
+def compare(study: Study, seed: int) -> list[Comparison]:
+    """With the baselines; the same seed gives the same bootstrap."""
+    pairs = [
+        (dataset, algorithm, baseline)
+        for baseline in study.baselines
+        for dataset in study.datasets
+        for algorithm in study.rivals(dataset, baseline)
+    ]
+    return _all(study, pairs, [seed])
+
+
+def compare_with_controls(study: Study, seed: int) -> list[Comparison]:
+    """Every algorithm with the one that its registry entry names as the same in everything but one thing."""
+    pairs = [
+        (dataset, algorithm, ALGORITHMS[algorithm].control)
+        for dataset in study.datasets
+        for algorithm in study.algorithms_on(dataset)
+        if algorithm in ALGORITHMS and ALGORITHMS[algorithm].control in study.algorithms_on(dataset)
+    ]
+    return _all(study, pairs, [seed, 2])
+
+
+def _all(study: Study, pairs: Sequence[tuple[str, str, str]], seeds: list[int]) -> list[Comparison]:
+    found = [_compare(study, *names, np.random.default_rng([*seeds, number])) for number, names in enumerate(pairs)]
+    corrected = holm([one.p_value for one in found])
+    return [dataclasses.replace(one, p_holm=float(p)) for one, p in zip(found, corrected, strict=True)]
+
+
+def _compare(study: Study, dataset: str, algorithm: str, baseline: str, rng: np.random.Generator) -> Comparison:
+    ours, theirs = study.common(dataset, algorithm, baseline)
+    paired = differences(ours, theirs)
+    nothing = Interval(math.nan, math.nan)
+    return Comparison(
+        dataset=dataset,
+        algorithm=algorithm,
+        baseline=baseline,
+        difference=estimate(paired),
+        domains=columns(study.held_out(dataset), study.scores(dataset, algorithm) - study.scores(dataset, baseline)),
+        bootstrap=bootstrap_mean(paired, rng),
+        won=int((paired > 0).sum()),
+        p_value=wilcoxon(paired, rng) if len(paired) > 1 else math.nan,
+        improvement=probability_of_improvement(ours, theirs) if len(paired) else math.nan,
+        improvement_interval=bootstrap_improvement(ours, theirs, rng) if len(paired) else nothing,
+        unit=" points" if study.scale(dataset).label.endswith("%") else "",
+    )

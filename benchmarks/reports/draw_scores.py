@@ -1,0 +1,167 @@
+"""Pictures of scores: by held-out domain, as differences, along training, inside against outside, profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.base.metrics import Estimate, average, bootstrap_mean, estimate, performance_profile
+from benchmarks.reports.comparisons import Comparison
+from benchmarks.reports.selection import Study
+from benchmarks.reports.style import Look, grid, legend_above
+from benchmarks.reports.text import between, number
+
+Looks = dict[str, Look]
+
+
+def _bars(estimates: Sequence[Estimate]) -> Any:
+    """Distances from the mean to both ends of the interval; none where there is none."""
+    low = [one.mean - one.low for one in estimates]
+    high = [one.high - one.mean for one in estimates]
+    return np.nan_to_num([low, high])
+
+
+def accuracies(study: Study, dataset: str, algorithms: Sequence[str], looks: Looks) -> Figure:
+    """Mean and interval on every held-out set and on average."""
+    names = [*study.held_out(dataset), "average"]
+    figure = Figure(figsize=(max(6.5, 0.16 * len(names) * (len(algorithms) + 2) + 1.5), 3.6), layout="constrained")
+    axes = figure.subplots()
+    for i, algorithm in enumerate(algorithms):
+        found = [*study.by_domain(dataset, algorithm).values(), average(study.scores(dataset, algorithm))]
+        places = np.arange(len(names)) + 0.75 * ((i + 0.5) / len(algorithms) - 0.5)
+        axes.errorbar(
+            places,
+            [one.mean for one in found],
+            yerr=_bars(found),
+            linestyle="none",
+            capsize=2.5,
+            elinewidth=1,
+            label=algorithm,
+            **looks[algorithm].marks,
+        )
+    for border in range(len(names) - 1):
+        axes.axvline(border + 0.5, color="0.85", linewidth=0.6, zorder=0)
+    axes.axvspan(len(names) - 1.5, len(names) - 0.5, color="0.94", zorder=0)
+    turned = max(map(len, names)) * len(names) > 70
+    axes.set_xticks(range(len(names)), names, rotation=40 if turned else 0, ha="right" if turned else "center")
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.set_xlabel("held-out domain")
+    axes.set_ylabel(study.scale(dataset).label)
+    axes.grid(axis="y")
+    legend_above(figure, [axes])
+    return figure
+
+
+def differences(found: Sequence[Comparison], looks: Looks) -> Figure:
+    """A forest plot, a panel for each data set; against one baseline, or each line against its own."""
+    datasets = list(dict.fromkeys(one.dataset for one in found))
+    rows = {dataset: [one for one in found if one.dataset == dataset] for dataset in datasets}
+    heights = [0.36 * len(lines) + 0.95 for lines in rows.values()]
+    figure = Figure(figsize=(8.5, sum(heights)), layout="constrained")
+    panels = figure.subplots(len(datasets), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (dataset, lines) in zip(panels, rows.items(), strict=True):
+        for place, one in enumerate(lines):
+            _forest_line(axes, place, one, looks[one.algorithm])
+        axes.axvline(0, color="black", linewidth=1.0, zorder=1.5)
+        baselines = {one.baseline for one in lines}
+        whom = baselines.pop() if len(baselines) == 1 else "control"
+        names = [one.algorithm if whom == one.baseline else f"{one.algorithm} − {one.baseline}" for one in lines]
+        axes.set_yticks(range(len(lines)), names)
+        axes.set_ylim(len(lines) - 0.5, -0.5)
+        axes.grid(axis="x")
+        low, high = axes.get_xlim()
+        axes.set_xlim(min(low, -0.5 * abs(high)), max(high, 0.5 * abs(low)))
+        axes.set_title(dataset)
+        unit = lines[0].unit or " score"
+        axes.set_xlabel(f"← {whom} better  |  difference,{unit}  |  algorithm better →")
+    return figure
+
+
+def _forest_line(axes: Axes, place: int, one: Comparison, look: Look) -> None:
+    domains = [found.mean for found in one.domains.values()]
+    axes.plot(domains, [place] * len(domains), "|", color="0.55", markersize=8, zorder=1)
+    axes.errorbar(
+        one.difference.mean, place, xerr=_bars([one.difference]), capsize=4, linewidth=1.6, zorder=3, **look.marks
+    )
+    text = f"{number(one.difference.mean, 2, sign=True)} {between(one.difference, 2, sign=True)}  {one.verdict}"
+    axes.annotate(text, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+
+
+def curves(study: Study, dataset: str, algorithms: Sequence[str], looks: Looks) -> Figure:
+    """Scores along training: inside (validation parts of the training domains) and outside; the chosen points."""
+    figure, panels = grid(2, 4.3, 3.4, 2)
+    factor = study.scale(dataset).factor
+    titles = {"validation": "inside: validation parts of training domains", "held_out": "outside: held-out domains"}
+    for axes, (name, title) in zip(panels, titles.items(), strict=True):
+        for algorithm in algorithms:
+            seeds: dict[float, dict[int, list[float]]] = {}
+            for row, record in study.chosen_runs(dataset, algorithm):
+                for step, value in zip(record["curves"]["step"], record["curves"][name], strict=True):
+                    seeds.setdefault(step, {}).setdefault(row.seed, []).append(factor * value)
+            steps = sorted(seeds)
+            found = [estimate(np.array([np.mean(values) for values in seeds[step].values()])) for step in steps]
+            means = np.array([one.mean for one in found])
+            errors = np.nan_to_num([one.standard_error for one in found])
+            look = looks[algorithm]
+            axes.plot(steps, means, linestyle=look.dashes, linewidth=1.4, label=algorithm, **look.marks)
+            axes.fill_between(steps, means - errors, means + errors, color=look.colour, alpha=0.15, linewidth=0)
+        axes.set_title(title)
+        axes.set_xlabel("gradient evaluations")
+        axes.set_ylabel(study.scale(dataset).label)
+        axes.grid()
+    legend_above(figure, panels[:1])
+    return figure
+
+
+def inside_outside(study: Study, algorithms: Sequence[str], looks: Looks) -> Figure:
+    """What the choice went by against what it reached, a dot for each held-out set and seed."""
+    figure, panels = grid(len(study.datasets), 4.3, 3.9, 2)
+    for axes, dataset in zip(panels, study.datasets, strict=True):
+        for algorithm in algorithms:
+            inside = study.scores(dataset, algorithm, "validation_accuracy")
+            outside = study.scores(dataset, algorithm)
+            axes.scatter(inside.ravel(), outside.ravel(), s=22, label=algorithm, **looks[algorithm].dots)
+        low = max(axes.get_xlim()[0], axes.get_ylim()[0])
+        high = min(axes.get_xlim()[1], axes.get_ylim()[1])
+        if low < high:
+            axes.plot([low, high], [low, high], color="0.5", linewidth=0.8, linestyle=":", zorder=0)
+        axes.set_title(dataset)
+        label = study.scale(dataset).label
+        axes.set_xlabel(f"inside: {label}")
+        axes.set_ylabel(f"held out: {label}")
+        axes.grid()
+    legend_above(figure, panels)
+    return figure
+
+
+def profiles(study: Study, algorithms: Sequence[str], looks: Looks, seed: int) -> Figure:
+    """The share of runs above every score, with a bootstrap band over seeds."""
+    figure, panels = grid(len(study.datasets), 4.3, 3.4, 2)
+    for axes, dataset in zip(panels, study.datasets, strict=True):
+        scores = {name: study.scores(dataset, name) for name in study.algorithms_on(dataset)}
+        scores = {name: found[~np.isnan(found).any(axis=1)] for name, found in scores.items()}
+        every = np.concatenate([found.ravel() for found in scores.values()])
+        if not every.size:
+            axes.text(0.5, 0.5, "no seed is complete", ha="center", transform=axes.transAxes)
+            continue
+        margin = 0.03 * (every.max() - every.min()) or 1.0
+        thresholds = np.linspace(every.min() - margin, every.max() + margin, 160)
+        for number_, algorithm in enumerate(name for name in algorithms if len(scores.get(name, ())) > 0):
+            look, found = looks[algorithm], scores[algorithm]
+            shares = performance_profile(found, thresholds)
+            above = (found[:, :, None] > thresholds).mean(axis=1)
+            band = bootstrap_mean(above, np.random.default_rng([seed, 2, number_]))
+            axes.plot(thresholds, shares, linestyle=look.dashes, markevery=20, label=algorithm, **look.marks)
+            if len(found) > 1:
+                axes.fill_between(thresholds, band.low, band.high, color=look.colour, alpha=0.12, linewidth=0)
+        axes.set_title(dataset)
+        axes.set_xlabel(f"threshold τ: {study.scale(dataset).label}")
+        axes.set_ylabel("share of runs above τ")
+        axes.set_ylim(-0.03, 1.03)
+        axes.grid()
+    legend_above(figure, panels)
+    return figure

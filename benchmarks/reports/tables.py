@@ -1,0 +1,333 @@
+"""The tables of a report: the numbers for programs, and the same as text for readers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import pgrad
+from benchmarks.base.metrics import (
+    Estimate,
+    Interval,
+    average,
+    bootstrap_interquartile_mean,
+    interquartile_mean,
+    worst_domain,
+)
+from benchmarks.reports.comparisons import Comparison
+from benchmarks.reports.selection import Study
+from benchmarks.reports.spectra import Agreement
+from benchmarks.reports.text import between, number
+from benchmarks.runs.protocol import LEAVE_ONE_OUT, METHODS
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Attributes:
+        name: Of its files.
+        title, note: What it shows, and how to read it.
+        numbers: One column for each number, unrounded.
+        text: Cells to read.
+    """
+
+    name: str
+    title: str
+    note: str
+    numbers: pd.DataFrame
+    text: pd.DataFrame
+
+    def markdown(self) -> str:
+        """The title, the cells and the note."""
+        body = self.text.to_markdown(index=False, disable_numparse=True)
+        return f"## {self.title}\n\n{body}\n\n{self.note}\n"
+
+    def latex(self) -> str:
+        """A table for the package booktabs."""
+        text = self.text.map(_latex).rename(columns=_latex)
+        layout = "l" + "r" * (len(text.columns) - 1)
+        body = text.to_latex(index=False, escape=False, column_format=layout)
+        caption = f"{_latex(self.title)}. {_latex(self.note)}"
+        return f"\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n{body}\\end{{table}}\n"
+
+
+_LATEX = {
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "°": r"$^\circ$",
+    "×": r"$\times$",
+    "–": "--",
+    "—": "---",
+    "<": "$<$",
+    ">": "$>$",
+}
+
+
+def _latex(cell: object) -> str:
+    return "".join(_LATEX.get(sign, sign) for sign in str(cell))
+
+
+def _spread(found: Estimate) -> str:
+    return f"{number(found.mean)} ± {number(found.standard_error)}"
+
+
+def accuracies(study: Study, dataset: str) -> Table:
+    """Score on every held-out set and on average."""
+    lines, cells = [], []
+    for algorithm in study.algorithms_on(dataset):
+        scores = study.scores(dataset, algorithm)
+        mean, worst = average(scores), worst_domain(scores)
+        domains = study.by_domain(dataset, algorithm)
+        others = {name: study.measured(dataset, algorithm, name) for name in study.measures(dataset)}
+        averages = {name: average(matrix) for name, matrix in others.items()}
+        for held_out, found in [*domains.items(), ("average", mean), ("worst", worst), *averages.items()]:
+            figures = {"mean": found.mean, "standard_error": found.standard_error, "low": found.low, "high": found.high}
+            lines.append(
+                {"dataset": dataset, "algorithm": algorithm, "held_out": held_out, **figures, "seeds": found.n}
+            )
+        cells.append(
+            {
+                "algorithm": algorithm,
+                **{name: _spread(found) for name, found in domains.items()},
+                "average": _spread(mean),
+                "95 % interval": between(mean),
+                "worst domain": _spread(worst),
+                **{f"{name}, %": _spread(found) for name, found in averages.items()},
+                "seeds": str(mean.n),
+            }
+        )
+    scale = study.scale(dataset)
+    note = (
+        f"{scale.label[0].upper()}{scale.label[1:]} on the held-out domain, mean over seeds ± standard error; the "
+        "interval is Student's t over the seeds' averages. Worst domain: the lowest of a seed's held-out scores, "
+        "averaged over seeds."
+    )
+    title = f"{dataset}: held-out {scale.label.removesuffix(', %')}"
+    return Table(f"accuracy-{dataset}", title, note, pd.DataFrame(lines), pd.DataFrame(cells))
+
+
+def comparisons(found: Iterable[Comparison], name: str = "differences", title: str = "Paired differences") -> Table:
+    """Differences with their tests."""
+    lines, cells = [], []
+    for one in found:
+        names = {"dataset": one.dataset, "baseline": one.baseline, "algorithm": one.algorithm}
+        lines.append(
+            {
+                **names,
+                "difference": one.difference.mean,
+                "low": one.difference.low,
+                "high": one.difference.high,
+                "bootstrap_low": one.bootstrap.low,
+                "bootstrap_high": one.bootstrap.high,
+                "seeds": one.difference.n,
+                "seeds_won": one.won,
+                "p_wilcoxon": one.p_value,
+                "p_holm": one.p_holm,
+                "probability_of_improvement": one.improvement,
+                "improvement_low": one.improvement_interval.low,
+                "improvement_high": one.improvement_interval.high,
+                "verdict": one.verdict,
+            }
+        )
+        cells.append(
+            {
+                "data set": one.dataset,
+                "baseline": one.baseline,
+                "algorithm": one.algorithm,
+                "difference": number(one.difference.mean, 2, sign=True),
+                "t-interval": between(one.difference, 2, sign=True),
+                "bootstrap": between(one.bootstrap, 2, sign=True),
+                "seeds ahead": f"{one.won} of {one.difference.n}",
+                "p": number(one.p_value, 3),
+                "p (Holm)": number(one.p_holm, 3),
+                "P(improvement)": f"{number(one.improvement, 2)} {between(one.improvement_interval, 2)}",
+                "verdict": one.verdict,
+            }
+        )
+    note = (
+        "Algorithm minus baseline, paired by seed and held-out domain; the seeds' averages are the sample. 95 % "
+        "intervals: Student's t, and percentile bootstrap over seeds (too narrow with few seeds). p: Wilcoxon's "
+        "signed-rank test, two-sided; Holm's correction counts every line of this table. P(improvement): how often a "
+        "run of the algorithm beats a run of the baseline on the same domain."
+    )
+    return Table(name, title, note, pd.DataFrame(lines), pd.DataFrame(cells))
+
+
+def aggregates(study: Study, seed: int) -> Table:
+    """Interquartile mean beside the mean and the median."""
+    lines, cells = [], []
+    for number_, (dataset, algorithm) in enumerate((d, a) for d in study.datasets for a in study.algorithms_on(d)):
+        scores = study.scores(dataset, algorithm)
+        whole = scores[~np.isnan(scores).any(axis=1)]
+        known = len(whole) > 0
+        middle = interquartile_mean(whole) if known else math.nan
+        rng = np.random.default_rng([seed, 1, number_])
+        interval = bootstrap_interquartile_mean(whole, rng) if known else Interval(math.nan, math.nan)
+        mean, median = average(scores).mean, float(np.median(whole)) if known else math.nan
+        figures = {"iqm": middle, "iqm_low": interval.low, "iqm_high": interval.high, "mean": mean, "median": median}
+        lines.append({"dataset": dataset, "algorithm": algorithm, **figures, "seeds": len(whole)})
+        cells.append(
+            {
+                "data set": dataset,
+                "algorithm": algorithm,
+                "interquartile mean": f"{number(middle)} {between(interval)}",
+                "mean": number(mean),
+                "median": number(median),
+            }
+        )
+    note = "Over all pairs of seed and held-out domain; 95 % percentile bootstrap over seeds."
+    return Table("aggregates", "Aggregates", note, pd.DataFrame(lines), pd.DataFrame(cells))
+
+
+def methods(study: Study) -> Table:
+    """The average under every method of selection that the records allow."""
+    names = [name for name in METHODS if name != LEAVE_ONE_OUT or study.inner]
+    chosen = {name: study.selected_by(name) for name in names}
+    lines, cells = [], []
+    for dataset in study.datasets:
+        for algorithm in study.algorithms_on(dataset):
+            cell = {"data set": dataset, "algorithm": algorithm}
+            for name, selected in chosen.items():
+                found = average(study.matrix(selected, dataset, algorithm))
+                figures = {"mean": found.mean, "standard_error": found.standard_error, "seeds": found.n}
+                lines.append({"dataset": dataset, "algorithm": algorithm, "method": name, **figures})
+                cell[name + (" (cheats)" if name == "oracle" else "")] = _spread(found)
+            cells.append(cell)
+    note = "Average over the held-out domains ± standard error. " + "; ".join(
+        f"{name}: {METHODS[name]}" for name in names
+    )
+    return Table(
+        "selection", "The same under each method of selection", note + ".", pd.DataFrame(lines), pd.DataFrame(cells)
+    )
+
+
+def costs(study: Study) -> Table:
+    """What the runs were given and what they took; means over the finished runs."""
+    lines, cells = [], []
+    for dataset in study.datasets:
+        for algorithm in study.algorithms_on(dataset):
+            runs = [one for one in study.of_dataset(dataset) if one["config"]["algorithm"] == algorithm]
+            done = [one for one in runs if one["status"] == "finished"]
+            figures = {
+                "points": len({one["config"]["point"] for one in runs}),
+                "runs": len(runs),
+                "failed": len(runs) - len(done),
+                "evaluations": _mean(one.get("evaluations") for one in done),
+                "wall_seconds": _mean((one.get("timings") or {}).get("wall_seconds") for one in done),
+                "cpu_seconds": _mean((one.get("timings") or {}).get("cpu_seconds") for one in done),
+                "resident_bytes": _mean((one.get("peak_memory") or {}).get("resident_bytes") for one in done),
+                "cuda_bytes": _mean((one.get("peak_memory") or {}).get("cuda_bytes") for one in done),
+            }
+            lines.append({"dataset": dataset, "algorithm": algorithm, **figures})
+            cells.append(
+                {
+                    "data set": dataset,
+                    "algorithm": algorithm,
+                    **{name: str(figures[name]) for name in ("points", "runs", "failed")},
+                    "gradient evaluations": number(figures["evaluations"], 0),
+                    "seconds": number(figures["wall_seconds"]),
+                    "CPU seconds": number(figures["cpu_seconds"]),
+                    "ms per evaluation": number(_ratio(figures["wall_seconds"], figures["evaluations"], 1000.0), 2),
+                    "memory, MiB": number(_ratio(figures["resident_bytes"], MIB), 0),
+                    "GPU memory, MiB": number(_ratio(figures["cuda_bytes"], MIB), 0),
+                }
+            )
+    note = (
+        "Means over the finished runs. A gradient evaluation is one forward and backward pass over one mini-batch. "
+        "Memory is the largest resident set of the worker's process up to the end of the run."
+    )
+    return Table("cost", "Budget and cost", note, pd.DataFrame(lines), pd.DataFrame(cells))
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _ratio(value: float, by: float, factor: float = 1.0) -> float:
+    return factor * value / by if by else math.nan
+
+
+def settings(study: Study) -> Table:
+    """How the runs were made."""
+    lines = []
+    for dataset in study.datasets:
+        config: Mapping[str, Any] = study.of_dataset(dataset)[0]["config"]
+        own = {name: value for name, value in config.items() if name not in _VARIED}
+        seeds = ", ".join(map(str, study.seeds(dataset)))
+        lines.append(
+            {"data set": dataset, "held out in turn": ", ".join(study.held_out(dataset)), "seeds": seeds, **own}
+        )
+    frame = pd.DataFrame(lines)
+    note = "A seed decides the data split, the initialisation and the order of the mini-batches."
+    return Table("settings", "Settings", note, frame, frame.astype(str))
+
+
+_VARIED = ("dataset", "algorithm", "held_out", "seed", "point", "hparams")
+
+
+def failures(study: Study) -> Table:
+    """Every failed run."""
+    lines = [
+        {
+            **{name: record["config"][name] for name in ("dataset", "algorithm", "held_out", "seed", "point")},
+            "kind": record.get("failure", "error"),
+            "attempts": len(record.get("attempts") or [1]),
+            "error": record.get("error", ""),
+        }
+        for record in study.failed
+    ]
+    frame = pd.DataFrame(
+        lines, columns=["dataset", "algorithm", "held_out", "seed", "point", "kind", "attempts", "error"]
+    )
+    note = "A seed of an algorithm counts only if every held-out domain has a finished run to choose from."
+    return Table("failures", "Failed runs", note, frame, frame.astype(str))
+
+
+def rollouts(found: Iterable[Agreement]) -> Table:
+    """What the roll-outs looked like, beside a random walk."""
+    lines = [
+        {
+            "dataset": one.dataset,
+            "algorithm": one.algorithm,
+            "steps": one.steps,
+            "runs": one.runs,
+            "first": one.spectrum[0],
+            "first_null": float(pgrad.random_walk_spectrum(one.steps)[0]),
+            "cosine": one.cosine,
+            "cosine_null": one.null_cosine,
+        }
+        for one in found
+    ]
+    numbers = pd.DataFrame(lines)
+    cells = [
+        {
+            "data set": line["dataset"],
+            "algorithm": line["algorithm"],
+            "steps": str(line["steps"]),
+            "runs": str(line["runs"]),
+            "first direction": f"{100 * line['first']:.1f} %",
+            "of a random walk": f"{100 * line['first_null']:.1f} %",
+            "cosine": number(line["cosine"], 3),
+            "of a random walk ": number(line["cosine_null"], 3),
+        }
+        for line in lines
+    ]
+    note = (
+        "Share of the first principal direction in the variance of a roll-out, and cosine of the principal gradient "
+        "with theta_0 − theta_T; means over roll-outs, then over the runs. A random walk of as many steps has no "
+        "direction that means anything."
+    )
+    return Table("rollouts", "Roll-outs", note, numbers, pd.DataFrame(cells))

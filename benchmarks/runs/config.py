@@ -1,0 +1,102 @@
+"""What identifies a run: everything that decides its result except the code, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+
+from benchmarks.base.config import Count
+from benchmarks.base.records import SEPARATOR, held_out_domains
+from benchmarks.models.settings import ModelSettings
+
+
+class HParamValues(dict[str, int | float]):
+    """Hyper-parameters that cannot be changed: their run's key depends on them."""
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("the hyper-parameters of a run are fixed; make another configuration with model_copy()")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    update = pop = popitem = clear = setdefault = _refuse
+
+    def __reduce__(self) -> tuple[type[HParamValues], tuple[dict[str, int | float]]]:
+        return HParamValues, (dict(self),)
+
+
+HeldOut = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: held_out_domains(value) if isinstance(value, str) else value),
+    AfterValidator(lambda names: tuple(dict.fromkeys(names))),
+    PlainSerializer(SEPARATOR.join, return_type=str),
+    Field(min_length=1),
+]
+"""The held-out domains: a tuple here, one string in JSON."""
+
+LATER: dict[str, Any] = {"depth": None, "weights": "none", "tuning": "full", "batch_norm": None, "image_size": None}
+"""Fields that came later, and their defaults: with these a run is the one that it was before, and has its key."""
+
+
+class Settings(ModelSettings):
+    """How the runs on one data set are made.
+
+    Attributes:
+        rollouts: Length of the run in roll-outs; each is `splits` gradient evaluations for every training domain, also
+            for algorithms that know no roll-outs.
+        evaluate_every: Roll-outs between checkpoints; the end is a checkpoint too.
+        batch_size: Examples per gradient evaluation.
+        splits: Gradient evaluations of a roll-out for every training domain.
+
+    The other fields are those of :class:`benchmarks.models.settings.ModelSettings`.
+    """
+
+    rollouts: Count = 160
+    evaluate_every: Count = 20
+    batch_size: Count = 32
+    splits: Count = 3
+
+
+class RunConfig(Settings):
+    """One training run.
+
+    Attributes:
+        dataset: Name in the registry of data sets.
+        algorithm: Name in the registry of algorithms.
+        held_out: Names of the domains that the run must not see; in JSON joined by "+".
+        seed: Of the data split, the initialisation and the order of the batches.
+        point: Number of the point of random search; point 0 is the defaults.
+        hparams: The hyper-parameters of that point.
+
+    Example:
+        >>> run = RunConfig(dataset="coloured-digits", algorithm="erm", held_out="10%", seed=0, point=0, hparams={})
+        >>> RunConfig.model_validate_json(run.model_dump_json()) == run
+        True
+        >>> run.held_out, run.config()["held_out"], len(run.key())
+        (('10%',), '10%', 16)
+    """
+
+    model: str = "mlp"
+    dataset: str
+    algorithm: str
+    held_out: HeldOut
+    seed: Annotated[int, Field(ge=0)]
+    point: Annotated[int, Field(ge=0)]
+    hparams: Annotated[dict[str, int | float], AfterValidator(HParamValues), PlainSerializer(dict)]
+
+    def config(self) -> dict[str, Any]:
+        """The fields, ready for JSON; of those in :data:`LATER` the ones that are not at their defaults."""
+        fields = self.model_dump(mode="json")
+        return {name: value for name, value in fields.items() if name not in LATER or value != LATER[name]}
+
+    def key(self) -> str:
+        """A short name, the same for the same fields, whatever their order."""
+        return hashlib.sha256(json.dumps(self.config(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def evaluations(self, n_domains: int) -> int:
+        """Gradient evaluations that the run pays for on a data set of `n_domains` domains in all."""
+        return self.rollouts * self.splits * (n_domains - len(self.held_out))

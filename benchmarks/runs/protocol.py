@@ -1,0 +1,288 @@
+"""The rules of the comparison: leave domains out, split the others, select on what training may see.
+
+Sets of domains are held out in turn: each one alone, or every two, three, ... of them.  Each remaining domain is split
+into 80 % for training and 20 % for validation, and the held-out ones are tested whole.  Where examples come in groups
+that must not be parted, the groups are dealt out to five folds once and for all, and seed s validates on fold s + 1
+(modulo 5).  If groups stand in several domains (the same concept in every style), a held-out domain is tested on fold
+s, and no training domain shows that fold.  What a data set fits, it fits on the training parts.
+
+A *selection method* chooses the point of random search and the checkpoint along training:
+
+- ``training-domain``: the highest mean accuracy on the validation parts of the training domains;
+- ``last``: the same choice among the points, but always the final checkpoint;
+- ``leave-one-domain-out``: cross-validation.  For every training domain d there is a run that holds out d as well; the
+  mean accuracy on those d, each by the run that has not seen it, chooses point and checkpoint;
+- ``oracle``: the highest accuracy on the held-out domains themselves.  It cheats: no method can choose better.
+
+But for the oracle, the held-out domains take no part in any choice; they are measured at every checkpoint so that
+curves can be drawn.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import pgrad
+from benchmarks.algorithms import Batches
+from benchmarks.base.records import held_out_domains
+from benchmarks.base.seeds import seed_from
+from benchmarks.datasets import Domain, Fit, MultiDomainData
+
+VALIDATION_FRACTION = 0.2
+FOLDS = 5
+
+TRAINING_DOMAIN, LAST, LEAVE_ONE_OUT, ORACLE = "training-domain", "last", "leave-one-domain-out", "oracle"
+METHODS = {
+    TRAINING_DOMAIN: "validation parts of the training domains",
+    LAST: "the same points, final checkpoint",
+    LEAVE_ONE_OUT: "cross-validation over the training domains",
+    ORACLE: "the held-out domains themselves: cheats",
+}
+"""Methods of selection, and on what they choose."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The data of one run.
+
+    Attributes:
+        inputs, labels: The training parts of the training domains, one after another.
+        domains: For each training example the number of its domain, from 0.
+        validation: The validation parts of the training domains.
+        held_out: The test parts of the held-out domains.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    domains: Tensor
+    validation: tuple[Domain, ...]
+    held_out: tuple[Domain, ...]
+
+
+def leave_out(data: MultiDomainData, held_out: Collection[str], seed: int) -> Split:
+    """Splits `data` for a set of held-out domains.  A domain is split in the same way whichever others are held out."""
+    for name in held_out:
+        if name not in data.names:
+            raise ValueError(f"held_out must be some of the domains {data.names}, found {name!r}")
+    if not 0 < len(set(held_out)) < len(data.names):
+        raise ValueError(f"held_out must leave a domain to train on and hold one out, found {tuple(held_out)}")
+    train: list[Domain] = []
+    validation: list[Domain] = []
+    test: list[Domain] = []
+    crossed = _groups_stand_in_several(data)
+    for domain in data.domains:
+        if domain.name in held_out:
+            test.append(domain.part(_folds(domain) == seed % FOLDS) if crossed else domain)
+        else:
+            own, chosen = _train_and_validation(domain, seed, crossed)
+            train.append(own)
+            validation.append(chosen)
+    for what, parts in (("training", train), ("validation", validation), ("test", test)):
+        for domain in parts:
+            if not len(domain):
+                raise ValueError(f"domain {domain.name!r} has no {what} examples with seed {seed}: it is too small")
+    return Split(
+        inputs=torch.cat([domain.inputs for domain in train]),
+        labels=torch.cat([domain.labels for domain in train]),
+        domains=torch.cat([torch.full((len(domain),), number) for number, domain in enumerate(train)]),
+        validation=tuple(validation),
+        held_out=tuple(test),
+    )
+
+
+def _train_and_validation(domain: Domain, seed: int, crossed: bool) -> tuple[Domain, Domain]:
+    if domain.groups is None:
+        generator = torch.Generator().manual_seed(seed_from("split", domain.name, seed))
+        order = torch.randperm(len(domain), generator=generator)
+        cut = round(VALIDATION_FRACTION * len(domain))
+        return domain.part(order[cut:]), domain.part(order[:cut])
+    folds = _folds(domain)
+    validation = folds == (seed + 1) % FOLDS
+    hidden = validation | (folds == seed % FOLDS) if crossed else validation
+    return domain.part(~hidden), domain.part(validation)
+
+
+def _folds(domain: Domain) -> Tensor:
+    """``[n]``: the same for a group in every domain, whatever the seed."""
+    if domain.groups is None:
+        raise ValueError(f"domain {domain.name!r} has no groups, and so no folds")
+    numbers, inverse = domain.groups.unique(return_inverse=True)
+    return torch.tensor([seed_from("fold", number) % FOLDS for number in numbers.tolist()])[inverse]
+
+
+def _groups_stand_in_several(data: MultiDomainData) -> bool:
+    found = [domain.groups.unique() for domain in data.domains if domain.groups is not None]
+    return bool(found) and len(torch.cat(found).unique()) < sum(map(len, found))
+
+
+def fitted(split: Split, fit: Fit | None) -> Split:
+    """The split with its inputs transformed by what `fit` learns from the training parts."""
+    if fit is None:
+        return split
+    transform = fit(split.inputs, split.labels)
+
+    def apply(domains: tuple[Domain, ...]) -> tuple[Domain, ...]:
+        return tuple(replace(domain, inputs=transform(domain.inputs)) for domain in domains)
+
+    return replace(
+        split,
+        inputs=transform(split.inputs),
+        validation=apply(split.validation),
+        held_out=apply(split.held_out),
+    )
+
+
+def batches(kind: Batches, domains: Tensor, batch_size: int, splits: int, seed: int) -> Iterator[Tensor]:
+    """Index tensors without end, a fresh order in each pass over the data; `batch_size` examples are a mini-batch.
+
+    "single-domain" ``[batch_size]``: from one domain each, every domain `splits` times per roll-out.
+    "joint" ``[domains, batch_size]``: the same mini-batches, taken together as soon as there is one of every domain.
+    "pooled" ``[batch_size]``: from all domains.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if kind == "pooled":
+        while True:
+            order = torch.randperm(len(domains), generator=generator)
+            yield from order[: len(order) // batch_size * batch_size].split(batch_size)
+    sampler = pgrad.DomainBatchSampler(
+        domains, batch_size * splits, splits=splits, generator=generator, mode="infinite"
+    )
+    single = (torch.tensor(index) for index in sampler)
+    if kind == "single-domain":
+        yield from single
+    while True:
+        together = itertools.islice(single, len(sampler.domain_ids))
+        yield torch.stack(sorted(together, key=lambda index: int(domains[index[0]])))
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The point and checkpoint that a method chose, and what they reach on the held-out domains.
+
+    Attributes:
+        point: Of random search.
+        step: Gradient evaluations at the checkpoint.
+        validation: What the choice went by: the accuracy that was the highest.
+        held_out: Mean accuracy on the held-out domains.
+    """
+
+    point: int
+    step: float
+    validation: float
+    held_out: float
+
+
+def best_checkpoint(curves: Mapping[str, list[float]]) -> dict[str, float]:
+    """The checkpoint with the highest validation accuracy; the earliest of equals."""
+    return _checkpoint(curves, _first_best(curves["validation"]))
+
+
+def checkpoints(curves: Mapping[str, list[float]]) -> dict[str, dict[str, Any]]:
+    """The checkpoint that each method chooses which needs one run only."""
+    index = {
+        TRAINING_DOMAIN: _first_best(curves["validation"]),
+        LAST: len(curves["step"]) - 1,
+        ORACLE: _first_best(curves["held_out"]),
+    }
+    return {method: {**_checkpoint(curves, i), "oracle": method == ORACLE} for method, i in index.items()}
+
+
+def _first_best(values: list[float]) -> int:
+    return max(range(len(values)), key=lambda i: (values[i], -i))
+
+
+def _checkpoint(curves: Mapping[str, list[float]], index: int) -> dict[str, float]:
+    return {name: curves[name][index] for name in ("step", "validation", "held_out")}
+
+
+def select(records: Iterable[Mapping[str, Any]], method: str = TRAINING_DOMAIN) -> Selected | None:
+    """The best point among the finished runs of one algorithm, seed and held-out set; the lowest of equals.
+
+    None if no run finished.  Cross-validation needs other held-out sets as well: see :func:`cross_validate`.
+    """
+    if method not in METHODS or method == LEAVE_ONE_OUT:
+        raise ValueError(f"method must be one of {TRAINING_DOMAIN}, {LAST}, {ORACLE}, found {method!r}")
+    finished = [record for record in records if record["status"] == "finished"]
+    if not finished:
+        return None
+    by = "held_out" if method == ORACLE else "validation"
+    chosen = [(record["config"]["point"], checkpoints(record["curves"])[method]) for record in finished]
+    point, found = max(chosen, key=lambda pair: (pair[1][by], -pair[0]))
+    return Selected(point=point, step=found["step"], validation=found[by], held_out=found["held_out"])
+
+
+def cross_validate(records: Iterable[Mapping[str, Any]], held_out: str) -> Selected | None:
+    """Leave-one-domain-out validation among the finished runs of one data set, algorithm and seed.
+
+    Checkpoints are compared by their number: runs with fewer training domains have shorter roll-outs.  A point counts
+    if its run and all the runs of its cross-validation finished; None if there is no such point.
+
+    Args:
+        records: Runs with every held-out set.
+        held_out: The set to report on, as records name it.
+    """
+    outside = frozenset(held_out_domains(held_out))
+    runs: dict[tuple[int, frozenset[str]], Mapping[str, Any]] = {
+        (record["config"]["point"], frozenset(held_out_domains(record["config"]["held_out"]))): record
+        for record in records
+        if record["status"] == "finished"
+    }
+    chosen = []
+    for (point, names), run in runs.items():
+        if names != outside:
+            continue
+        inner = {name: runs.get((point, outside | {name})) for name in run["domain_curves"] if name not in outside}
+        curves = [other["domain_curves"][name] for name, other in inner.items() if other is not None]
+        if len(curves) == len(inner) and all(len(curve) == len(run["curves"]["step"]) for curve in curves):
+            means = [sum(values) / len(values) for values in zip(*curves, strict=True)]
+            best = _first_best(means)
+            chosen.append((means[best], -point, best, run["curves"]))
+    if not chosen:
+        return None
+    validation, minus_point, best, found = max(chosen, key=lambda choice: choice[:2])
+    return Selected(-minus_point, found["step"][best], validation, found["held_out"][best])
+
+
+def select_all(records: Iterable[Mapping[str, Any]], method: str = TRAINING_DOMAIN) -> list[dict[str, Any]]:
+    """What the method chose for each data set, algorithm, held-out set and seed, where it could choose.
+
+    Runs that cross-validation added, with one more domain held out, give rows of their own under the other methods.
+
+    Returns:
+        Rows with ``dataset``, ``algorithm``, ``held_out``, ``seed``, ``method``, ``oracle``, ``point``, ``step``,
+        ``validation_accuracy`` (what the choice went by) and ``held_out_accuracy``.
+    """
+    groups: dict[tuple[str, str, int], dict[str, list[Mapping[str, Any]]]] = {}
+    for record in records:
+        config = record["config"]
+        group = groups.setdefault((config["dataset"], config["algorithm"], config["seed"]), {})
+        group.setdefault(config["held_out"], []).append(record)
+    rows = []
+    for (dataset, algorithm, seed), sets in groups.items():
+        for held_out, own in sets.items():
+            if method == LEAVE_ONE_OUT:
+                found = cross_validate(itertools.chain.from_iterable(sets.values()), held_out)
+            else:
+                found = select(own, method)
+            if found is not None:
+                rows.append(
+                    {
+                        "dataset": dataset,
+                        "algorithm": algorithm,
+                        "held_out": held_out,
+                        "seed": seed,
+                        "method": method,
+                        "oracle": method == ORACLE,
+                        "point": found.point,
+                        "step": found.step,
+                        "validation_accuracy": found.validation,
+                        "held_out_accuracy": found.held_out,
+                    }
+                )
+    return rows

@@ -1,0 +1,150 @@
+"""`python -m benchmarks.studies.performance`: the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import cyclopts
+import torch
+from cyclopts import Parameter
+from rich.console import Console
+
+import benchmarks.studies.performance
+from benchmarks.runs.environment import environment
+from benchmarks.studies.performance import report
+from benchmarks.studies.performance.memory import in_fresh_process
+from benchmarks.studies.performance.methods import METHODS
+from benchmarks.studies.performance.passes import time_passes
+from benchmarks.studies.performance.problems import PROBLEMS
+from benchmarks.studies.performance.run import Task, tasks_of, time_all
+
+app = cyclopts.App(
+    name="python -m benchmarks.studies.performance", help=benchmarks.studies.performance.__doc__, version_flags=[]
+)
+QUICK = tuple(name for name, problem in PROBLEMS.items() if not problem.full)
+_Positive = Parameter(validator=cyclopts.validators.Number(gte=1))
+_VARIANTS: tuple[dict[str, Any], ...] = ({"trajectory_dtype": "bfloat16"}, {"sketch_size": 6})
+
+
+def _one_of(known: Collection[str]) -> Any:
+    def check(_: type, names: tuple[str, ...]) -> None:
+        for name in names:
+            if name not in known:
+                raise ValueError(f"must be among {', '.join(known)}; got {name!r}")
+
+    return Parameter(validator=check, consume_multiple=True, negative="")
+
+
+@app.default
+def performance(
+    *,
+    output: Path = Path("runs/performance"),
+    problems: Annotated[tuple[str, ...], _one_of(PROBLEMS)] = (),
+    methods: Annotated[tuple[str, ...], _one_of(METHODS)] = tuple(METHODS),
+    full: bool = False,
+    steps: Annotated[int, _Positive] = 9,
+    rounds: Annotated[int, _Positive] = 7,
+    clock: Literal["wall", "cpu"] = "wall",
+    device: str = "cuda" if torch.cuda.is_available() else "cpu",
+    batch: Annotated[int | None, _Positive] = None,
+    fused: bool = False,
+    variants: bool = True,
+    memory: bool = True,
+) -> None:
+    """Time, memory and limits of a roll-out; the protocol is above.
+
+    Parameters
+    ----------
+    output:
+        Folder for results.json and overhead.png.
+    problems:
+        Which models; the quick ones by default.
+    methods:
+        What to compare; the inner optimizer alone is always among them.
+    full:
+        All models, also those that take an hour, tens of gigabytes or a GPU.
+    steps:
+        T, the inner steps of a roll-out.
+    rounds:
+        How often each method has its turn.
+    clock:
+        Time that passes, or processor time of one thread (for a machine that is not idle).
+    device:
+        Where it runs.
+    batch:
+        Samples in a micro-batch, instead of each problem's own.
+    fused:
+        Whether Adam is torch's fused one: the fastest base line.
+    variants:
+        Whether to measure PGrad with bfloat16 displacements and with a sketch of six vectors too.
+    memory:
+        Whether to measure memory of models from a million parameters on, each method in a process of its own.
+    """
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    names = problems or (tuple(PROBLEMS) if full else QUICK)
+    base = Task("", "inner", steps, device, batch, {"fused": fused} if fused else {})
+    added = [v for v in _VARIANTS if v.get("sketch_size", 0) < steps] if variants and "pgrad" in methods else []
+    output.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {
+        "environment": {**environment(), "threads": torch.get_num_threads(), "device": _describe(device)},
+        "times": [],
+        "memory": [],
+        "passes": [],
+    }
+    for name in names:
+        tasks = tasks_of(name, methods, added, replace(base, problem=name))
+        console.print(f"{name}: {len(tasks)} methods, {rounds} rounds", style="dim")
+        results["times"] += time_all(tasks, clock, rounds)
+        if memory and PROBLEMS[name].parameters >= 1e6:
+            results["memory"] += _memory(tasks)
+        _write(output / "results.json", results)
+    if "pgrad" in methods:
+        sizes = sorted({int(PROBLEMS[name].parameters) for name in names if PROBLEMS[name].parameters < 2e8})
+        results["passes"] = [time_passes(size, steps, torch.device(device), clock) for size in sizes]
+        _write(output / "results.json", results)
+    console.print(report.times(results["times"]))
+    if memory:
+        console.print(report.memories(results["memory"]))
+    console.print(report.passes(results["passes"]))
+    report.draw(results["times"], results["memory"], output / "overhead.png")
+    console.print(f"Written to {output}: results.json, overhead.png")
+
+
+def _memory(tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    """Rows with the peak of each method; a method that fails is a row too."""
+    numbers = sum(p.numel() for p in PROBLEMS[tasks[0].problem].make().parameters())
+    rows: list[dict[str, Any]] = []
+    for task in tasks:
+        row = {"task": task.as_json(), "name": task.name, "parameters": numbers}
+        try:
+            row["peak"] = in_fresh_process(task)
+        except RuntimeError as error:
+            row["skipped"] = str(error)
+        else:
+            above = row["peak"] - rows[0]["peak"] if rows else 0
+            row |= {"above": above, "above_in_vectors": above / (4 * numbers)}
+        rows.append(row)
+        if "skipped" in rows[0]:
+            break  # nothing to compare with
+    return rows
+
+
+def _describe(device: str) -> str:
+    place = torch.device(device)
+    return torch.cuda.get_device_name(place) if place.type == "cuda" else device
+
+
+def _write(path: Path, results: dict[str, Any]) -> None:
+    """In one step, so that a run that is killed leaves a whole file."""
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(results, indent=1) + "\n")
+    draft.replace(path)
+
+
+if __name__ == "__main__":
+    app()

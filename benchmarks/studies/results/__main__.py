@@ -1,0 +1,189 @@
+"""``python -m benchmarks.studies.results``: the tables of docs/results.md from the committed records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.algorithms import ALGORITHMS, BASELINE, CONTROL
+from benchmarks.base.metrics import Estimate, average, estimate, worst_domain
+from benchmarks.reports.load import Run, load
+from benchmarks.reports.selection import Study, differences
+from benchmarks.reports.text import between, number
+from benchmarks.runs.environment import ROOT
+from benchmarks.runs.protocol import LEAVE_ONE_OUT, TRAINING_DOMAIN
+
+FOLDER = Path(__file__).parent
+ENDING, PROBE = ".jsonl.xz", "probe-"
+PAGE = ROOT / "docs/results.md"
+QUESTIONS = (
+    ("pgrad", CONTROL),
+    ("pgrad", BASELINE),
+    (CONTROL, BASELINE),
+    ("erm-swad", BASELINE),
+    ("erm-sgd", BASELINE),
+)
+BEGIN, END = "<!-- tables: python -m benchmarks.studies.results -->", "<!-- end of tables -->"
+
+
+def studies() -> dict[str, Study]:
+    """One for each file of records, by its name: the ladder, then what begins with ``probe-`` and asks one thing."""
+    names = [path.name.removesuffix(ENDING) for path in FOLDER.glob(f"*{ENDING}")]
+    names.sort(key=lambda name: (name.startswith(PROBE), name))
+    return {name: _study(load([str(FOLDER / f"{name}{ENDING}")]).records) for name in names}
+
+
+def _study(records: list[Run]) -> Study:
+    """Selected by cross-validation if the records hold runs for it, by training-domain validation else."""
+    found = Study.of(records)
+    return Study.of(records, LEAVE_ONE_OUT) if found.inner else found
+
+
+def title(name: str, dataset: str) -> str:
+    """Of a table: the data set and the file, for a data set may stand in several."""
+    return f"{dataset} ({name})"
+
+
+def tables(found: Mapping[str, Study]) -> str:
+    """The ladder in short, every algorithm against its control and against ERM on it, then each data set by itself."""
+    ladder = {name: study for name, study in found.items() if not name.startswith(PROBE)}
+    parts = [_data_set(name, study, dataset) for name, study in found.items() for dataset in study.datasets]
+    controls = _every(
+        ladder, "Every variant of PGrad against its matched control", lambda name: ALGORITHMS[name].control
+    )
+    baseline = _every(ladder, "Every algorithm against ERM", lambda name: None if name == BASELINE else BASELINE)
+    return "\n\n".join([_short(ladder), controls, baseline, *parts])
+
+
+def _data_set(name: str, study: Study, dataset: str) -> str:
+    lines = []
+    measures = study.measures(dataset)
+    for algorithm in study.algorithms_on(dataset):
+        scores = study.scores(dataset, algorithm)
+        mean = average(scores)
+        line = {
+            "algorithm": algorithm,
+            "held-out": f"{number(mean.mean)} ± {number(mean.standard_error)}",
+            **{name: number(average(study.measured(dataset, algorithm, name)).mean) for name in measures},
+            "worst domain": number(worst_domain(scores).mean),
+            "validation": number(average(study.scores(dataset, algorithm, "validation_accuracy")).mean),
+        }
+        if study.method != TRAINING_DOMAIN:
+            usual = study.matrix(study.selected_by(TRAINING_DOMAIN), dataset, algorithm)
+            line[f"− the same by {TRAINING_DOMAIN}"] = _text(estimate(differences(scores, usual)))
+        for other in (BASELINE, CONTROL):
+            line[f"− {other}"] = "" if other == algorithm else _against(study, dataset, algorithm, other)
+        lines.append((mean.mean, line))
+    lines.sort(key=lambda pair: -pair[0])
+    body = pd.DataFrame([line for _, line in lines]).to_markdown(index=False, disable_numparse=True)
+    return f"### {title(name, dataset)}\n\n`{name}.yaml`: {_budget(study, dataset)}\n\n{body}"
+
+
+def _budget(study: Study, dataset: str) -> str:
+    runs = study.of_dataset(dataset)
+    config = runs[0]["config"]
+    points = len({run["config"]["point"] for run in runs})
+    failed = sum(run["config"]["dataset"] == dataset for run in study.failed)
+    tuning = f", {config['tuning']}" if "tuning" in config else ""
+    inner = sum(run["config"]["dataset"] == dataset for run in study.inner)
+    more = f" and {inner} for the cross-validation" if inner else ""
+    chosen = "" if study.method == TRAINING_DOMAIN else f" selected by {study.method},"
+    return (
+        f"{study.scale(dataset).label};{chosen} seeds: {len(study.seeds(dataset))}, points: {points}, held out: "
+        f"{', '.join(study.held_out(dataset))}; "
+        f"{config['rollouts']} roll-outs, {config['splits']} splits, batch {config['batch_size']}, model "
+        f"{config['model']} (width {config['width']}{tuning}); {len(runs)} runs{more}, {failed} of them failed."
+    )
+
+
+def _against(study: Study, dataset: str, algorithm: str, other: str) -> str:
+    return _text(_difference(study, dataset, algorithm, other))
+
+
+def _difference(study: Study, dataset: str, algorithm: str, other: str) -> Estimate | None:
+    if other not in study.algorithms_on(dataset):
+        return None
+    return estimate(differences(*study.common(dataset, algorithm, other)))
+
+
+def _text(found: Estimate | None) -> str:
+    """Bold where the interval lies on one side of zero."""
+    if found is None or not found.n:
+        return ""
+    text = f"{number(found.mean, sign=True)} {between(found, sign=True)}"
+    return f"**{text}**" if _side(found) else text
+
+
+def _short(found: Mapping[str, Study]) -> str:
+    """What most readers want to know: a line for each data set."""
+    lines = []
+    for name, study in found.items():
+        for dataset in study.datasets:
+            pairs = {f"{ours} − {theirs}": _against(study, dataset, ours, theirs) for ours, theirs in QUESTIONS}
+            lines.append({"data set": title(name, dataset), "measured": study.scale(dataset).label, **pairs})
+    body = pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True)
+    return f"### In short\n\nDifferences with their 95 % t-intervals over seeds.\n\n{body}"
+
+
+def _every(found: Mapping[str, Study], heading: str, other: Callable[[str], str | None]) -> str:
+    """A line for each algorithm that is to be compared with an `other`, a column for each data set."""
+    lines: dict[str, dict[str, Estimate]] = {}
+    accuracies = [title(name, each) for name, study in found.items() for each in study.datasets if _share(study, each)]
+    for name, study in found.items():
+        for dataset in study.datasets:
+            for algorithm in study.algorithms_on(dataset):
+                reference = other(algorithm)
+                difference = _difference(study, dataset, algorithm, reference) if reference is not None else None
+                if difference is not None:
+                    lines.setdefault(algorithm, {})[title(name, dataset)] = difference
+    rows: list[tuple[float, dict[str, str | None]]] = []
+    for algorithm, line in lines.items():
+        shares = [line[each] for each in accuracies if each in line]
+        mean = float(np.mean([each.mean for each in shares]))
+        row = {
+            "algorithm": algorithm,
+            "against": other(algorithm),
+            "mean of the accuracies": number(mean, sign=True),
+            "above 0": str(sum(_side(each) > 0 for each in shares)),
+            "below 0": str(sum(_side(each) < 0 for each in shares)),
+        }
+        rows.append((mean, row | {place: _text(each) for place, each in line.items()}))
+    rows.sort(key=lambda pair: -pair[0])
+    body = pd.DataFrame([row for _, row in rows]).fillna("").to_markdown(index=False, disable_numparse=True)
+    sides = [_side(each) for line in lines.values() for each in line.values() if each.n > 1]
+    return (
+        f"### {heading}\n\n{sides.count(1)} of {len(sides)} intervals lie above zero and {sides.count(-1)} below it "
+        f"(bold); of so many 95 % intervals about {round(0.025 * len(sides))} would on either side if there were no "
+        f"difference anywhere.\n\n{body}"
+    )
+
+
+def _side(found: Estimate) -> int:
+    """1 if the interval lies above zero, -1 if below it, else 0."""
+    return int(found.low > 0) - int(found.high < 0) if found.n > 1 else 0
+
+
+def _share(study: Study, dataset: str) -> bool:
+    return study.scale(dataset).factor == 100
+
+
+def main() -> None:
+    """Replaces what stands between the marks.
+
+    Raises:
+        ValueError: if the page lacks one of them.
+    """
+    page = PAGE.read_text(encoding="utf-8")
+    if page.count(BEGIN) != 1 or page.count(END) != 1:
+        raise ValueError(f"{PAGE} must hold each of these lines once, to write the tables between them: {BEGIN} {END}")
+    before, after = page.split(BEGIN)[0], page.split(END)[1]
+    partial = PAGE.with_name(PAGE.name + ".partial")
+    partial.write_text(f"{before}{BEGIN}\n\n{tables(studies())}\n\n{END}{after}", encoding="utf-8")
+    partial.replace(PAGE)
+
+
+if __name__ == "__main__":
+    main()

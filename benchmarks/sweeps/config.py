@@ -1,0 +1,241 @@
+"""A sweep: data sets x held-out domains x seeds x points of random search x algorithms."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from benchmarks.algorithms import ALGORITHMS, QUICK
+from benchmarks.base.config import Count, Frozen
+from benchmarks.base.errors import all_different, one_of, unknown
+from benchmarks.base.search import draw
+from benchmarks.base.seeds import seed_from
+from benchmarks.datasets import DATASETS
+from benchmarks.models import known_model, require_fitting
+from benchmarks.models.weights import pinned
+from benchmarks.runs.config import HeldOut, RunConfig, Settings
+from benchmarks.runs.protocol import LEAVE_ONE_OUT, METHODS
+from benchmarks.sweeps.launcher_config import InProcess, LauncherConfig, Local
+
+DatasetName = Annotated[str, one_of(DATASETS)]
+AlgorithmName = Annotated[str, one_of(ALGORITHMS)]
+ModelName = Annotated[str, AfterValidator(known_model)]
+Weights = Annotated[str, AfterValidator(pinned)]
+Scale = Annotated[float, Field(gt=0)]
+
+
+class SweepSettings(Settings):
+    """Settings whose model and weights are checked.
+
+    Attributes:
+        lr_scale: Every learning rate of the search is multiplied by it, where it is not fixed: the ranges are those of
+            small networks that are trained from scratch, and fine-tuning wants a hundredth of it.
+    """
+
+    model: ModelName | None = None
+    weights: Weights = "none"
+    lr_scale: Scale = 1.0
+
+
+class Overrides(SweepSettings):
+    """Settings of one data set that differ from those of the sweep; what is not given is the sweep's.
+
+    Attributes:
+        held_out: The sets of domains to leave out; None for all of the sweep's size.
+    """
+
+    held_out: tuple[HeldOut, ...] | None = None
+
+    @model_serializer(mode="wrap")
+    def _given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if name in self.model_fields_set}
+
+    def settings(self, common: SweepSettings) -> SweepSettings:
+        """The settings of this data set."""
+        given = self.model_fields_set - {"held_out"}
+        return common.model_copy(update={name: getattr(self, name) for name in given})
+
+
+class Outputs(Frozen):
+    """What a run leaves besides its record.  None of it changes a result.
+
+    Attributes:
+        tensorboard: Write TensorBoard logs during the runs.
+        weights: ``"none"``, or ``"best"``: the checkpoint with the best validation, floats as bfloat16.
+    """
+
+    tensorboard: bool = False
+    weights: Literal["none", "best"] = "none"
+
+
+def _as_list(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _as_mapping(value: Any) -> Any:
+    if isinstance(value, (str, list, tuple)):
+        names = _as_list(value)
+        return {name: {} for name in all_different(tuple(names))}
+    return {name: {} if own is None else own for name, own in value.items()} if isinstance(value, dict) else value
+
+
+def _as_launcher(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"kind": value}
+    return {"kind": "local", **value} if isinstance(value, dict) else value
+
+
+def _as_seeds(value: Any) -> Any:
+    return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else value
+
+
+class SweepConfig(Frozen):
+    """Which runs there are, and how they are done.
+
+    Attributes:
+        datasets: Names, or a mapping from names to settings of their own (and ``held_out``: the sets to leave out).
+        algorithms: Names.
+        seeds: A number n (the seeds 0 .. n - 1) or a list.
+        points: Points of random search for each algorithm, seed and held-out set; the first is the defaults.
+        leave_out: How many domains are held out at a time; every combination is.
+        selection: Methods of selection; ``leave-one-domain-out`` adds the runs that its cross-validation needs.
+        settings: Of all runs, unless a data set has its own.
+        fixed: Hyper-parameters that are not searched: algorithm to name to value.
+        plugins: Modules or files that register data sets, algorithms and models.
+        launcher: Where the runs are done.
+        outputs: What they leave besides records.
+        max_attempts: How often a run may lose its process before it counts as failed.
+
+    Example:
+        >>> sweep = SweepConfig(datasets="coloured-digits", algorithms=("erm",), seeds=2, points=3)
+        >>> len(sweep.runs())
+        18
+        >>> SweepConfig.model_validate_json(sweep.model_dump_json()) == sweep
+        True
+    """
+
+    datasets: Annotated[dict[DatasetName, Overrides], BeforeValidator(_as_mapping), Field(min_length=1)]
+    algorithms: Annotated[
+        tuple[AlgorithmName, ...], BeforeValidator(_as_list), AfterValidator(all_different), Field(min_length=1)
+    ] = QUICK
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0)], ...],
+        BeforeValidator(_as_seeds),
+        AfterValidator(all_different),
+        Field(min_length=1),
+    ] = (0, 1, 2)
+    points: Count = 1
+    leave_out: Count = 1
+    selection: Annotated[
+        tuple[Annotated[str, one_of(METHODS)], ...],
+        BeforeValidator(_as_list),
+        AfterValidator(all_different),
+        Field(min_length=1),
+    ] = ("training-domain",)
+    settings: SweepSettings = SweepSettings()
+    fixed: dict[AlgorithmName, dict[str, int | float]] = Field(default_factory=dict)
+    plugins: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()
+    launcher: Annotated[LauncherConfig, BeforeValidator(_as_launcher)] = Local()
+    outputs: Outputs = Outputs()
+    max_attempts: Count = 3
+
+    @field_validator("fixed")
+    @classmethod
+    def _known_hparams(cls, fixed: dict[str, dict[str, int | float]]) -> dict[str, dict[str, int | float]]:
+        for algorithm, values in fixed.items():
+            for name in values:
+                if name not in ALGORITHMS[algorithm].space:
+                    raise ValueError(f"{algorithm}: {unknown(name, ALGORITHMS[algorithm].space)}")
+        return fixed
+
+    @model_validator(mode="after")
+    def _possible(self) -> SweepConfig:
+        for dataset, own in self.datasets.items():
+            settings = own.settings(self.settings)
+            try:
+                require_fitting(settings, settings.model or DATASETS[dataset].model)
+            except (ImportError, ValueError) as error:
+                raise ValueError(f"{dataset}: {error}") from error
+            domains = DATASETS[dataset].domains
+            # Cross-validation holds out one more; at least one domain must be left to train on.
+            extra = LEAVE_ONE_OUT in self.selection
+            sets = own.held_out if own.held_out is not None else [domains[: self.leave_out]]
+            for held_out in sets:
+                for name in held_out:
+                    if name not in domains:
+                        raise ValueError(f"held_out of {dataset}: {unknown(name, domains)}")
+                if len(held_out) + extra >= len(domains):
+                    raise ValueError(
+                        f"{dataset} has {len(domains)} domains: holding out {len(held_out)}"
+                        + (", and one more for leave-one-domain-out validation," if extra else "")
+                        + " leaves none to train on"
+                    )
+        return self
+
+    def held_out(self, dataset: str) -> list[tuple[str, ...]]:
+        """The sets of domains to report on, in the data set's order of domains."""
+        own = self.datasets[dataset].held_out
+        if own is not None:
+            return list(dict.fromkeys(_ordered(dataset, names) for names in own))
+        return list(itertools.combinations(DATASETS[dataset].domains, self.leave_out))
+
+    def training_sets(self, dataset: str) -> list[tuple[str, ...]]:
+        """The sets to hold out in runs: those to report on, then those that cross-validation adds."""
+        sets = dict.fromkeys(self.held_out(dataset))
+        if LEAVE_ONE_OUT in self.selection:
+            for names in list(sets):
+                others = [name for name in DATASETS[dataset].domains if name not in names]
+                sets.update(dict.fromkeys(_ordered(dataset, (*names, other)) for other in others))
+        return list(sets)
+
+    def runs(self) -> list[RunConfig]:
+        """All runs.  Algorithms alternate, so that an unfinished sweep is unfinished for all of them alike."""
+        return list(self._runs())
+
+    def _runs(self) -> Iterator[RunConfig]:
+        for dataset, own in self.datasets.items():
+            settings = own.settings(self.settings).model_dump()
+            settings["model"] = settings["model"] or DATASETS[dataset].model
+            scale = settings.pop("lr_scale")
+            for seed, held_out, point, algorithm in itertools.product(
+                self.seeds, self.training_sets(dataset), range(self.points), self.algorithms
+            ):
+                # The held-out set is no part of the seed: the runs of a cross-validation must try the same points.
+                drawn = draw(ALGORITHMS[algorithm].space, point, seed_from(dataset, seed))
+                if "lr" in drawn:
+                    drawn = {**drawn, "lr": scale * drawn["lr"]}
+                yield RunConfig(
+                    dataset=dataset,
+                    algorithm=algorithm,
+                    held_out=held_out,
+                    seed=seed,
+                    point=point,
+                    hparams={**drawn, **self.fixed.get(algorithm, {})},
+                    **settings,
+                )
+
+    def key(self) -> str:
+        """A short name of the set of runs: the same for the same runs, wherever they are done."""
+        keys = [run.key() for run in self.runs()]
+        return hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:16]
+
+    def in_process(self) -> SweepConfig:
+        """The same runs, done in this process."""
+        return self.model_copy(update={"launcher": InProcess()})
+
+
+def _ordered(dataset: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in DATASETS[dataset].domains if name in names)

@@ -1,0 +1,338 @@
+"""Flat memory for the displacements of many parameters at once, and the three passes over it. Knows no roll-out.
+
+A slab holds parameters of one dtype, device and `_sharding.Layout`, side by side in one matrix whose columns are their
+elements, in the memory order of each parameter (real and imaginary parts side by side), each parameter from a multiple
+of 16 on. Its rows are the *home* [N] and ``vectors - 1`` displacements [N]. The home is the anchor while the model
+walks, then the last displacement, then the principal gradient, so that nothing of size N is ever needed beside these
+``vectors`` rows. Where the displacements have the dtype and device of the home, all of them are one allocation.
+
+The home is at least as precise as the parameters and as the displacements. A displacement is live - home, rounded once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pgrad._engine import sharding as _sharding
+from pgrad._engine.kernels import full_precision, subtract, sums
+
+__all__ = ["Slab", "flat", "shaped"]
+
+# The work goes in parts which bound every temporary. On a CPU they stay in the cache, on an accelerator they are large
+# enough to hide the launches: numbers in a part of a parameter, and numbers in a part of the matrix.
+_PIECE = {"cpu": 1 << 19, "cuda": 1 << 23}
+_AREA = {"cpu": 1 << 23, "cuda": 1 << 26}
+_BLOCK = 512  # products added up in the working dtype before the sum goes on in float64
+_ALIGN = 16  # numbers
+
+
+class Slab:
+    """Parameters of one kind, and room for ``vectors`` vectors of them.
+
+    Args:
+        params: of one dtype, device and layout. All have room; those that `join` take part.
+        vectors: the home and ``vectors - 1`` displacements.
+        dtype: of the displacements; None for that of the parameters, and float32 for half precision.
+        device: of the displacements; None for that of the parameters.
+    """
+
+    def __init__(
+        self, params: list[Tensor], vectors: int, dtype: torch.dtype | None = None, device: torch.device | None = None
+    ) -> None:
+        first = flat(params[0])
+        self.params = params
+        self.active: set[int] = set()
+        self._kinds = [_kind(p) for p in params]
+        self._real = first.dtype
+        sizes = [flat(p).numel() for p in params]
+        self._starts = [0, *itertools.accumulate(-(-size // _ALIGN) * _ALIGN for size in sizes)]
+        self._spans = [slice(start, start + size) for start, size in zip(self._starts, sizes, strict=False)]
+        columns = self._starts[-1]
+        dtype = dtype or (torch.float32 if first.dtype.itemsize < 4 else first.dtype)
+        device = device or first.device
+        home = torch.promote_types(first.dtype, dtype)
+        if (home, first.device) == (dtype, device):
+            self._memory = [torch.empty(vectors, columns, dtype=dtype, device=device)]
+        else:
+            pinned = device.type == "cpu" and first.device.type == "cuda"
+            rows = torch.empty(vectors - 1, columns, dtype=dtype, device=device, pin_memory=pinned)
+            self._memory = [torch.empty(columns, dtype=home, device=first.device), rows]
+        for memory in self._memory:
+            self._clear_gaps(memory)
+        self._planned: set[int] | None = None  # who takes part in what follows
+        self._pieces: list[tuple[int, slice | None]] = []
+        self._batches: list[slice] = []
+        self._cache: dict[int | None, list[Tensor]] = {}
+
+    @property
+    def layout(self) -> _sharding.Layout:
+        """That of its parameters."""
+        return _sharding.layout_of(self.params[0])
+
+    @property
+    def home(self) -> Tensor:
+        """[N]."""
+        return self._memory[0] if len(self._memory) == 2 else self._memory[0][0]
+
+    @property
+    def rows(self) -> Tensor:
+        """[vectors-1, N], the displacements."""
+        return self._memory[1] if len(self._memory) == 2 else self._memory[0][1:]
+
+    def fits(self, index: int, vectors: int) -> bool:
+        """Whether there is room for ``vectors`` vectors of the parameter as it is now."""
+        return len(self.rows) + 1 >= vectors and self.is_unchanged(index)
+
+    def is_unchanged(self, index: int) -> bool:
+        """Whether a parameter has the form that it had when the slab was made."""
+        return _kind(self.params[index]) == self._kinds[index]
+
+    def describe(self, index: int) -> str:
+        """The form that a parameter had."""
+        return _in_words(self._kinds[index])
+
+    # ---------------------------------------------------------------------------------------- passes over the elements
+
+    def leave(self) -> None:
+        """No parameter takes part."""
+        self.active = set()
+        if self.home.dtype != self._real:  # a gradient has been there, narrower, across the gaps
+            self._clear_gaps(self.home)
+
+    def join(self, indices: list[int], used: int) -> None:
+        """Parameters take part: their anchor is where they are, and their first ``used`` displacements are zero."""
+        self.active = {*self.active, *indices}
+        if len(self.active) == len(indices):
+            torch._foreach_copy_(self._views(None), self._lives())
+        else:
+            for i in indices:
+                shaped(self.home[self._spans[i]], self.params[i]).copy_(_real(self.params[i]))
+        if used:
+            self._wait()
+            for i in indices:
+                self.rows[:used, self._spans[i]] = 0
+
+    def store(self, row: int) -> None:
+        """rows[row] = live - home."""
+        lives, homes, rows = self._lives(), self._views(None), self._views(row)
+        for batch in self._batches:
+            subtract(lives[batch], homes[batch], rows[batch])
+
+    def restore(self) -> None:
+        """live = home."""
+        if self.active:
+            torch._foreach_copy_(self._lives(), self._views(None))
+
+    def swap(self) -> None:
+        """live, home = home, live; the home holds every value of the parameters exactly."""
+        lives, homes = self._lives(), self._views(None)
+        for batch in self._batches:
+            kept = [live.clone() for live in lives[batch]]
+            torch._foreach_copy_(lives[batch], homes[batch])
+            torch._foreach_copy_(homes[batch], kept)
+
+    def close(self) -> None:
+        """live, home = home, live - home."""
+        lives, homes = self._lives(), self._views(None)
+        for batch in self._batches:
+            kept = torch._foreach_sub(lives[batch], homes[batch])
+            torch._foreach_copy_(lives[batch], homes[batch])
+            torch._foreach_copy_(homes[batch], kept)
+
+    # ------------------------------------------------------------------------------------------ passes over the matrix
+
+    def gram(self, used: int, with_home: bool) -> Tensor:
+        """Products of the home (if asked for) and the first ``used`` rows with each other: [n, n] float64 on the CPU.
+
+        Sums of `_BLOCK` products are formed in the working dtype, float32 at least, and added up in float64.
+        """
+        self._wait()
+        n = used + with_home
+        total = torch.zeros(n, n, dtype=torch.float64, device=self.home.device)
+        # Half of a symmetric matrix is enough: on a CPU in panels of one row where there are few rows to read again.
+        panel = n if self.home.device.type != "cpu" else 1 if n < 12 else 16
+        panels = list(_cut(slice(0, n), panel))
+        with full_precision(self.home.device):
+            for part in self._parts(n):
+                chunk = self._chunk(part, used, with_home)
+                even = chunk.shape[1] // _BLOCK * _BLOCK
+                blocks = chunk[:, :even].unflatten(1, (-1, _BLOCK)).transpose(0, 1)
+                for rows in panels:
+                    products = torch.bmm(blocks[:, rows], blocks[:, rows.start :].mT)
+                    total[rows, rows.start :] += products.sum(0, dtype=torch.float64)
+                rest = chunk[:, even:].double()
+                total += rest @ rest.mT
+        total = total.cpu()
+        return total.triu() + total.triu(1).mT
+
+    def combine(self, weights: Tensor) -> dict[Tensor, Tensor]:
+        """The sum of home and rows with these weights [1 + used], in the memory of the home, for each parameter."""
+        self._wait()
+        gradient = self.home if self.home.dtype == self._real else self.home.view(self._real)[: len(self.home)]
+        for part, total in self._products(weights[None], len(weights) - 1, with_home=True):
+            gradient[part].copy_(total[0])  # behind what is still to be read, where it is narrower
+        return {self.params[i]: self._whole(gradient, i) for i in sorted(self.active)}
+
+    def rotate(self, rotation: Tensor) -> None:
+        """The first rows become rotation @ rows, [keep, used]."""
+        self._wait()
+        keep, used = rotation.shape
+        for part, total in self._products(rotation, used, with_home=False):
+            self.rows[:keep, part].copy_(total)
+
+    # --------------------------------------------------------------------------------------------------- a parameter's
+
+    def state_of(self, index: int, used: int) -> dict[str, Tensor]:
+        """Anchor [*shape] and displacements [used, *shape] of a parameter that walks; references where possible."""
+        self._wait()
+        anchor = self._whole(self.home, index)
+        return {"anchor": anchor.to(self.params[index].dtype), "displacements": self._whole(self.rows[:used], index)}
+
+    def load(self, index: int, state: dict[str, Tensor]) -> None:
+        """Take up what `state_of` gave."""
+        self.active = {*self.active, index}
+        param, span = self.params[index], self._spans[index]
+        displacements = _real(_sharding.local_part(state["displacements"], param))
+        shaped(self.home[span], param).copy_(_real(_sharding.local_part(state["anchor"], param)))
+        shaped(self.rows[: len(displacements), span], param).copy_(displacements)
+
+    def _whole(self, memory: Tensor, index: int) -> Tensor:
+        """[*lead, *shape] of what a parameter has in [*lead, N]."""
+        param = self.params[index]
+        part = shaped(memory[..., self._spans[index]], param)
+        if param.is_complex():
+            part = torch.view_as_complex(part.float() if part.dtype.itemsize < 4 else part)
+        return _sharding.like(part, param)
+
+    # ------------------------------------------------------------------------------------------------ parts and pieces
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cache": {}}
+
+    def _plan(self) -> list[tuple[int, slice | None]]:
+        """Parameters whole, large ones in pieces of their elements in memory order; batches are alike in size."""
+        if self._planned != self.active:
+            self._planned = self.active
+            limit = _PIECE.get(self.home.device.type, _PIECE["cuda"])
+            self._pieces, self._batches, self._cache = [], [], {}
+            begin = size = 0
+            for i in sorted(self.active):
+                n = self._spans[i].stop - self._spans[i].start
+                large = n > limit and _is_dense(_real(self.params[i]))
+                for part in _cut(slice(0, n), limit) if large else [None]:
+                    step = part.stop - part.start if part else n
+                    if size and size + step > limit:
+                        self._batches.append(slice(begin, len(self._pieces)))
+                        begin, size = len(self._pieces), 0
+                    size += step
+                    self._pieces.append((i, part))
+            self._batches.append(slice(begin, len(self._pieces)))
+        return self._pieces
+
+    def _lives(self) -> list[Tensor]:
+        """The parameters as they are now, in the pieces of the plan."""
+        return [flat(self.params[i])[part] if part else _real(self.params[i]) for i, part in self._plan()]
+
+    def _views(self, row: int | None) -> list[Tensor]:
+        """The same pieces of a row, or of the home."""
+        plan = self._plan()
+        if row not in self._cache:
+            memory = self.home if row is None else self.rows[row]
+            self._cache[row] = [
+                memory[self._spans[i]][part] if part else shaped(memory[self._spans[i]], self.params[i])
+                for i, part in plan
+            ]
+        return self._cache[row]
+
+    def _parts(self, n: int) -> Iterator[slice]:
+        """Columns of the parameters that take part, as many at a time as make up the area with ``n`` rows."""
+        device, dtype = self.home.device.type, self.rows.dtype
+        area = _AREA.get(device, _AREA["cuda"])
+        if len(self._memory) == 2 or dtype.itemsize < 4:  # chunks are copies
+            area //= 4
+        columns = min(area // max(n, 1), _PIECE.get(device, _PIECE["cuda"]))
+        step = max(columns // _BLOCK, 1) * _BLOCK
+        begin = end = 0
+        for i in sorted(self.active):
+            if self._starts[i] > end:
+                yield from _cut(slice(begin, end), step)
+                begin = self._starts[i]
+            end = self._starts[i + 1]
+        yield from _cut(slice(begin, end), step)
+
+    def _chunk(self, part: slice, used: int, with_home: bool) -> Tensor:
+        """[with_home + used, columns] on the device of the home, in the working dtype."""
+        first = 0 if with_home else 1
+        if len(self._memory) == 1:
+            chunk = self._memory[0][first : 1 + used, part]
+            return chunk.float() if chunk.dtype.itemsize < 4 else chunk
+        dtype = torch.promote_types(self.home.dtype, torch.float32)
+        chunk = torch.empty(1 - first + used, part.stop - part.start, dtype=dtype, device=self.home.device)
+        if with_home:
+            chunk[0] = self.home[part]
+        for i in range(used):  # row by row: pieces of pinned memory that are contiguous need no staging
+            chunk[1 - first + i].copy_(self.rows[i, part], non_blocking=self.rows.is_pinned())
+        return chunk
+
+    def _products(self, weights: Tensor, used: int, with_home: bool) -> Iterator[tuple[slice, Tensor]]:
+        with full_precision(self.home.device):
+            for part in self._parts(weights.shape[1]):
+                chunk = self._chunk(part, used, with_home)
+                if chunk.dtype != weights.dtype or chunk.device != weights.device:
+                    weights = weights.to(chunk)
+                yield part, sums(weights, chunk)
+
+    def _wait(self) -> None:
+        """Until the displacements that are under way to or from host memory have arrived."""
+        if self.rows.device != self.home.device and self.home.device.type == "cuda":
+            torch.cuda.synchronize(self.home.device)
+
+    def _clear_gaps(self, memory: Tensor) -> None:
+        for span, start in zip(self._spans, self._starts[1:], strict=True):
+            if span.stop < start:
+                memory[..., span.stop : start] = 0
+
+
+def flat(tensor: Tensor) -> Tensor:
+    """[n], real: the elements in memory order, as a view where the tensor is dense, else as a copy."""
+    tensor = _real(tensor).detach()
+    return tensor.as_strided((tensor.numel(),), (1,)) if _is_dense(tensor) else tensor.reshape(-1)
+
+
+def shaped(memory: Tensor, like: Tensor) -> Tensor:
+    """View [..., n], laid out as by `flat`, like the local part of ``like``; complex: [*shape, 2]."""
+    like = _real(like)
+    lead = memory.shape[:-1]
+    if not _is_dense(like):
+        return memory.view(*lead, *like.shape)
+    return memory.as_strided((*lead, *like.shape), (*memory.stride()[:-1], *like.stride()))
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """The local part; of a complex tensor [*shape, 2]. A view."""
+    local = _sharding.local(tensor)
+    return torch.view_as_real(local) if local.is_complex() else local
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Whether the elements fill a piece of memory, in any order, each once: then `empty_like` keeps the strides."""
+    return tensor.is_contiguous() or torch.empty_like(tensor, device="meta").stride() == tensor.stride()
+
+
+def _kind(param: Tensor) -> tuple[Any, ...]:
+    local = _sharding.local(param)
+    return local.dtype, local.device, local.shape, local.stride()
+
+
+def _in_words(kind: tuple[Any, ...]) -> str:
+    dtype, device, shape, stride = kind
+    return f"a {dtype} tensor of shape {tuple(shape)} with strides {tuple(stride)} on {device}"
+
+
+def _cut(span: slice, step: int) -> Iterator[slice]:
+    return (slice(start, min(start + step, span.stop)) for start in range(span.start, span.stop, step))

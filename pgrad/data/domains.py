@@ -1,0 +1,235 @@
+"""Single-domain batches that take every domain in each pass."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, get_args
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from pgrad.data._common import Domains, device_of, domain_list, hashed, integer, parts, permutation, rows_by_domain
+
+__all__ = ["DomainBatchSampler"]
+
+Mode = Literal["max_size_cycle", "min_size", "infinite"]
+
+
+class DomainBatchSampler(Sampler[list[int]]):
+    """Lists of indices of one domain each, in whole roll-outs: ``DataLoader(dataset, batch_sampler=...)``.
+
+    Batch n of the stream is step ``n % T`` of roll-out ``r = n // T``, with ``T = splits * len(domain_ids)``.
+    Roll-out r cuts mini-batch number r of every domain; its pass i yields part i of each, in an order of its
+    own. Every order is a function of (seed, domain, epoch) or (seed, roll-out, pass) alone, so the stream can
+    be entered anywhere; the seed is drawn once, from `generator`, when the sampler is made.
+
+    Every ``for`` loop brings ``len(sampler)`` new batches, from the next whole roll-out of the stream on; only
+    the first loop after `load_state_dict` enters at the saved batch, and completes the saved loop. So a
+    ``break`` inside a roll-out skips its rest (and what workers have fetched ahead): finish or discard the
+    optimizer's roll-out too. Run one loop at a time.
+
+    On several ranks every rank has the same domain at every step, and rank k has the examples
+    ``[k::num_replicas]`` of a mini-batch of ``batch_size * num_replicas``. This needs a generator in the same
+    state on every rank. It must be passed, since the global generators of ranks usually differ; if in doubt,
+    compare `seed` between the ranks.
+
+    Args:
+        domains: the domain of every example, ints or strings: a sequence, a 1-D tensor or a 1-D numpy array.
+        batch_size: examples in a mini-batch, on each rank. The batch of one step is a `splits`-th part of it.
+        splits: parts of a mini-batch, which is also the passes of a roll-out.
+        generator: where the seed is drawn; torch's global generator if None.
+        mode: the length of a loop, named as in Lightning's CombinedLoader. ``"max_size_cycle"``: one epoch of
+            the largest domain, while smaller ones start over; ``"min_size"``: one epoch of the smallest, and
+            the next loop goes on in the larger ones; ``"infinite"``: no end.
+        num_replicas: number of ranks; from `torch.distributed` if it is initialised, else 1.
+        rank: this rank; give both or neither.
+
+    Attributes:
+        domain_ids: the domains, sorted. One alone is allowed.
+        rollout_length: T, what the optimizer needs.
+        seed: decides all randomness of the stream.
+
+    Raises:
+        ValueError: for an argument out of its range, above all a domain that cannot fill one mini-batch.
+        TypeError: for an argument of another type, a float or bool number among them.
+
+    Example:
+        >>> domains = ["art"] * 7 + ["photo"] * 4 + ["sketch"] * 5
+        >>> sampler = DomainBatchSampler(domains, batch_size=2, splits=2)
+        >>> sampler.rollout_length, len(sampler)  # the largest domain has 7 // 2 = 3 mini-batches
+        (6, 18)
+        >>> names = [sampler.domain_of(batch) for batch in sampler]
+        >>> sorted(names[0:3]), sorted(names[3:6])
+        (['art', 'photo', 'sketch'], ['art', 'photo', 'sketch'])
+    """
+
+    def __init__(
+        self,
+        domains: Domains,
+        batch_size: int,
+        splits: int = 1,
+        generator: torch.Generator | None = None,
+        *,
+        mode: Mode = "max_size_cycle",
+        num_replicas: int | None = None,
+        rank: int | None = None,
+    ) -> None:
+        self._domains = domain_list(domains)
+        if not self._domains:
+            raise ValueError("domains is empty; give the domain of every example of the dataset")
+        self.splits = integer("splits", splits, at_least=1)
+        self.batch_size = integer("batch_size", batch_size, at_least=1)
+        if self.batch_size < self.splits:
+            raise ValueError(f"batch_size must be at least splits={splits}, or a part is empty; got {batch_size}")
+        if mode not in get_args(Mode):
+            raise ValueError(f"mode must be one of {', '.join(map(repr, get_args(Mode)))}; got {mode!r}")
+        self.mode = mode
+        self.num_replicas, self.rank = replicas(num_replicas, rank)
+        device = device_of(generator)
+        if generator is None and self.num_replicas > 1:
+            raise ValueError(
+                f"generator must be given with num_replicas={self.num_replicas}, or ranks may draw different "
+                "domains; pass torch.Generator().manual_seed(seed) with the same seed on every rank"
+            )
+
+        self._fingerprint = hashed(self._domains)
+        by_domain = rows_by_domain(self._domains)
+        size = self.batch_size * self.num_replicas
+        for domain, rows in by_domain.items():
+            if len(rows) < size:
+                raise ValueError(
+                    f"batch_size={batch_size} with num_replicas={self.num_replicas} takes {size} examples of every "
+                    f"domain, but {domain!r} has {len(rows)}; use a smaller batch_size or leave this domain out"
+                )
+        self.domain_ids: tuple[int | str, ...] = tuple(by_domain)
+        self.rollout_length = self.splits * len(self.domain_ids)
+        self.seed = int(torch.randint(2**63 - 1, (1,), generator=generator, device=device).item())
+        self._rows = [torch.tensor(rows, dtype=torch.int64, device="cpu") for rows in by_domain.values()]
+        self._minibatches = [len(rows) // size for rows in self._rows]
+        self._parts = parts(self.batch_size, self.splits)
+        self._shuffled: dict[int, tuple[int, int, Tensor]] = {}  # a cache: domain -> seed, epoch, its rows
+
+        self._position = 0  # batches of the stream yielded so far
+        self._loop_start = 0  # the position where the len(self) batches of the current loop begin
+        self._entry = 0  # the position where the last iter() entered: later than the loop's start if resumed
+        self._resume = False  # the next loop completes the one of a loaded state
+
+    def __len__(self) -> int:
+        """Batches of a whole loop; a TypeError with ``mode="infinite"``, as torch has it for streams."""
+        if self.mode == "infinite":
+            raise TypeError("DomainBatchSampler with mode='infinite' has no length")
+        rollouts = max(self._minibatches) if self.mode == "max_size_cycle" else min(self._minibatches)
+        return rollouts * self.rollout_length
+
+    def __iter__(self) -> Iterator[list[int]]:
+        # DataLoader with workers calls iter() twice before it draws, so iter() by itself must not move on.
+        if not self._resume:
+            self._position += -self._position % self.rollout_length
+        if not self._resume or self._position == self._loop_stop():
+            self._loop_start = self._position
+        self._entry = self._position
+        return self._loop(self._entry, self._loop_stop())
+
+    def _loop_stop(self) -> int | None:
+        return None if self.mode == "infinite" else self._loop_start + len(self)
+
+    def _loop(self, start: int, stop: int | None) -> Iterator[list[int]]:
+        for position in itertools.count(start) if stop is None else range(start, stop):
+            self._resume = False
+            self._position = position + 1
+            yield self._batch(position)
+
+    def _batch(self, position: int) -> list[int]:
+        rollout, step = divmod(position, self.rollout_length)
+        i, turn = divmod(step, len(self.domain_ids))
+        domain = int(permutation(len(self.domain_ids), self.seed, "pass", rollout, i)[turn])
+        epoch, slot = divmod(rollout, self._minibatches[domain])
+        size = self.batch_size * self.num_replicas
+        minibatch = self._epoch(domain, epoch)[slot * size : (slot + 1) * size]
+        indices: list[int] = minibatch[self.rank :: self.num_replicas][self._parts[i]].tolist()
+        return indices
+
+    def _epoch(self, domain: int, epoch: int) -> Tensor:
+        known = self._shuffled.get(domain)
+        if known is None or known[:2] != (self.seed, epoch):
+            rows = self._rows[domain]
+            known = (self.seed, epoch, rows[permutation(len(rows), self.seed, "epoch", domain, epoch)])
+            self._shuffled[domain] = known
+        return known[2]
+
+    def domain_of(self, batch: Sequence[int]) -> int | str:
+        """The domain of a yielded list of indices; a ValueError if it is empty or mixes domains."""
+        found = {self._domains[index] for index in batch}
+        if len(found) != 1:
+            raise ValueError(f"batch must hold indices of one domain, got {len(found)} domains in {batch!r}")
+        return found.pop()
+
+    def state_dict(self, consumed: int | None = None) -> dict[str, int | str]:
+        """Position, seed and configuration as ints and one string; the same on all ranks.
+
+        A DataLoader with workers fetches ahead: the sampler has yielded batches that the loop has not seen.
+        Then say how many it has seen since its start, be it resumed or not::
+
+            for n, batch in enumerate(loader, 1):
+                ...
+                saved = sampler.state_dict(consumed=n)
+
+        Without `consumed` all yielded batches count: right for ``num_workers=0`` and for a loop over `self`.
+
+        Raises:
+            ValueError: if `consumed` is negative or more than was yielded since the last ``iter()``.
+            TypeError: if it is not an int.
+        """
+        yielded = self._position - self._entry
+        seen = yielded if consumed is None else integer("consumed", consumed, at_least=0)
+        if seen > yielded:
+            raise ValueError(f"consumed must be at most {yielded}, what the loop was given, got {consumed}")
+        place = {"seed": self.seed, "position": self._entry + seen, "loop_start": self._loop_start}
+        return {**place, **self._configuration()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """The next loop goes on where `state_dict` was taken, bit for bit and with its seed.
+
+        Raises:
+            ValueError: if a key is missing, the configuration is another one, or the position is impossible.
+        """
+        place, here = ("seed", "position", "loop_start"), self._configuration()
+        missing = [key for key in (*place, *here) if key not in state_dict]
+        if missing:
+            raise ValueError(f"state_dict must come from DomainBatchSampler.state_dict(), but lacks {missing}")
+        other = [key for key in here if state_dict[key] != here[key]]
+        if other:
+            found = ", ".join(f"{key}={state_dict[key]!r} (here {here[key]!r})" for key in other)
+            raise ValueError(f"state_dict must be of a sampler with the same arguments, got {found}")
+        seed, position, start = (integer(key, state_dict[key], at_least=0) for key in place)
+        stop = position if self.mode == "infinite" else start + len(self)
+        if start % self.rollout_length or not start <= position <= stop:
+            raise ValueError(f"state_dict must have its position in its loop, got {dict(state_dict)!r}")
+        self.seed, self._loop_start, self._resume = seed, start, True
+        self._position = self._entry = position
+
+    def _configuration(self) -> dict[str, int | str]:
+        return {
+            "domains": self._fingerprint,
+            "batch_size": self.batch_size,
+            "splits": self.splits,
+            "mode": self.mode,
+            "num_replicas": self.num_replicas,
+        }
+
+
+def replicas(num_replicas: int | None, rank: int | None) -> tuple[int, int]:
+    """How many ranks there are and which is this one: as given, or as torch.distributed has it."""
+    if num_replicas is None and rank is None:
+        initialized = dist.is_available() and dist.is_initialized()
+        return (dist.get_world_size(), dist.get_rank()) if initialized else (1, 0)
+    if num_replicas is None or rank is None:
+        raise ValueError(f"num_replicas and rank must be given together, got {num_replicas=} and {rank=}")
+    num_replicas = integer("num_replicas", num_replicas, at_least=1)
+    rank = integer("rank", rank, at_least=0)
+    if rank >= num_replicas:
+        raise ValueError(f"rank must be from 0 to num_replicas - 1 = {num_replicas - 1}, got {rank}")
+    return num_replicas, rank

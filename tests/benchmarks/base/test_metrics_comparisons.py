@@ -1,0 +1,134 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from benchmarks.base.metrics import (
+    bootstrap_improvement,
+    bootstrap_interquartile_mean,
+    bootstrap_mean,
+    estimate,
+    holm,
+    interquartile_mean,
+    macro_f1,
+    negative_absolute_error,
+    negative_squared_error,
+    performance_profile,
+    probability_of_improvement,
+    wilcoxon,
+    worst_domain,
+    worst_group,
+)
+
+
+def test_macro_f1_counts_classes_alike():
+    labels = torch.tensor([0, 0, 0, 0, 1, 2])
+    logits = torch.eye(4)[torch.tensor([0, 0, 0, 1, 1, 0])]
+    # class 0: TP 3, FP 1, FN 1; class 1: TP 1, FP 1, FN 0; class 2: nothing right; class 3 does not occur.
+    assert macro_f1(logits, labels) == pytest.approx((6 / 8 + 2 / 3 + 0) / 3)
+
+
+def test_worst_group():
+    outputs, labels = torch.eye(2)[torch.tensor([0, 1, 1, 0])], torch.tensor([0, 0, 1, 0])
+    assert worst_group(outputs, labels, torch.tensor([5, 5, 3, 3])) == 0.5
+    with pytest.raises(ValueError, match="found 4, 4 and 3"):
+        worst_group(outputs, labels, torch.zeros(3))
+
+
+def test_errors_of_a_regression():
+    outputs, targets = torch.tensor([[1.0], [4.0]]), torch.tensor([0.0, 2.0])
+    assert negative_squared_error(outputs, targets) == -2.5
+    assert negative_absolute_error(outputs, targets) == -1.5
+    with pytest.raises(ValueError, match=r"\(2, 2\) and \(2,\)"):
+        negative_squared_error(torch.zeros(2, 2), targets)
+
+
+def test_holm_by_hand():
+    assert holm([0.04, float("nan"), 0.01, 0.03]).tolist() == pytest.approx([0.06, math.nan, 0.03, 0.06], nan_ok=True)
+    assert holm([0.6, 0.9]).tolist() == [1.0, 1.0]
+    p = np.random.default_rng(0).uniform(size=50) ** 4
+    corrected = holm(p)
+    assert (corrected >= p).all()
+    assert (corrected <= np.minimum(1, 50 * p) + 1e-15).all()  # never worse than Bonferroni
+    assert (np.diff(corrected[np.argsort(p)]) >= 0).all()
+
+
+@pytest.mark.parametrize("differences", [[1.0, 2.5, -0.5, 3.0, 4.0], [1.0, 1.0, -1.0, 2.0, 3.0, 0.0]])
+def test_wilcoxon_against_all_signs(differences):
+    """The distribution under the null by brute force, Pratt's ranks: zeros are ranked, and dropped afterwards."""
+    d = np.array(differences)
+    ranks = stats.rankdata(abs(d)) * (d != 0)
+    observed = abs(ranks @ np.sign(d))
+    under_null = [abs(ranks @ np.array(signs)) for signs in itertools.product((-1, 1), repeat=len(d))]
+    expected = np.mean([value >= observed - 1e-12 for value in under_null])
+    assert wilcoxon(d, np.random.default_rng(0)) == pytest.approx(expected)
+
+
+def test_wilcoxon_at_its_limits():
+    rng = np.random.default_rng(0)
+    assert wilcoxon(np.arange(1.0, 6.0), rng) == 2.0**-4  # no p-value of five seeds is smaller
+    assert wilcoxon(np.zeros(5), rng) == 1.0
+    assert math.isnan(wilcoxon(np.zeros(0), rng))
+
+
+def test_probability_of_improvement_is_the_mean_of_mann_whitney():
+    rng = np.random.default_rng(1)
+    scores, baseline = rng.integers(0, 5, (6, 3)).astype(float), rng.integers(0, 5, (6, 3)).astype(float)
+    expected = [stats.mannwhitneyu(scores[:, i], baseline[:, i]).statistic / 36 for i in range(3)]
+    assert probability_of_improvement(scores, baseline) == pytest.approx(np.mean(expected))
+    assert probability_of_improvement(scores, scores) == 0.5
+    assert probability_of_improvement(scores + 9, scores) == 1.0
+
+
+def test_interquartile_mean_is_that_of_the_middle_half():
+    scores = np.array([[100.0, 1.0], [2.0, 3.0], [4.0, -100.0], [5.0, 6.0]])
+    assert interquartile_mean(scores) == np.mean([2, 3, 4, 5])
+
+
+def test_performance_profile():
+    shares = performance_profile(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0.0, 1.0, 2.5, 4.0]))
+    assert shares.tolist() == [1.0, 0.75, 0.5, 0.0]
+
+
+def test_worst_domain_is_found_before_seeds_are_averaged():
+    assert worst_domain(np.array([[1.0, 5.0], [7.0, 3.0]])).mean == 2.0
+
+
+def test_bootstrap_of_many_seeds_is_the_t_interval():
+    values = np.random.default_rng(2).normal(3, 2, 400)
+    found, expected = bootstrap_mean(values, np.random.default_rng(0)), estimate(values)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.02)
+
+
+def test_bootstrap_resamples_seeds_as_a_whole():
+    """Domains that move together: as many domains as one likes do not make the interval narrower."""
+    seeds = np.random.default_rng(3).normal(0, 1, (40, 1))
+    widths = [
+        interval.high - interval.low
+        for copies in (1, 25)
+        for interval in [bootstrap_interquartile_mean(np.repeat(seeds, copies, axis=1), np.random.default_rng(0))]
+    ]
+    assert widths[0] == pytest.approx(widths[1], rel=0.25)
+
+
+def test_bootstrap_is_decided_by_its_generator():
+    scores = np.random.default_rng(4).normal(size=(12, 3))
+    for statistic in (
+        bootstrap_interquartile_mean,
+        bootstrap_mean,
+        lambda x, rng: bootstrap_improvement(x, x[::-1] + 0.1, rng),
+    ):
+        first, same, other = (statistic(scores, np.random.default_rng(seed)) for seed in (0, 0, 1))
+        assert np.array_equal(first.low, same.low)
+        assert not np.array_equal([first.low, first.high], [other.low, other.high])
+        assert np.all(first.low <= first.high)
+
+
+def test_a_single_seed_has_no_interval():
+    one = np.ones((1, 3))
+    assert math.isnan(bootstrap_interquartile_mean(one, np.random.default_rng(0)).low)
+    assert math.isnan(bootstrap_improvement(one, one, np.random.default_rng(0)).high)
+    assert np.isnan(bootstrap_mean(one, np.random.default_rng(0)).low).all()

@@ -1,0 +1,46 @@
+import math
+
+import pytest
+
+from benchmarks.algorithms import ALGORITHMS, QUICK
+from benchmarks.base.search import Choice, LogUniform, draw
+from benchmarks.base.seeds import seed_from
+
+SPACE = {"lr": LogUniform(1e-2, 1e-3, 1e-1), "depth": Choice(2, (1, 2, 3))}
+
+
+def test_point_0_is_the_defaults():
+    assert draw(SPACE, point=0, seed=7) == {"lr": 1e-2, "depth": 2}
+
+
+def test_adding_a_hyperparameter_moves_no_other():
+    more = {"a": Choice(0, (0, 1)), **SPACE, "z": LogUniform(1, 1, 10)}
+    for point in range(1, 20):
+        old, new = draw(SPACE, point, seed=3), draw(more, point, seed=3)
+        assert {name: new[name] for name in SPACE} == old
+
+
+def test_draws_depend_on_point_and_seed_and_nothing_else():
+    assert draw(SPACE, 1, seed=0) == draw(SPACE, 1, seed=0)
+    assert len({draw(SPACE, point, seed)["lr"] for point in (1, 2) for seed in (0, 1)}) == 4
+
+
+def test_draws_cover_the_range():
+    draws = [draw(SPACE, point, seed=0) for point in range(1, 400)]
+    assert {values["depth"] for values in draws} == {1, 2, 3}
+    exponents = [math.log10(values["lr"]) for values in draws]
+    assert -3 <= min(exponents) < -2.9
+    assert -1.1 < max(exponents) <= -1
+    assert sum(exponents) / len(exponents) == pytest.approx(-2, abs=0.15)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_shared_hyperparameters_have_the_same_values_for_all_algorithms(name):
+    drawn, reference = draw(ALGORITHMS[name].space, 1, seed=5), draw(ALGORITHMS["pgrad"].space, 1, seed=5)
+    assert drawn == {key: reference[key] for key in drawn}
+
+
+def test_seeds_stay_what_they_are():
+    assert seed_from("order", "rotated-digits", 0) == seed_from("order", "rotated-digits", 0)
+    assert len({seed_from("a", 12), seed_from("a1", 2), seed_from("a", 1, 2), seed_from("a", 13)}) == 4
+    assert seed_from("pinned", 1) == 1150327140  # a change here makes stored records incomparable

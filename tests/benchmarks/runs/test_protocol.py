@@ -1,0 +1,229 @@
+import itertools
+
+import pytest
+import torch
+
+from benchmarks.datasets.base import Domain, MultiDomainData
+from benchmarks.runs.protocol import batches, best_checkpoint, cross_validate, fitted, leave_out, select, select_all
+
+NAMES = ("a", "b", "c", "d")
+
+
+@pytest.fixture
+def data():
+    """The one pixel of example i of domain k is 1000 k + i."""
+    domains = [
+        Domain(name, 1000.0 * k + torch.arange(50.0 + k)[:, None], torch.arange(50 + k) % 2)
+        for k, name in enumerate(NAMES)
+    ]
+    return MultiDomainData(tuple(domains), n_outputs=2)
+
+
+def pixels(inputs):
+    return {int(value) for value in inputs.flatten()}
+
+
+@pytest.mark.parametrize("held_out", NAMES)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_split_is_disjoint_and_complete_and_free_of_the_held_out_domain(data, held_out, seed):
+    split = leave_out(data, (held_out,), seed)
+    train, test = pixels(split.inputs), pixels(split.held_out[0].inputs)
+    validation = pixels(torch.cat([domain.inputs for domain in split.validation]))
+    assert not train & validation
+    assert train | validation | test == pixels(torch.cat([domain.inputs for domain in data.domains]))
+    assert {value // 1000 for value in train | validation} == {0, 1, 2, 3} - {NAMES.index(held_out)}
+    assert {value // 1000 for value in test} == {NAMES.index(held_out)}
+    assert all(
+        len(domain) / (50 + NAMES.index(domain.name)) == pytest.approx(0.2, abs=0.01) for domain in split.validation
+    )
+    assert [domain.name for domain in split.validation] == [name for name in NAMES if name != held_out]
+
+
+def test_examples_keep_their_label_and_domain(data):
+    split = leave_out(data, ("b",), seed=0)
+    for value, label, domain in zip(split.inputs.flatten(), split.labels, split.domains, strict=True):
+        assert label == (value % 1000) % 2
+        assert (0, 2, 3)[domain] == value // 1000
+
+
+def test_a_domain_is_split_alike_whoever_is_held_out_and_otherwise_with_another_seed(data):
+    def validation_of_a(held_out, seed):
+        return pixels(leave_out(data, (held_out,), seed).validation[0].inputs)
+
+    assert validation_of_a("b", 0) == validation_of_a("c", 0) != validation_of_a("b", 1)
+
+
+def test_several_held_out_domains(data):
+    split = leave_out(data, ("d", "a"), seed=0)
+    assert [domain.name for domain in split.held_out] == ["a", "d"]
+    assert [domain.name for domain in split.validation] == ["b", "c"]
+    assert {value // 1000 for value in pixels(split.inputs)} == {1, 2}
+    alone = leave_out(data, ("a",), seed=0)
+    assert torch.equal(split.validation[0].inputs, alone.validation[0].inputs)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "message"), [(("x",), "found 'x'"), ((), "must leave a domain"), (NAMES, "must leave a domain")]
+)
+def test_impossible_held_out_domains(data, held_out, message):
+    with pytest.raises(ValueError, match=message):
+        leave_out(data, held_out, seed=0)
+
+
+@pytest.mark.parametrize("kind", ["pooled", "single-domain"])
+def test_batches(data, kind):
+    split = leave_out(data, ("d",), seed=0)
+    drawn = list(itertools.islice(batches(kind, split.domains, batch_size=4, splits=2, seed=1), 60))
+    assert all(len(index) == 4 for index in drawn)
+    per_batch = [len(set(split.domains[index].tolist())) for index in drawn]
+    if kind == "single-domain":
+        assert set(per_batch) == {1}
+        for start in range(0, 60, 6):  # a roll-out sees each domain `splits` times
+            rollout = [split.domains[index][0].item() for index in drawn[start : start + 6]]
+            assert sorted(rollout) == [0, 0, 1, 1, 2, 2]
+    else:
+        assert max(per_batch) > 1
+        assert len(torch.cat(drawn[:30]).unique()) == 120  # 30 batches of 4 are one pass over the 123 examples
+    again = itertools.islice(batches(kind, split.domains, batch_size=4, splits=2, seed=1), 60)
+    assert all(torch.equal(one, other) for one, other in zip(drawn, again, strict=True))
+
+
+def record(point, validation, held_out, status="finished", out="a", seed=0, **domains):
+    """A record whose curves are given; `domains` are the curves of single domains."""
+    lists = {"validation": validation, "held_out": held_out}
+    lists = {name: value if isinstance(value, list) else [value] for name, value in lists.items()}
+    curves = {"step": [10.0 * (i + 1) for i in range(len(lists["validation"]))], **lists}
+    config = {"dataset": "set", "algorithm": "erm", "held_out": out, "seed": seed, "point": point}
+    return {"status": status, "config": config, "curves": curves, "domain_curves": domains}
+
+
+def test_best_checkpoint_is_the_earliest_of_the_best_in_validation():
+    curves = {"step": [10, 20, 30, 40], "validation": [0.5, 0.8, 0.8, 0.7], "held_out": [0.9, 0.1, 0.6, 1.0]}
+    assert best_checkpoint(curves) == {"step": 20, "validation": 0.8, "held_out": 0.1}
+
+
+def test_each_method_chooses_as_it_says():
+    records = [
+        record(0, [0.5, 0.8, 0.6], [0.1, 0.2, 0.3]),
+        record(1, [0.7, 0.1, 0.7], [0.4, 0.9, 0.5]),
+        record(2, [0.7, 0.1, 0.75], [0.6, 0.6, 0.7]),
+    ]
+
+    def chosen(method):
+        found = select(records, method)
+        return found.point, found.step, found.validation, found.held_out
+
+    assert chosen("training-domain") == (0, 20, 0.8, 0.2)
+    assert chosen("last") == (2, 30, 0.75, 0.7)
+    assert chosen("oracle") == (1, 20, 0.9, 0.9)
+    with pytest.raises(ValueError, match="found 'leave-one-domain-out'"):
+        select(records, "leave-one-domain-out")
+
+
+@pytest.mark.parametrize("method", ["training-domain", "last"])
+def test_selection_never_looks_at_the_held_out_domain(method):
+    for scores in itertools.permutations((0.1, 0.5, 0.9)):
+        records = [record(point, [0.6, 0.7, 0.7][point], score) for point, score in enumerate(scores)]
+        for order in itertools.permutations(records):
+            chosen = select(order, method)
+            assert (chosen.point, chosen.validation, chosen.held_out) == (1, 0.7, scores[1])
+
+
+def test_failed_runs_are_not_selected():
+    assert select([record(0, 0.9, 0.9, status="failed"), record(1, 0.2, 0.3)]).point == 1
+    assert select([record(0, 0.9, 0.9, status="failed")]) is None
+
+
+def crossed(**changes):
+    """Domains a, b, c; a is held out.  Two points, two checkpoints."""
+    records = {
+        "0": record(0, [1.0, 1.0], [0.11, 0.12], a=[0.11, 0.12], b=[1.0, 1.0], c=[1.0, 1.0]),
+        "1": record(1, [0.0, 0.0], [0.13, 0.14], a=[0.13, 0.14], b=[0.0, 0.0], c=[0.0, 0.0]),
+        "0b": record(0, [1.0, 1.0], [0, 0], out="a+b", a=[0.9, 0.9], b=[0.2, 0.3], c=[1.0, 1.0]),
+        "0c": record(0, [1.0, 1.0], [0, 0], out="a+c", a=[0.9, 0.9], b=[1.0, 1.0], c=[0.2, 0.5]),
+        "1b": record(1, [0.0, 0.0], [0, 0], out="a+b", a=[0.1, 0.1], b=[0.6, 0.1], c=[0.0, 0.0]),
+        "1c": record(1, [0.0, 0.0], [0, 0], out="a+c", a=[0.1, 0.1], b=[0.0, 0.0], c=[0.4, 0.1]),
+    }
+    return [*{**records, **changes}.values()]
+
+
+def test_cross_validation_goes_by_the_domains_that_were_left_out_too():
+    # Point 0: (0.2 + 0.2) / 2, (0.3 + 0.5) / 2 = 0.4.  Point 1: (0.6 + 0.4) / 2 = 0.5, (0.1 + 0.1) / 2.
+    for order in (crossed(), crossed()[::-1]):
+        found = cross_validate(order, "a")
+        assert (found.point, found.step, found.held_out) == (1, 10, 0.13)
+        assert found.validation == pytest.approx(0.5)
+
+
+def test_cross_validation_without_all_its_runs():
+    found = cross_validate(crossed(**{"1c": record(1, 0, 0, out="a+c", status="failed")}), "a")
+    assert (found.point, found.step) == (0, 20)
+    assert cross_validate(crossed()[:2], "a") is None
+
+
+def test_selected_rows_name_the_method_and_the_oracle():
+    rows = select_all(crossed(), "oracle")
+    assert [(row["method"], row["oracle"]) for row in rows] == [("oracle", True)] * 3
+    (row,) = select_all(crossed(), "leave-one-domain-out")
+    assert (row["dataset"], row["algorithm"], row["held_out"], row["seed"]) == ("set", "erm", "a", 0)
+    assert (row["point"], row["step"], row["held_out_accuracy"], row["oracle"]) == (1, 10, 0.13, False)
+
+
+def grouped(*numbers):
+    """Domains with these groups; the one pixel of an example is its group, its label the number of its domain."""
+    domains = [
+        Domain(name, groups.float()[:, None], torch.full_like(groups, k), groups)
+        for k, (name, groups) in enumerate(zip(NAMES, map(torch.as_tensor, numbers), strict=False))
+    ]
+    return MultiDomainData(tuple(domains), n_outputs=3)
+
+
+def test_groups_in_several_domains_are_tested_where_no_training_domain_shows_them():
+    data = grouped(*(torch.arange(300).repeat_interleave(2) for _ in range(3)))
+    tested = []
+    for seed in range(5):
+        split = leave_out(data, ("c",), seed)
+        train, test = pixels(split.inputs), pixels(split.held_out[0].inputs)
+        validation = pixels(torch.cat([domain.inputs for domain in split.validation]))
+        assert train | validation | test == set(range(300))
+        assert not (train & validation) | (train & test) | (validation & test)
+        assert len(split.held_out[0]) == 2 * len(test)
+        assert validation == pixels(leave_out(data, ("c",), seed + 1).held_out[0].inputs)
+        tested += test
+    assert sorted(tested) == list(range(300))  # five seeds test everything once
+    assert all(30 <= len(leave_out(data, ("a",), seed).held_out[0]) / 2 <= 90 for seed in range(5))
+
+
+def test_groups_of_one_domain_only_are_tested_whole():
+    data = grouped(torch.arange(100) // 4, 100 + torch.arange(100) // 4, 200 + torch.arange(100) // 4)
+    split = leave_out(data, ("b",), seed=3)
+    assert len(split.held_out[0]) == 100
+    for number, domain in enumerate(split.validation):
+        trained = pixels(split.inputs[split.domains == number])
+        assert not trained & pixels(domain.inputs)
+        assert len(domain) + int((split.domains == number).sum()) == 100
+
+
+def test_a_domain_without_examples_in_a_fold_is_refused():
+    data = grouped(torch.arange(50), torch.arange(50), torch.zeros(9, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"domain 'c' has no (training|validation) examples with seed"):
+        [leave_out(data, ("a",), seed) for seed in range(5)]
+
+
+def test_fit_sees_the_training_parts_alone(data):
+    split = leave_out(data, ("d",), seed=0)
+    seen = []
+
+    def fit(inputs, labels):
+        seen.append((inputs, labels))
+        return lambda inputs: inputs - 1000
+
+    moved = fitted(split, fit)
+    assert len(seen) == 1
+    assert torch.equal(seen[0][0], split.inputs)
+    assert torch.equal(seen[0][1], split.labels)
+    for before, after in ((split, moved), *zip(split.validation, moved.validation, strict=True)):
+        assert torch.equal(after.inputs, before.inputs - 1000)
+        assert torch.equal(after.labels, before.labels)
+    assert torch.equal(moved.held_out[0].inputs, split.held_out[0].inputs - 1000)
+    assert fitted(split, None) is split

@@ -1,0 +1,53 @@
+"""What docs/sweeps.md shows is run as it stands there."""
+
+import re
+
+import pytest
+import yaml
+
+from benchmarks.__main__ import app
+from benchmarks.algorithms import ALGORITHMS
+from benchmarks.datasets import DATASETS
+from benchmarks.sweeps.files import validated
+from benchmarks.sweeps.store.transfer import read_lines
+from tests.benchmarks.toy_sweeps import ROOT
+
+PAGE = (ROOT / "docs/sweeps.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, flags=re.DOTALL)
+(PYTHON,) = (text for kind, text in BLOCKS if kind == "python")
+SWEEP, *OTHERS = (text for kind, text in BLOCKS if kind == "yaml")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "my_lab.py").write_text(PYTHON, encoding="utf-8")
+    (tmp_path / "sweep.yaml").write_text(SWEEP, encoding="utf-8")
+    yield tmp_path
+    DATASETS.pop("clinics", None)
+    ALGORITHMS.pop("sign-sgd", None)
+
+
+def test_the_way_to_a_sweep_of_ones_own(folder, capsys):
+    assert len([line for line in PYTHON.splitlines() if line.strip()]) <= 30
+    common = [str(folder / "sweep.yaml"), "--output", str(folder / "out"), "--rollouts", "2", "--seeds", "1"]
+    for command in ("plan", "sweep"):
+        with pytest.raises(SystemExit) as stopped:
+            app([command, *common, "--points", "1", "--launcher", "in-process"])
+        assert not stopped.value.code, capsys.readouterr()
+    assert "12 runs" in capsys.readouterr().out
+    records = list(read_lines(folder / "out/records.jsonl"))
+    assert {record["config"]["algorithm"] for record in records} == {"erm", "pgrad", "reptile", "sign-sgd"}
+    assert {record["status"] for record in records} == {"finished"}
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_parts_of_sweep_files(text):
+    content = yaml.safe_load(text)
+    if "launcher" in content:
+        content["launcher"].pop("gpus")  # which this machine may not have; asking for them is the launcher's to check
+    validated({"datasets": "coloured-digits", **content})
+
+
+def test_commands_and_options_exist():
+    for command in re.findall(r"python -m benchmarks ([a-z]+)", PAGE):
+        assert command in app, command

@@ -1,0 +1,323 @@
+"""The coordinator and the command line."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import torch
+
+from benchmarks.__main__ import app
+from benchmarks.runs.environment import SOURCES
+from benchmarks.sweeps import coordinator as coordinator
+from benchmarks.sweeps import worker
+from benchmarks.sweeps.coordinator import Coordinator, SweepError, perform, summarize
+from benchmarks.sweeps.plan import plan
+from benchmarks.sweeps.store import Store
+from benchmarks.sweeps.store.transfer import read_lines
+from tests.benchmarks.toy_sweeps import ROOT, TOYS, command, comparable, end, toy_sweep
+
+
+@pytest.fixture
+def said(capsys):
+    """Calls the command line here; returns exit status, output and errors."""
+
+    def call(*words):
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as stopped:
+                app([str(word) for word in words])
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        captured = capsys.readouterr()
+        return stopped.value.code or 0, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "toys.yaml"
+    content = {"plugins": [TOYS], "datasets": {"toy": {"rollouts": 2}}, "algorithms": ["toy-sgd"], "seeds": 1}
+    settings = {"evaluate_every": 1, "batch_size": 4, "splits": 1, "model": "line"}
+    path.write_text(json.dumps({**content, "settings": settings, "launcher": "in-process"}))  # JSON is YAML
+    return path
+
+
+def test_plan_sweep_status_export_import(said, file, tmp_path):
+    out = tmp_path / "out"
+    code, text, _ = said("plan", file, "--points", "4", "--output", out)
+    assert code == 0
+    assert "12 runs, 48 gradient evaluations, time not known" in text
+    assert not out.exists()
+
+    code, text, _ = said("sweep", file, "--output", out)
+    assert code == 0
+    assert "3 runs, 0 of them failed" in text
+    assert len(list(read_lines(out / "records.jsonl"))) == 3
+    assert json.loads((out / "sweep.json").read_text())["counts"]["finished"] == 3
+
+    code, text, _ = said("plan", file, "--points", "4", "--output", out)
+    assert "The store has 3 of them finished" in text
+    assert "about 0 s" in text or "about 1 s" in text
+    assert "toy" in said("status", out)[1]
+    assert said("export", tmp_path / "t.csv", "--output", out)[:2] == (0, f"3 rows in {tmp_path / 't.csv'}\n")
+    code, text, _ = said("import", out / "records.jsonl", "--output", tmp_path / "other")
+    assert (code, text) == (0, "3 runs imported, 0 were there already.\n")
+    assert said("status", tmp_path / "nothing")[0] == 2
+
+
+def test_failures_are_told_and_done_again_when_asked(said, file, tmp_path):
+    words = ("sweep", file, "--output", tmp_path / "out", "--algorithms", "toy-sgd", "toy-nan")
+    code, text, _ = said(*words)
+    assert code == 1
+    assert "3 diverged" in text
+    assert "--retry-failed" in text
+    said(*words)
+    said(*words, "--retry-failed")
+    records = list(read_lines(tmp_path / "out/records.jsonl"))
+    assert [len(record["attempts"]) for record in records] == [1, 2] * 3
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--algorithms", "pgard"], "algorithms[0]: 'pgard' is not known. Did you mean 'pgrad'?"),
+        (["--launcher", "slrum"], "'slrum' is not known. Did you mean 'slurm'?"),
+        (["--plugin", "nowhere.py"], "the plugin 'nowhere.py' cannot be imported: FileNotFoundError"),
+        (["--leave-out", "3"], "leaves none to train on"),
+        (["--store", "what://"], "neither a file nor"),
+    ],
+)
+def test_errors_point_at_the_wrong_word(said, file, tmp_path, words, expected):
+    code, _, errors = said("sweep", file, "--output", tmp_path / "out", *words)
+    assert code == 2
+    assert expected in " ".join(errors.split())
+    assert not (tmp_path / "out" / "records.jsonl").exists()
+
+
+def test_without_a_file(said, tmp_path):
+    assert "--datasets" in said("plan")[2]
+    assert said("plan", "--datasets", "coloured-digits", "--seeds", "1", "--algorithms", "erm")[0] == 0
+    assert said("plan", tmp_path / "none.yaml")[0] == 2
+
+
+def test_plan_counts_what_the_runs_then_do(tmp_path):
+    sweep = toy_sweep("toy-sgd", points=2, selection=("training-domain", "leave-one-domain-out"))
+    (share,) = plan(sweep)
+    records = run_here(sweep, tmp_path)
+    assert share.runs == len(records) == 2 * (3 + 3)
+    assert share.evaluations == sum(record["curves"]["step"][-1] for record in records)
+    with Store(tmp_path / "store.sqlite") as store:
+        speeds = store.speeds()
+    (again,) = plan(sweep, speeds)
+    assert again.seconds == pytest.approx(sum(record["timings"]["wall_seconds"] for record in records))
+
+
+def run_here(sweep, folder, **options):
+    with Store(folder / "store.sqlite") as store:
+        return perform(sweep, store, folder, **options)
+
+
+@pytest.mark.parametrize("stop", [0, 1, 4])
+def test_interrupted_and_resumed(tmp_path, stop):
+    sweep = toy_sweep("toy-sgd", "toy-nan")
+    whole = run_here(sweep, tmp_path / "whole")
+
+    def interrupt(now):
+        if now.done == stop:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_here(sweep, tmp_path / "parts", watch=interrupt)
+    assert len(list(read_lines(tmp_path / "parts/records.jsonl"))) == stop
+    resumed = run_here(sweep, tmp_path / "parts")
+    assert comparable(resumed) == comparable(whole)
+    assert all(len(record["attempts"]) == 1 for record in resumed)
+
+
+def test_interrupted_in_the_middle_of_a_run(tmp_path, monkeypatch):
+    real = worker.run
+
+    def interrupt(config, place):
+        raise KeyboardInterrupt
+
+    sweep = toy_sweep()
+    monkeypatch.setattr(worker, "run", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_here(sweep, tmp_path)
+    monkeypatch.setattr(worker, "run", real)
+    first, *_ = run_here(sweep, tmp_path)
+    assert [attempt["status"] for attempt in first["attempts"]] == ["interrupted", "finished"]
+
+
+@pytest.mark.timeout(300)
+def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(tmp_path):
+    out = tmp_path / "out"
+    words = ("sweep", "--datasets", "toy", "--algorithms", "toy-slow", "--plugin", TOYS, "--output", out)
+    process = command(*words, "--seeds", "50", "--rollouts", "50", "--launcher", "local", "--workers", "2")
+    try:
+        wait_for(lambda: (out / "store.sqlite").exists() and running(out) == 2, process)
+        os.kill(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=150)
+    finally:
+        end(process)
+    assert process.returncode == 130
+    assert "To go on: python -m benchmarks sweep --datasets toy" in errors
+    assert running(out) == 0
+    with Store(out / "store.sqlite") as store:
+        counts = store.counts(1)
+        assert counts["failed"] == counts["running"] == 0
+        endings = [row["ending"] for row in store.workers(1)]
+    assert len(endings) == 2
+    assert not any(ending is None for ending in endings)
+
+
+def running(out):
+    with Store(out / "store.sqlite") as store:
+        return len(store.running(1)) if store.sweeps() else 0
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.1)
+
+
+def test_silence_is_a_lost_attempt(tmp_path):
+    """An attempt on another machine that does not beat is given up; one that beats is waited for."""
+    sweep = toy_sweep()
+    with Store(tmp_path / "store.sqlite") as store:
+        number = store.enter(sweep)
+        worker_id = store.new_worker("test", number)
+        with store.database.write() as connection:
+            connection.exec_driver_sql("UPDATE workers SET host = 'elsewhere', pid = 1")
+        silent, beating = store.claim(number, worker_id), store.claim(number, worker_id)
+        stop = threading.Event()
+
+        def beat():
+            while not stop.wait(0.05):
+                store.beat(beating.attempt_id)
+
+        thread = threading.Thread(target=beat)
+        thread.start()
+
+        def watch(now):
+            if now.done == 2 and now.counts["running"] == 1 and not stop.is_set():
+                stop.set()
+
+        try:
+            records = Coordinator(sweep, store, tmp_path, watch=watch, beat=0.05).run()
+        finally:
+            stop.set()
+            thread.join()
+    assert silent.run_id != beating.run_id
+    assert [[a["status"] for a in record["attempts"]] for record in records] == [
+        ["lost", "finished"],
+        ["lost", "finished"],
+        ["finished"],
+    ]
+    assert "no sign of life from elsewhere" in records[0]["attempts"][0]["error"]
+
+
+def test_a_process_that_is_gone_is_a_lost_attempt(tmp_path):
+    sweep = toy_sweep()
+    address = str(tmp_path / "store.sqlite")
+    with Store(address) as store:
+        number = store.enter(sweep)
+    child = multiprocessing.get_context("spawn").Process(target=claim_and_end, args=(address, number))
+    child.start()
+    child.join()
+    records = run_here(sweep, tmp_path)
+    assert [attempt["status"] for attempt in records[0]["attempts"]] == ["lost", "finished"]
+    assert f"process {child.pid} does not exist" in records[0]["attempts"][0]["error"]
+
+
+def claim_and_end(address, number):
+    from benchmarks.runs import plugins
+
+    plugins.load([TOYS])
+    store = Store(address)
+    store.claim(number, store.new_worker("test", number))
+
+
+def test_workers_that_cannot_start_stop_the_sweep_with_the_reason(tmp_path, monkeypatch):
+    plugin = tmp_path / "only_here.py"
+    plugin.write_text(
+        "import multiprocessing\nif multiprocessing.parent_process():\n    raise OSError('no data here')\n"
+    )
+    sweep = toy_sweep(launcher={"kind": "local", "workers": 1, "gpus": 0}, plugins=[TOYS, str(plugin)])
+    monkeypatch.setattr(coordinator, "IDLE_DEATHS", 2)
+    with pytest.raises(SweepError, match=r"2 workers ended one after the other without a run.*no data here"):
+        run_here(sweep, tmp_path)
+    with Store(tmp_path / "store.sqlite") as store:
+        assert store.counts(1)["pending"] == 3
+
+
+def test_changed_sources_are_no_failure(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "fingerprint", lambda *names: "other")
+    with pytest.raises(worker.CodeChangedError, match="sources were changed"):
+        run_here(toy_sweep(), tmp_path)
+    with Store(tmp_path / "store.sqlite") as store:
+        assert store.counts(1) == {"pending": 3, "running": 0, "finished": 0, "failed": 0}
+
+
+def test_sources_hold_every_module_that_a_run_imports():
+    code = """
+import sys, benchmarks.runs.runner
+print(*(module.__file__ for name, module in sys.modules.items() if name.split(".")[0] in ("benchmarks", "pgrad")))
+"""
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    covered = {path for pattern in SOURCES for path in ROOT.glob(pattern)}
+    presenting = {"__init__.py", "records.py", "resources.py", "environment.py", "plugins.py", "words.py"}
+    needed = {ROOT / path for path in process.stdout.split()}
+    left = {path for path in needed - covered if path.name not in presenting}
+    assert {path.relative_to(ROOT).as_posix() for path in left} <= ALLOWED
+
+
+ALLOWED = {"benchmarks/sweeps/files.py", "benchmarks/sweeps/launcher_config.py", "benchmarks/sweeps/config.py"}
+"""Imported with the package of configurations; they decide which runs there are, and that is in their keys."""
+
+
+@pytest.mark.timeout(200)
+def test_many_short_runs_keep_the_workers_busy(tmp_path):
+    sweep = toy_sweep("toy-busy", launcher={"kind": "local", "workers": 2, "gpus": 0}, seeds=5)
+    with Store(tmp_path / "store.sqlite") as store:
+        records = perform(sweep, store, tmp_path)
+        summary = summarize(store, store.enter(sweep), sweep)
+    assert len(records) == 15
+    assert all(record["timings"]["wall_seconds"] >= 0.4 for record in records)
+    share = summary["busy_share"]
+    assert share == pytest.approx(
+        sum(record["timings"]["wall_seconds"] for record in records)
+        / sum(row["ended"] - row["started"] for row in summary["workers"])
+    )
+    assert 0 < share <= 1
+
+
+def test_outputs_change_no_result(tmp_path):
+    plain = run_here(toy_sweep(), tmp_path / "plain")
+    rich = run_here(toy_sweep(outputs={"tensorboard": True, "weights": "best"}), tmp_path / "rich")
+    assert comparable(plain) == comparable(rich)
+    assert plain[0]["model_file"] is None
+    for record in rich:
+        kept = torch.load(tmp_path / "rich" / record["model_file"], weights_only=True)
+        assert kept["checkpoint"]["step"] == record["selection"]["step"]
+        assert {value.dtype for value in kept["model"].values()} == {torch.bfloat16}
+        folder = tmp_path / "rich/tensorboard" / record["key"]
+        assert scalars(folder, "validation") == pytest.approx(record["curves"]["validation"])
+
+
+def scalars(folder, name):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return [event.value for event in events.Scalars(name)]

@@ -1,0 +1,90 @@
+"""The Python blocks of docs/frameworks.md run, one after the other, on a small problem."""
+
+import re
+import runpy
+import warnings
+from pathlib import Path
+
+import lightning.pytorch
+import pytest
+import timm
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+from transformers import Trainer
+
+import pgrad
+import pgrad.integrations.timm
+from pgrad.averaging import SWAD
+from pgrad.integrations.lightning import EvaluateAtAnchor, ResumableLoader
+from tests.pgrad.integrations.problem import dataset, sampler
+
+PAGE = Path(__file__).parents[3] / "docs" / "frameworks.md"
+
+
+def make_model():
+    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 2))
+
+
+def names(tmp_path):
+    model, data, batches = make_model(), dataset(), sampler()
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    return {
+        "lightning": lightning,
+        "torch": torch,
+        "timm": timm,
+        "pgrad": pgrad,
+        "Accelerator": Accelerator,
+        "AveragedModel": AveragedModel,
+        "get_ema_multi_avg_fn": get_ema_multi_avg_fn,
+        "DataLoader": DataLoader,
+        "EvaluateAtAnchor": EvaluateAtAnchor,
+        "ResumableLoader": ResumableLoader,
+        "SWAD": SWAD,
+        "Trainer": Trainer,
+        "make_model": make_model,
+        "model": model,
+        "opt": pgrad.PGrad(model.parameters(), rollout_length=3),
+        "data": data,
+        "sampler": batches,
+        "loader": DataLoader(data, batch_sampler=batches),
+        "loss_fn": nn.functional.cross_entropy,
+        "evaluate": lambda model: model(torch.ones(2, 6)),
+        "validation_loss": lambda _: 1.0,
+        "device": "cpu",
+        "quiet": {**quiet, "accelerator": "cpu", "default_root_dir": tmp_path, "enable_checkpointing": False},
+    }
+
+
+def test_the_code_runs(tmp_path):
+    AcceleratorState._reset_state(True)
+    GradientState._reset_state()
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(blocks) >= 10
+    scope = names(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        for block in blocks:
+            exec(compile(block, str(PAGE), "exec"), scope)
+    assert scope["swad"].count == 3
+    assert scope["averaged"].n_averaged == 3
+    assert scope["model"][1].training  # frozen by one block, and not any more after update_bn in the next
+    AcceleratorState._reset_state(True)
+    GradientState._reset_state()
+
+
+@pytest.mark.timeout(300)
+def test_the_table_of_batchnorm_is_what_the_example_prints():
+    """One seed here, five on the page: the ranking it is read for must be the same."""
+    page = re.findall(r"^(Adam|PGrad) +(left to run|recalibrated|frozen) +([\d.]+) \+-", PAGE.read_text(), re.MULTILINE)
+    example = runpy.run_path(str(PAGE.parents[1] / "examples" / "batchnorm.py"))
+    optimizers = {"Adam": torch.optim.Adam, "PGrad": lambda p, lr: pgrad.PGrad(p, lr, 9, outer_lr=0.5)}
+    for title, policy, loss in page:
+        if policy != "recalibrated":
+            found = example["measure"](example["train"](0, optimizers[title], policy == "frozen"), 0)[0]
+            assert abs(found - float(loss)) < 0.3 * float(loss), (title, policy, found)
+            assert (found < 0.6931) == (policy == "frozen")
+    assert len(page) == 6

@@ -1,0 +1,55 @@
+"""Every example of one process runs, and ends as it promises; those of several have their tests with the ranks."""
+
+import runpy
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from accelerate.state import AcceleratorState, GradientState
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+SAYS = {
+    "plain.py": "the same bits: True",
+    "closures.py": "roll-out 59: mean loss",
+    "amp.py": "roll-outs lost: 0",
+    "lightning_fit.py": "after 150 steps, 50 of them resumed",
+    "accelerate_loop.py": "state saved and loaded at position 2 of 4",
+    "hf_trainer.py": "position 0 of 3",
+    "timm_loop.py": "epoch 3: loss",
+    "batchnorm.py 1": "PGrad      frozen",
+}
+SEVERAL_PROCESSES = {"ddp.py", "fsdp2.py"}
+
+
+@pytest.fixture(autouse=True)
+def _fresh():
+    """Accelerate's settings are global to a process."""
+    AcceleratorState._reset_state(True)
+    GradientState._reset_state()
+    yield
+    AcceleratorState._reset_state(True)
+    GradientState._reset_state()
+
+
+def test_none_is_forgotten():
+    names = {path.name for path in EXAMPLES.glob("*.py")}
+    assert names - SEVERAL_PROCESSES == {name.split()[0] for name in SAYS}
+
+
+@pytest.mark.parametrize("example", SAYS)
+def test_it_runs(example, tmp_path, monkeypatch, capsys):
+    name, *arguments = example.split()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # those of the frameworks are for the user to read
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    out = capsys.readouterr().out
+    assert SAYS[example] in out.splitlines()[-1], out
+
+
+def test_they_are_short():
+    lengths = {path.name: len(path.read_text().splitlines()) for path in EXAMPLES.glob("*.py")}
+    long = SEVERAL_PROCESSES | {"batchnorm.py"}  # that one is a measurement
+    assert all(length <= 60 for name, length in lengths.items() if name not in long), lengths

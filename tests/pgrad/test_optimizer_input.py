@@ -1,0 +1,257 @@
+"""Bad input: an error that says what was expected and what was found, and nothing has changed."""
+
+import copy
+import functools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import pgrad
+from tests.pgrad.problems import loss, model, train, vector
+
+CONSTRUCTOR = [
+    ({"lr": -1.0}, ValueError, "lr must be finite and not negative, got -1.0"),
+    ({"lr": math.nan}, ValueError, "lr must be finite and not negative, got nan"),
+    ({"lr": "0.1"}, TypeError, "lr must be a number, got '0.1'"),
+    ({"lr": None}, TypeError, "lr must be a number, got None"),
+    ({"lr": True}, TypeError, "lr must be a number, got True"),
+    ({"lr": torch.ones(2)}, TypeError, "lr must be a number"),
+    ({"outer_lr": -0.1}, ValueError, "outer_lr must be finite and not negative, got -0.1"),
+    ({"outer_lr": math.inf}, ValueError, "outer_lr must be finite"),
+    ({"outer_lr": [0.1]}, TypeError, "outer_lr must be a number"),
+    ({"rollout_length": 0}, ValueError, "rollout_length must be at least 1.*got 0"),
+    ({"rollout_length": -9}, ValueError, "rollout_length must be at least 1.*got -9"),
+    ({"rollout_length": 3.0}, TypeError, "rollout_length must be a positive int.*got 3.0"),
+    ({"rollout_length": True}, TypeError, "rollout_length must be a positive int.*got True"),
+    ({"n_components": 0}, ValueError, "n_components must be at least 1.*got 0"),
+    ({"n_components": 1.5}, TypeError, "n_components must be a positive int.*got 1.5"),
+    ({"inner": "adam"}, TypeError, "inner must be a callable.*got 'adam'"),
+    ({"inner": lambda *_, **__: None}, TypeError, "inner must make a torch.optim.Optimizer, got NoneType"),
+    ({"outer": 3}, TypeError, "outer must be a callable"),
+    ({"outer": lambda params, **_: params}, TypeError, "outer must make a torch.optim.Optimizer, got list"),
+    ({"outer": torch.optim.LBFGS}, ValueError, "outer must step without a closure, but LBFGS.step needs one"),
+    ({"trajectory_dtype": torch.float16}, ValueError, "trajectory_dtype must be.*got torch.float16"),
+    ({"trajectory_dtype": torch.int32}, ValueError, "trajectory_dtype must be.*got torch.int32"),
+    ({"trajectory_dtype": "bf16"}, TypeError, "trajectory_dtype must be a torch.dtype"),
+    ({"trajectory_device": "nowhere"}, RuntimeError, "nowhere"),
+    ({"nonfinite": "ignore"}, ValueError, 'nonfinite must be "restore" or "raise", got \'ignore\''),
+    ({"momentum": 0.9}, TypeError, "unexpected keyword argument 'momentum'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "error", "pattern"), CONSTRUCTOR)
+def test_bad_arguments(arguments, error, pattern):
+    with pytest.raises(error, match=pattern):
+        pgrad.PGrad(model().parameters(), **arguments)
+
+
+def test_bad_parameters():
+    weight = nn.Parameter(torch.ones(3))
+    with pytest.raises(ValueError, match="empty parameter list"):
+        pgrad.PGrad([])
+    with pytest.raises(TypeError, match="got a single tensor"):
+        pgrad.PGrad(weight)
+    with pytest.raises(TypeError, match="Tensor"):
+        pgrad.PGrad([1, 2])
+    with pytest.raises(ValueError, match=r"shape \(3,\) is on the meta device"):
+        pgrad.PGrad([nn.Parameter(torch.empty(3, device="meta"))])
+    with pytest.raises(ValueError, match="non-leaf"):
+        pgrad.PGrad([weight * 2])
+    with pytest.warns(UserWarning, match="duplicate"), pytest.raises(ValueError, match="listed twice"):
+        pgrad.PGrad([weight, weight])
+
+
+def backward(net, step=0):
+    value = loss(net, step)
+    value.backward()
+    return value
+
+
+def returns(value):
+    return lambda: value
+
+
+ROLLOUT = [
+    (lambda good: [good] * 2, ValueError, "closures must hold rollout_length=3 of them.*got 2"),
+    (lambda good: [good] * 4, ValueError, "rollout_length=3 of them.*got 4"),
+    (lambda _: [], ValueError, "got 0"),
+    (lambda good: good, TypeError, "closures must be a list.*got function"),
+    (lambda _: "abc", TypeError, "closures must be a list.*got str"),
+    (lambda good: [good, good, None], TypeError, r"closures\[2\] must be callable, got None"),
+    (lambda good: [returns(None), good, good], TypeError, r"closures\[0\] must return the loss as a scalar.*got None"),
+    (lambda good: [returns("0.1"), good, good], TypeError, r"closures\[0\].*got '0.1'"),
+    (lambda good: [returns(torch.ones(2)), good, good], TypeError, r"closures\[0\].*a tensor of shape \(2,\)"),
+    (lambda good: [good, good, returns(math.nan)], ValueError, r"closures\[2\] must return a finite loss, got nan"),
+    (lambda good: [good, returns(torch.tensor(math.inf)), good], ValueError, r"closures\[1\].*finite loss, got inf"),
+]
+
+
+@pytest.mark.parametrize("length", [3, None])
+@pytest.mark.parametrize(("make", "error", "pattern"), ROLLOUT)
+def test_bad_closures(make, error, pattern, length):
+    net = model()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, rollout_length=length)
+
+    def good():
+        return backward(net)
+
+    opt.rollout([good] * 3)
+    before, closures = vector(net), make(good)
+    if length is None and isinstance(closures, list) and "of them" in pattern:
+        opt.rollout(closures)  # any number is allowed
+        return
+    with pytest.raises(error, match=pattern):
+        opt.rollout(closures, shuffle=False)
+    assert torch.equal(vector(net), before)
+    assert opt.rollout_position == 0
+    assert opt.nonfinite_rollouts == 0
+    opt.rollout([good] * 3)
+
+
+def test_a_loss_that_is_not_finite_reaches_no_moment():
+    net = model()
+    opt = pgrad.PGrad(net.parameters(), rollout_length=2)
+    opt.rollout([functools.partial(backward, net)] * 2)
+    before = copy.deepcopy(opt.state_dict())
+
+    def diverged():
+        value = loss(net, 0) * math.nan
+        value.backward()
+        return value
+
+    with pytest.raises(ValueError, match="finite loss, got nan"):
+        opt.rollout([diverged] * 2)
+    assert_same(opt.state_dict(), before)
+
+
+def test_a_roll_out_needs_a_free_optimizer():
+    net = model()
+    opt = pgrad.PGrad(net.parameters(), rollout_length=3)
+    train(net, opt, 0, 1)
+    walking = vector(net)
+    with pytest.raises(RuntimeError, match="1 steps of a roll-out are done: call finish_rollout"):
+        opt.rollout([lambda: backward(net)] * 3)
+    assert torch.equal(vector(net), walking)
+
+
+def test_steps_need_a_length():
+    net = model()
+    opt = pgrad.PGrad(net.parameters(), rollout_length=None)
+    with pytest.raises(RuntimeError, match="step\\(\\) needs a rollout_length"):
+        train(net, opt, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda opt: opt.step(),
+        lambda opt: opt.rollout([]),
+        lambda opt: opt.finish_rollout(),
+        lambda opt: opt.discard_rollout(),
+        lambda opt: opt.state_dict(),
+        lambda opt: opt.load_state_dict({}),
+        lambda opt: opt.at_anchor().__enter__(),
+    ],
+)
+@pytest.mark.parametrize("position", [0, 1])
+def test_inside_at_anchor_the_books_are_closed(use, position):
+    net = model()
+    opt = pgrad.PGrad(net.parameters(), rollout_length=3)
+    train(net, opt, 0, position)
+    walking = vector(net)
+    with opt.at_anchor(), pytest.raises(RuntimeError, match=r"not possible inside at_anchor\(\)"):
+        use(opt)
+    assert torch.equal(vector(net), walking)
+    train(net, opt, position, 6)
+
+
+def assert_same(found, expected):
+    assert type(found) is type(expected)
+    if isinstance(found, dict):
+        assert found.keys() == expected.keys()
+        for key in found:
+            assert_same(found[key], expected[key])
+    elif isinstance(found, list):
+        assert len(found) == len(expected)
+        for a, b in zip(found, expected, strict=True):
+            assert_same(a, b)
+    elif isinstance(found, torch.Tensor):
+        assert torch.equal(found, expected)
+    else:
+        assert found == expected
+
+
+def changed(edit):
+    def make():
+        net = model()
+        opt = pgrad.PGrad(net.parameters(), rollout_length=3)
+        train(net, opt, 0, 2)
+        state = copy.deepcopy(opt.state_dict())
+        return edit(state) or state
+
+    return make
+
+
+def of(**options):
+    def make():
+        arguments = {"rollout_length": 3, "net": model(), **options}
+        net = arguments.pop("net")
+        opt = pgrad.PGrad(net.parameters(), **arguments)
+        train(net, opt, 0, 2)
+        return opt.state_dict()
+
+    return make
+
+
+def plain_adam():
+    net = model()
+    opt = torch.optim.Adam(net.parameters())
+    train(net, opt, 0, 2)
+    return opt.state_dict()
+
+
+def wider():
+    net = nn.Sequential(nn.Linear(6, 9), nn.Tanh(), nn.Linear(9, 2))
+    return of(net=net)()
+
+
+STATES = [
+    (list, TypeError, "state_dict must be a dict, got list"),
+    (lambda: {"state": {}}, ValueError, r"state_dict lacks \['param_groups'\]"),
+    (plain_adam, ValueError, "not that of a pgrad.PGrad"),
+    (of(rollout_length=4), ValueError, "saved with rollout_length=4, this optimizer has rollout_length=3"),
+    (of(n_components=2), ValueError, "saved with n_components=2, this optimizer has n_components=4"),
+    (of(inner=torch.optim.SGD), ValueError, "saved with inner_type='SGD', this optimizer has inner_type='Adam'"),
+    (of(outer=torch.optim.Adam), ValueError, "saved with outer_type='Adam'"),
+    (wider, ValueError, r"saved with shapes=\[\[9, 6\].*this optimizer has shapes=\[\[8, 6\]"),
+    (of(net=nn.Linear(6, 2)), ValueError, "2 parameters in group 0, this optimizer 4"),
+    (changed(lambda s: s["param_groups"].append(s["param_groups"][0])), ValueError, "2 parameter groups"),
+    (changed(lambda s: s["param_groups"][0]["pgrad"].update(position=3)), ValueError, "roll-out position 3, allowed"),
+    (
+        changed(lambda s: s["state"][1]["pgrad"].update(displacements=torch.ones(2, 8))),
+        ValueError,
+        r"displacements of shape \(2, 8\) for parameter 1, expected \(1, 8\)",
+    ),
+    (
+        changed(lambda s: s["state"][0]["pgrad"].update(anchor=torch.ones(3))),
+        ValueError,
+        r"anchor of shape \(3,\) for parameter 0, expected \(8, 6\)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "pattern"), STATES)
+@pytest.mark.parametrize("position", [0, 2])
+def test_bad_state_dicts_change_nothing(make, error, pattern, position):
+    state = make()
+    net = model()
+    opt = pgrad.PGrad(net.parameters(), rollout_length=3)
+    train(net, opt, 0, 3 + position)
+    weights, before = vector(net), copy.deepcopy(opt.state_dict())
+    with pytest.raises(error, match=pattern):
+        opt.load_state_dict(state)
+    assert torch.equal(vector(net), weights)
+    assert_same(opt.state_dict(), before)
+    train(net, opt, 3 + position, 9)
