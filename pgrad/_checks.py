@@ -1,39 +1,52 @@
-"""Refusals of what `pgrad.PGrad` can not work with: which argument, what was found, what is allowed."""
+"""Refusals of what `pgrad.PGrad` cannot work with: which argument, what was found, what is allowed."""
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from pgrad._engine import sharding as _sharding
-from pgrad.principal import PrincipalWeights
+from pgrad._engine import sharding
+from pgrad.aggregation import Rollout
+from pgrad.principal import PrincipalWeights, Update
 
 __all__ = [
-    "Loss",
+    "LossValue",
+    "check_domain",
+    "check_domains",
     "check_lr",
     "check_params",
     "check_rollout_length",
     "check_trajectory_dtype",
-    "check_update",
+    "checked_update",
     "refuse_closure",
     "refuse_nonfinite",
     "scalar",
 ]
 
-Loss = Tensor | float
+LossValue = Tensor | float
 
 
-def check_update(update: Any, steps: int) -> None:
-    if not isinstance(update, PrincipalWeights):
-        raise TypeError(f"aggregation must return a pgrad.PrincipalWeights, got {type(update).__name__}")
-    if update.weights.shape != (steps + 1,) or not update.weights.isfinite().all():
-        raise ValueError(f"aggregation must give {steps + 1} finite weights, one for each point, got {update.weights}")
+def checked_update(found: Any, rollout: Rollout) -> Update:
+    """What an aggregation returned, as a record that knows its domains."""
+    points = len(rollout.gram)
+    weights = found.weights if isinstance(found, Update) else found
+    if not isinstance(weights, Tensor):
+        raise TypeError(
+            f"aggregation must return a tensor of {points} row weights, or a record of them such as "
+            f"pgrad.PrincipalWeights, got {type(found).__name__}"
+        )
+    if weights.shape != (points,) or not weights.isfinite().all():
+        raise ValueError(f"aggregation must give {points} finite weights, one for each point, got {weights}")
+    if isinstance(found, PrincipalWeights):
+        return dataclasses.replace(found, domains=rollout.domains)
+    return found if isinstance(found, Update) else Update.of(weights, rollout.gram, rollout.domains)
 
 
 def refuse_closure(name: str, optimizer: Optimizer) -> None:
@@ -50,15 +63,41 @@ def check_lr(name: str, lr: float | Tensor) -> None:
         raise ValueError(f"{name} must be finite and not negative, got {float(lr)}")
 
 
-def check_rollout_length(rollout_length: int | None) -> None:
+def check_rollout_length(rollout_length: Any) -> int | None:
+    """T as an int, of a sampler its own; None stays."""
     if rollout_length is None:
-        return
-    if isinstance(rollout_length, bool) or not isinstance(rollout_length, int):
+        return None
+    length = getattr(rollout_length, "rollout_length", rollout_length)
+    if isinstance(length, bool) or not isinstance(length, int):
         raise TypeError(
-            f"rollout_length must be a positive int, or None with rollout(closures), got {rollout_length!r}"
+            "rollout_length must be a positive int, a sampler that has one, or None with rollout(closures), got "
+            f"{rollout_length!r}"
         )
-    if rollout_length < 1:
-        raise ValueError(f"rollout_length must be at least 1, or None with rollout(closures), got {rollout_length}")
+    if length < 1:
+        raise ValueError(f"rollout_length must be at least 1, or None with rollout(closures), got {length}")
+    return length
+
+
+def check_domain(name: str, domain: Any) -> None:
+    if domain is not None and (isinstance(domain, bool) or not isinstance(domain, (int, str))):
+        raise TypeError(f"{name} must be an int or a string, got {domain!r} ({type(domain).__name__})")
+
+
+def check_domains(domains: Any, number: int) -> list[int | str | None]:
+    """One for each of ``number`` closures."""
+    if domains is None:
+        return [None] * number
+    if isinstance(domains, str) or not isinstance(domains, Sequence):
+        raise TypeError(f"domains must be a list with the domain of each closure, got {type(domains).__name__}")
+    if len(domains) != number:
+        raise ValueError(f"domains must hold one for each of the {number} closures, got {len(domains)}")
+    for index, domain in enumerate(domains):
+        if domain is None:
+            raise TypeError(
+                f"domains[{index}] must be an int or a string, got None; leave domains out if one is unknown"
+            )
+        check_domain(f"domains[{index}]", domain)
+    return list(domains)
 
 
 def check_trajectory_dtype(dtype: torch.dtype | None) -> None:
@@ -81,13 +120,13 @@ def check_params(params: Iterable[Tensor]) -> None:
             )
         if p.layout != torch.strided:
             raise ValueError(f"parameters must be strided (dense) tensors, got layout {p.layout}")
-        _sharding.check_param(p)
+        sharding.check_param(p)
         if p in seen:
             raise ValueError(f"a parameter of shape {tuple(p.shape)} is listed twice in one group")
         seen.add(p)
 
 
-def scalar(index: int, loss: Loss) -> Loss:
+def scalar(index: int, loss: LossValue) -> LossValue:
     if isinstance(loss, Tensor) and loss.numel() == 1:
         return loss.detach()
     if isinstance(loss, (int, float)) and not isinstance(loss, bool):
@@ -96,7 +135,7 @@ def scalar(index: int, loss: Loss) -> Loss:
     raise TypeError(f"closures[{index}] must return the loss as a scalar tensor or a number, got {found}")
 
 
-def refuse_nonfinite(losses: dict[int, Loss]) -> None:
+def refuse_nonfinite(losses: dict[int, LossValue]) -> None:
     for index, loss in losses.items():
         if not math.isfinite(float(loss)):
             raise ValueError(

@@ -1,8 +1,9 @@
-"""PGrad: a torch optimizer that keeps the books of a roll-out; the mathematics is in `principal` and `rollout`."""
+"""PGrad: a torch optimizer that counts inner steps, asks an aggregation, and steps the outer optimizer."""
 
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -12,25 +13,27 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pgrad._checks import (
-    Loss,
+    LossValue,
+    check_domain,
+    check_domains,
     check_lr,
     check_params,
     check_rollout_length,
     check_trajectory_dtype,
-    check_update,
+    checked_update,
     refuse_closure,
     refuse_nonfinite,
     scalar,
 )
-from pgrad._engine import sharding as _sharding
-from pgrad._engine.checkpoint import pack, unpack
+from pgrad._engine import sharding
+from pgrad._engine.checkpoint import Parts, Progress, pack, unpack
 from pgrad._engine.trajectory import Trajectory
-from pgrad._sketch import check_sketch_size
-from pgrad.principal import PrincipalWeights, check_n_components, principal_weights
+from pgrad.aggregation import Aggregation, Rollout, name_of, points_needed, principal
+from pgrad.principal import Update, check_n_components
 
 __all__ = ["PGrad"]
 
-Closure = Callable[[], Loss]
+Closure = Callable[[], LossValue]
 
 
 class OptimizerFactory(Protocol):
@@ -39,45 +42,47 @@ class OptimizerFactory(Protocol):
     def __call__(self, params: Any, *, lr: Any) -> Optimizer: ...
 
 
-class Aggregation(Protocol):
-    """Makes row weights of the Gram matrix of a roll-out, as `principal_weights` does.
+class HasRolloutLength(Protocol):
+    """Anything that knows the length of a roll-out, such as `pgrad.DomainBatchSampler`."""
 
-    The record's ``weights`` w [T+1] are what matters: the outer optimizer gets g = X' w. ``n_components`` is that of
-    the optimizer, and ``rtol`` the relative round-off of the Gram matrix.
-    """
-
-    def __call__(self, gram: Tensor, n_components: int | None, *, rtol: float) -> PrincipalWeights: ...
+    @property
+    def rollout_length(self) -> int: ...
 
 
-class _Booked:
-    """A field of PGrad that is kept in its ``_book``.
+class _Shared:
+    """A field of PGrad that is kept in its dict ``_shared``.
 
     Lightning and Fabric hand out wrappers which imitate the class of the optimizer and look up in it what they lack.
-    A method called on such a wrapper would write its fields there; the book is the same object for both.
+    A method called on such a wrapper would write its fields there; that dict is the same object for both.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        return self if instance is None else instance._book[self.name]
+        return self if instance is None else instance._shared[self.name]
 
     def __set__(self, instance: Any, value: Any) -> None:
-        instance._book[self.name] = value
+        instance._shared[self.name] = value
+
+
+_NOT_GIVEN: Any = object()  # the default of an argument that has none and cannot come first
 
 
 class PGrad(Optimizer):
-    """Principal gradients of a roll-out over domains, as a drop-in torch optimizer.
+    """Roll-outs over domains, as a drop-in torch optimizer: along their principal gradient, or another aggregation.
 
-    An inner optimizer walks ``rollout_length`` = T ordinary steps from the anchor theta_0, each on a mini-batch of one
-    domain. Then the model goes back to the anchor, and an outer optimizer steps once along the principal gradient
+    An inner optimizer makes ``rollout_length`` = T ordinary steps from the anchor theta_0, each on a mini-batch of one
+    domain. Then the model goes back to the anchor, and an outer optimizer steps once along an outer gradient g that
+    ``aggregation`` makes of the displacements theta_i - theta_0. By default that is the principal gradient
 
         g = L * sum_{z <= k} (lambda_z / ||lambda_{1:k}||) s_z v_z,    L = ||theta_0 - theta_T||
 
-    of the displacements theta_i - theta_0, where v_z are their principal directions with variances lambda_z and s_z
-    turns each towards theta_0 - theta_T. `pgrad.principal_weights` derives how, `pgrad.reference` spells it out.
+    where v_z are the principal directions of the displacements with variances lambda_z and s_z turns each towards
+    theta_0 - theta_T. `pgrad.principal_weights` derives how, `pgrad.reference` spells it out. With
+    ``aggregation=pgrad.aggregation.displacement`` it is theta_0 - theta_T itself (Reptile, Fish, Lookahead).
 
-    Between outer steps the model holds the *walking point*, which is not a solution: evaluate and save at
+    Between outer steps the model holds an *inner iterate*, which is not a solution: evaluate and save at
     ``rollout_position == 0`` or inside `at_anchor`.
 
     ``state`` and ``param_groups`` are those of the inner optimizer, so that a learning-rate scheduler on this object
@@ -87,21 +92,18 @@ class PGrad(Optimizer):
     Args:
         params: parameters, named parameters or parameter groups; options of a group go to the inner optimizer.
         lr: learning rate of the inner optimizer.
-        rollout_length: T, inner steps for each outer step: splits x domains. None if every roll-out is made by
-            `rollout`, whose number of closures then decides.
+        rollout_length: T, inner steps for each outer step: splits x domains. An int; the sampler that deals the
+            batches (anything with a ``rollout_length``); or None if every roll-out is made by `rollout`, whose number
+            of closures then decides.
         n_components: k, how many principal directions to use at most; None for every one above round-off.
-        outer_lr: learning rate of the outer optimizer.
+        outer_lr: learning rate of the outer optimizer. With 1 the anchor goes as far as the inner steps went.
         inner: makes the inner optimizer, any callable ``(params, lr=...) -> Optimizer``.
         outer: makes the outer optimizer, likewise. It must step without a closure.
+        aggregation: makes the outer gradient of a roll-out, see `pgrad.aggregation.Aggregation`.
         trajectory_dtype: dtype of the stored displacements: torch.float64, float32 or bfloat16 (half the memory).
             None for the dtype of each parameter, and float32 for parameters in half precision.
         trajectory_device: where they are stored; None for the device of each parameter. Host memory costs a GPU nothing
             but the copies, which run beside the next step.
-        aggregation: makes one gradient of the roll-out: any callable ``(gram, n_components, *, rtol)`` that returns a
-            record as `pgrad.principal_weights` does, the default. `pgrad.aggregation` has others. What such a callable
-            keeps by itself is not part of `state_dict`; a function, or a functools.partial of one, can be pickled.
-        sketch_size: how many vectors of the size of the model to keep at most, the anchor included; None for one for
-            each inner step. With fewer, a low-rank approximation of the points is kept; the last point is exact.
         nonfinite: what to do after a roll-out with an infinite or undefined displacement. The anchor is restored and
             `nonfinite_rollouts` counted in any case; "restore" then warns once and goes on, "raise" raises.
         check_ranks: with torch.distributed, whether to compare at every outer step, bit for bit, what must be equal on
@@ -112,15 +114,16 @@ class PGrad(Optimizer):
         TypeError: if an argument has another type, or ``inner`` or ``outer`` does not make an Optimizer.
         ValueError: if a number is out of range, or a parameter cannot be optimized (on the meta device, listed twice).
 
-    The settings of the authors' released code are ``rollout_length = 3 * domains, n_components=4, outer_lr=0.1`` with
-    Adam inside and ``outer=functools.partial(torch.optim.SGD, weight_decay=...)``, on the order of mini-batches that
-    `pgrad.data.microbatches` or `pgrad.DomainBatchSampler` give with ``splits=3``.
+    The settings of the authors' released code are `pgrad.presets.paper`.
+
+    Memory: T values for every parameter, the anchor included, beside what the two optimizers keep; one value if the
+    aggregation needs the last point alone.
 
     Source: PGrad, arXiv:2305.01134, algorithm 1; Lookahead, arXiv:1907.08610, is the case T = 1 or k = T = one line.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
-        >>> opt = PGrad([weight], lr=0.1, rollout_length=2, n_components=1, inner=torch.optim.SGD, outer_lr=1.0)
+        >>> opt = PGrad([weight], lr=0.1, rollout_length=2, n_components=1, inner=torch.optim.SGD)
         >>> for coordinate in range(2):  # two unit gradients at a right angle: the first direction is the diagonal
         ...     opt.zero_grad()
         ...     weight[coordinate].backward()
@@ -129,42 +132,46 @@ class PGrad(Optimizer):
         tensor([0.9000, 0.9000])
     """
 
-    nonfinite_rollouts: int = _Booked()  # type: ignore[assignment]
-    last_update: PrincipalWeights | None = _Booked()  # type: ignore[assignment]
-    _length: int | None = _Booked()  # type: ignore[assignment]
-    _position: int = _Booked()  # type: ignore[assignment]
-    _at_anchor: bool = _Booked()  # type: ignore[assignment]
+    nonfinite_rollouts: int = _Shared()  # type: ignore[assignment]
+    last_update: Update | None = _Shared()  # type: ignore[assignment]
+    _length: int | None = _Shared()  # type: ignore[assignment]
+    _position: int = _Shared()  # type: ignore[assignment]
+    _at_anchor: bool = _Shared()  # type: ignore[assignment]
+    _domains: tuple[int | str | None, ...] = _Shared()  # type: ignore[assignment]
 
     def __init__(
         self,
         params: Any,
         lr: float | Tensor = 1e-3,
-        rollout_length: int | None = 9,
+        rollout_length: int | HasRolloutLength | None = _NOT_GIVEN,
+        *,
         n_components: int | None = 4,
-        outer_lr: float | Tensor = 0.1,
+        outer_lr: float | Tensor = 1.0,
         inner: OptimizerFactory = torch.optim.Adam,
         outer: OptimizerFactory = torch.optim.SGD,
+        aggregation: Aggregation = principal,
         trajectory_dtype: torch.dtype | None = None,
         trajectory_device: torch.device | str | None = None,
-        sketch_size: int | None = None,
         nonfinite: str = "restore",
         check_ranks: bool | None = None,
-        aggregation: Aggregation = principal_weights,
     ) -> None:
         check_lr("lr", lr)
         check_lr("outer_lr", outer_lr)
-        check_rollout_length(rollout_length)
+        if rollout_length is _NOT_GIVEN:
+            raise TypeError(
+                "rollout_length must be given: the inner steps of a roll-out, splits x domains; the sampler that deals "
+                "the batches; or None if every roll-out is made by rollout(closures)"
+            )
+        length = check_rollout_length(rollout_length)
         check_n_components(n_components)
         check_trajectory_dtype(trajectory_dtype)
-        check_sketch_size(sketch_size, n_components)
         if nonfinite not in ("restore", "raise"):
             raise ValueError(f'nonfinite must be "restore" or "raise", got {nonfinite!r}')
         if check_ranks not in (None, True, False):
             raise ValueError(f"check_ranks must be True, False or None, got {check_ranks!r}")
-
         if not callable(aggregation):
             raise TypeError(
-                "aggregation must be a callable (gram, n_components, *, rtol) -> PrincipalWeights, as those of "
+                "aggregation must be a callable that makes row weights of a pgrad.aggregation.Rollout, as those of "
                 f"pgrad.aggregation, got {aggregation!r}"
             )
         if isinstance(params, Tensor):
@@ -177,22 +184,23 @@ class PGrad(Optimizer):
         super().__init__(self.inner.param_groups, self.inner.defaults)
         self._link()
 
-        self.rollout_length = rollout_length
+        self.rollout_length = length
         self.n_components = n_components
         self.nonfinite = nonfinite
         self.check_ranks = check_ranks
         self.aggregation = aggregation
-        self._book: dict[str, Any] = {}
+        self._shared: dict[str, Any] = {}
         self.nonfinite_rollouts = 0
         self.last_update = None
-        self._length = rollout_length  # of the roll-out in progress
+        self._length = length  # of the roll-out in progress
         self._position = 0
         self._at_anchor = False
+        self._domains = ()  # of the inner steps so far
         device = torch.device(trajectory_device) if trajectory_device else None
-        self._trajectory = Trajectory(trajectory_dtype, device, sketch_size)
+        self._trajectory = Trajectory(trajectory_dtype, device, points_needed(aggregation))
 
     def _link(self) -> None:
-        """Share the books with the inner optimizer: one `state`, one list of `param_groups`, one `defaults`."""
+        """Share with the inner optimizer: one `state`, one list of `param_groups`, one `defaults`."""
         self.state = self.inner.state
         self.param_groups = self.inner.param_groups
         self.defaults = self.inner.defaults
@@ -204,17 +212,22 @@ class PGrad(Optimizer):
         """Inner steps done since the anchor: 0 .. rollout_length - 1."""
         return self._position
 
-    def step(self, closure: Closure | None = None) -> Loss | None:  # type: ignore[override]
+    def step(  # type: ignore[override]
+        self, closure: Closure | None = None, *, domain: int | str | None = None
+    ) -> LossValue | None:
         """One inner step; the ``rollout_length``-th one also makes the outer step.
 
         Args:
             closure: clears the gradients, computes the loss of a mini-batch of one domain, calls ``backward`` and
                 returns the loss. Optional: without it, gradients are taken as they are.
+            domain: of the mini-batch. Optional: for aggregations that heed domains, and for `last_update`, where every
+                step of the roll-out was given one.
 
         Returns:
             The loss that the closure returned, or None.
 
         Raises:
+            TypeError: if ``domain`` is neither an int nor a string.
             RuntimeError: inside `at_anchor`, if ``rollout_length`` is None, or if ``check_ranks`` found a difference.
             FloatingPointError: with ``nonfinite="raise"`` at the end of a roll-out that diverged.
         """
@@ -224,6 +237,7 @@ class PGrad(Optimizer):
             return None
         if self._length is None:
             raise RuntimeError("step() needs a rollout_length; with rollout_length=None use rollout(closures)")
+        check_domain("domain", domain)
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -235,13 +249,18 @@ class PGrad(Optimizer):
         else:
             self.inner.step(_replay(closure, loss))  # type: ignore[arg-type]
         self._position += 1
+        self._domains = (*self._domains, domain)
         if self._position == self._length:
             self._outer_step()
         return loss
 
     def rollout(
-        self, closures: Sequence[Closure], generator: torch.Generator | None = None, shuffle: bool = True
-    ) -> list[Loss]:
+        self,
+        closures: Sequence[Closure],
+        domains: Sequence[int | str] | None = None,
+        generator: torch.Generator | None = None,
+        shuffle: bool = True,
+    ) -> list[LossValue]:
         """A whole roll-out: one closure, and one inner step, for each single-domain mini-batch; then the outer step.
 
         Gradients are cleared before each closure. If one fails, the model is back at the anchor when the exception
@@ -249,6 +268,7 @@ class PGrad(Optimizer):
 
         Args:
             closures: T of them, each as for `step`.
+            domains: [T], the domain of each closure's mini-batch.
             generator: draws the order (a CPU generator); None for torch's global one.
             shuffle: whether to draw an order, or keep the one given.
 
@@ -256,19 +276,22 @@ class PGrad(Optimizer):
             Their losses (detached), in the order of ``closures``.
 
         Raises:
-            TypeError: if ``closures`` is not a sequence of callables, or one returns something that is not a scalar.
-            ValueError: if there are not ``rollout_length`` of them, or one returns a loss that is not finite.
+            TypeError: if ``closures`` is not a sequence of callables, one returns something that is not a scalar, or a
+                domain is neither an int nor a string.
+            ValueError: if there are not ``rollout_length`` of them, as many domains as closures, or one returns a loss
+                that is not finite.
             RuntimeError: if a roll-out is in progress.
             FloatingPointError: with ``nonfinite="raise"`` if the roll-out diverged.
         """
         self._refuse_at_anchor("rollout()")
         self._check_closures(closures)
+        names = check_domains(domains, len(closures))
         order = torch.randperm(len(closures), generator=generator).tolist() if shuffle else range(len(closures))
-        losses: dict[int, Loss] = {}
-        unchecked: dict[int, Loss] = {}
+        losses: dict[int, LossValue] = {}
+        unchecked: dict[int, LossValue] = {}
 
         def checked(index: int) -> Closure:
-            def closure() -> Loss:
+            def closure() -> LossValue:
                 self.zero_grad()
                 loss = closures[index]()
                 losses[index] = unchecked[index] = scalar(index, loss)
@@ -283,7 +306,7 @@ class PGrad(Optimizer):
         self._length = len(closures)
         try:
             for index in order:
-                self.step(checked(index))
+                self.step(checked(index), domain=names[index])
         except BaseException:
             self.discard_rollout()
             raise
@@ -302,11 +325,19 @@ class PGrad(Optimizer):
         self._refuse_at_anchor("discard_rollout()")
         if self._position > 0:
             self._trajectory.restore()
-            self._position = 0
+            self._position, self._domains = 0, ()
+
+    def forget_rollout(self) -> None:
+        """Take the weights as they stand for the new anchor, without an outer step. The moments stay as they are.
+
+        For weights that were set from outside in the middle of a roll-out: a checkpoint loaded into the model, say.
+        """
+        self._refuse_at_anchor("forget_rollout()")
+        self._position, self._domains = 0, ()
 
     @contextmanager
     def at_anchor(self) -> Iterator[None]:
-        """Inside, the parameters hold the anchor; outside, the walking point again, bit for bit.
+        """Inside, the parameters hold the anchor; outside, the inner iterate again, bit for bit.
 
         To evaluate or save the model in the middle of a roll-out. Raises RuntimeError if nested; `step` and
         `state_dict` are refused inside.
@@ -326,13 +357,14 @@ class PGrad(Optimizer):
     # ------------------------------------------------------------------------------------------------- the outer step
 
     def _outer_step(self) -> None:
-        steps, self._position = self._position, 0
-        gram = self._trajectory.close(steps, self.check_ranks)
+        steps, domains = self._position, _all_named(self._domains)
+        self._position, self._domains = 0, ()
+        gram = self._trajectory.end(steps, self.check_ranks)
         if not gram.isfinite().all():
             self._dismiss(steps)
             return
-        update = self.aggregation(gram, self.n_components, rtol=(steps + 1) * self._trajectory.eps)
-        check_update(update, steps)
+        rollout = Rollout(gram, len(gram) * self._trajectory.eps, domains, self.n_components)
+        update = checked_update(self.aggregation(rollout), rollout)
         gradients = self._trajectory.weighted_sum(update.weights)
         with self._as_grad(gradients):
             self.outer.step()
@@ -340,7 +372,7 @@ class PGrad(Optimizer):
 
     @contextmanager
     def _as_grad(self, gradients: dict[Tensor, Tensor]) -> Iterator[None]:
-        """Every parameter has its principal gradient as ``.grad`` (None if it took no part), then its own again."""
+        """Every parameter has its outer gradient as ``.grad`` (None if it took no part), then its own again."""
         kept = [(p, p.grad) for group in self.outer.param_groups for p in group["params"]]
         for p, _ in kept:
             p.grad = gradients.get(p)
@@ -356,7 +388,7 @@ class PGrad(Optimizer):
         for state in self.state.values():
             for value in state.values():
                 if isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex()):
-                    value = _sharding.local(value)
+                    value = sharding.local(value)
                     torch.nan_to_num(value, nan=0.0, posinf=0.0, neginf=0.0, out=value)
         message = (
             f"a roll-out of {steps} steps left the finite numbers and was dropped: the parameters are back at its "
@@ -376,7 +408,7 @@ class PGrad(Optimizer):
         if self.state or any(float(group["lr"]) != 0.0 for group in self.param_groups):
             return False
         grads = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
-        return bool(grads) and all(_sharding.is_zero(grad) for grad in grads)
+        return bool(grads) and all(sharding.is_zero(grad) for grad in grads)
 
     def _make_templates(self) -> None:
         self.inner.step()
@@ -385,11 +417,12 @@ class PGrad(Optimizer):
         rates = [group["lr"] for group in self.outer.param_groups]
         for group in self.outer.param_groups:
             group["lr"] = torch.zeros_like(group["lr"]) if isinstance(group["lr"], Tensor) else 0.0
-        self.outer.step()
+        with _without_hooks(self.outer):  # they would take it for a step
+            self.outer.step()
         for group, rate in zip(self.outer.param_groups, rates, strict=True):
             group["lr"] = rate
 
-    # ---------------------------------------------------------------------------------------------- books of the books
+    # ------------------------------------------------------------------------------------------- groups, state, copies
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a parameter group; its options go to the inner optimizer. In the middle of a roll-out it joins there."""
@@ -416,7 +449,7 @@ class PGrad(Optimizer):
         self._refuse_at_anchor("state_dict()")
         for pre_hook in self._optimizer_state_dict_pre_hooks.values():
             pre_hook(self)
-        state_dict = pack(self)
+        state_dict = pack(self._parts(), Progress(self._position, self.nonfinite_rollouts, self._domains))
         for post_hook in self._optimizer_state_dict_post_hooks.values():
             state_dict = post_hook(self, state_dict) or state_dict
         return state_dict
@@ -436,9 +469,20 @@ class PGrad(Optimizer):
         state_dict = state_dict.copy()
         for pre_hook in self._optimizer_load_state_dict_pre_hooks.values():
             state_dict = pre_hook(self, state_dict) or state_dict
-        unpack(self, state_dict)
+        progress = unpack(self._parts(), state_dict)
+        self._link()
+        self._position, self._domains = progress.position, progress.domains
+        self.nonfinite_rollouts = progress.nonfinite_rollouts
         for post_hook in self._optimizer_load_state_dict_post_hooks.values():
             post_hook(self)
+
+    def _parts(self) -> Parts:
+        settings = {
+            "rollout_length": self.rollout_length,
+            "n_components": self.n_components,
+            "aggregation": name_of(self.aggregation),
+        }
+        return Parts(self.inner, self.outer, self._trajectory, settings)
 
     def __getstate__(self) -> dict[str, Any]:
         hooks = {name for name in self.__dict__ if name.endswith("_hooks")}
@@ -451,7 +495,8 @@ class PGrad(Optimizer):
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(rollout_length={self.rollout_length}, n_components={self.n_components}, "
-            f"nonfinite={self.nonfinite!r})\ninner: {self.inner!r}\nouter: {self.outer!r}"
+            f"aggregation={name_of(self.aggregation)}, nonfinite={self.nonfinite!r})\n"
+            f"inner: {self.inner!r}\nouter: {self.outer!r}"
         )
 
     def _refuse_at_anchor(self, what: str) -> None:
@@ -474,7 +519,22 @@ class PGrad(Optimizer):
             )
 
 
-def _replay(closure: Closure, loss: Loss | None) -> Closure:
+def _all_named(domains: tuple[int | str | None, ...]) -> tuple[int | str, ...] | None:
+    names = tuple(domain for domain in domains if domain is not None)
+    return names if len(names) == len(domains) else None
+
+
+@contextmanager
+def _without_hooks(optimizer: Optimizer) -> Iterator[None]:
+    pre, post = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
+    optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks = OrderedDict(), OrderedDict()
+    try:
+        yield
+    finally:
+        optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks = pre, post
+
+
+def _replay(closure: Closure, loss: LossValue | None) -> Closure:
     """The closure for an inner optimizer that wants one: its first evaluation has been made already."""
     first = [loss]
     return lambda: first.pop() if first else closure()  # type: ignore[return-value]

@@ -3,12 +3,13 @@
 Internal format, used everywhere in the package: a roll-out of T inner steps is a matrix X of shape [T+1, d] whose
 *rows are points* (displacements x_i = theta_i - theta_0, so row 0 is zero) and whose *columns are parameters*. This
 module never sees X. It works on the Gram matrix G = X X' of shape [T+1, T+1] and returns the weights w of shape [T+1]
-with which the rows are summed: g = X' w. Everything here is float64 on the CPU. Other ways from G to w are in
-`pgrad.aggregation`.
+with which the rows are summed: g = X' w. Everything here is float64 on the CPU. What chooses between this and other
+ways from G to w is in `pgrad.aggregation`.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,109 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["PrincipalWeights", "principal_weights", "random_walk_spectrum"]
+__all__ = ["PrincipalWeights", "Update", "principal_weights", "random_walk_spectrum"]
+
+
+class Update:
+    """What one roll-out did: the row weights of its outer gradient g = X' w, and what can be read off them.
+
+    P points of the roll-out were kept: all T + 1 of them, or, for an aggregation that needs no more, the anchor and the
+    last one (P = 2). All tensors are float64 on the CPU. Nothing is computed before it is asked for.
+
+    Attributes:
+        weights: [P], the w of g = X' w.
+        gram: [P, P], the Gram matrix X X' of the displacements, that of the anchor (zero) first.
+        eigenvalues: [P-1], the spectrum of the centred Gram matrix, descending; its P-th eigenvalue is always zero.
+        length: ||g||.
+        domains: [T], the domain of each inner step, if every one of them was named; else None.
+    """
+
+    weights: Tensor
+    gram: Tensor
+    eigenvalues: Tensor
+    length: float
+    domains: tuple[int | str, ...] | None
+
+    @staticmethod
+    def of(weights: Tensor, gram: Tensor, domains: tuple[int | str, ...] | None = None) -> Update:
+        """The record of any row weights [P]; ``gram`` [P, P]."""
+        return _FreeUpdate(weights.detach().to("cpu", torch.float64), gram, domains)
+
+    @property
+    def explained_variance_ratio(self) -> Tensor:
+        """[P-1], share of each principal direction in the variance of the points (all zero without movement)."""
+        total = self.eigenvalues.sum()
+        return self.eigenvalues / total if total > 0 else torch.zeros_like(self.eigenvalues)
+
+    @property
+    def null_explained_variance_ratio(self) -> Tensor:
+        """[P-1], what a random walk of as many steps would explain: `random_walk_spectrum(P - 1)`."""
+        return random_walk_spectrum(len(self.gram) - 1)
+
+    @property
+    def cosine(self) -> float:
+        """Cosine of g with theta_0 - theta_T (zero without movement)."""
+        return float(self._cosines(-self._products()[-1:], self.gram.diagonal()[-1:]))
+
+    @property
+    def step_cosines(self) -> Tensor:
+        """[P-1], cosine of g with the way from each point back to the one before it (zero where nothing moved)."""
+        products = self._products()
+        return self._cosines(products[:-1] - products[1:], self._increments().diagonal())
+
+    @property
+    def domain_cosines(self) -> dict[int | str, float]:
+        """Cosine of g with the sum of the steps of each domain, turned back like g; empty where domains are unknown.
+
+        Domains whose steps the update goes against have a negative one.
+        """
+        if self.domains is None or len(self.domains) != len(self.gram) - 1:
+            return {}
+        products, increments = self._products(), self._increments()
+        names = sorted(set(self.domains), key=str)
+        own = torch.tensor([[float(name == domain) for domain in self.domains] for name in names]).double()
+        squares = (own @ increments @ own.T).diagonal()
+        found = self._cosines(own @ (products[:-1] - products[1:]), squares).tolist()
+        return dict(zip(names, found, strict=True))
+
+    def _products(self) -> Tensor:
+        """[P], inner products <x_i, g> = (G w)_i."""
+        return self.gram @ self.weights
+
+    def _increments(self) -> Tensor:
+        """[P-1, P-1], the Gram matrix of the increments x_i - x_{i-1}."""
+        rows = self.gram[1:] - self.gram[:-1]
+        return rows[:, 1:] - rows[:, :-1]
+
+    def _cosines(self, products: Tensor, squares: Tensor) -> Tensor:
+        norms = squares.clamp_min(0).sqrt() * self.length
+        return torch.where(norms > 0, products / norms, 0).clamp(-1, 1)
+
+    def __repr__(self) -> str:
+        steps = len(self.gram) - 1 if self.domains is None else len(self.domains)
+        return f"Update(steps={steps}, length={self.length:.4g}, cosine={self.cosine:.4f})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PrincipalWeights:
-    """What one roll-out says: the row weights of its principal gradient, and how they came about.
+class _FreeUpdate(Update):
+    """Row weights that come from anywhere."""
+
+    weights: Tensor
+    gram: Tensor
+    domains: tuple[int | str, ...] | None = None
+
+    @property
+    def length(self) -> float:  # type: ignore[override]
+        return math.sqrt(max(float(self.weights @ self.gram @ self.weights), 0.0))
+
+    @functools.cached_property
+    def eigenvalues(self) -> Tensor:  # type: ignore[override]
+        return spectrum(centred(self.gram))[0][:-1]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PrincipalWeights(Update):
+    """The update along principal directions: row weights, and how they came about.
 
     All tensors are float64 on the CPU; T is the number of inner steps and k the number of directions in use.
 
@@ -33,6 +131,7 @@ class PrincipalWeights:
         signs: [k], the direction calibration s_z, +1 or -1 for each direction in use, with the eigenvectors e_z
             oriented so that their largest entry is positive.
         length: the length calibration L = ||theta_0 - theta_T||, which is also ||g||.
+        domains: as in `Update`.
     """
 
     weights: Tensor
@@ -40,43 +139,12 @@ class PrincipalWeights:
     eigenvalues: Tensor
     signs: Tensor
     length: float
+    domains: tuple[int | str, ...] | None = None
 
     @property
     def n_components(self) -> int:
         """Number k of principal directions in use; below the requested number when the roll-out has a lower rank."""
         return len(self.signs)
-
-    @property
-    def explained_variance_ratio(self) -> Tensor:
-        """[T], share of each principal direction in the variance of the roll-out (all zero without movement)."""
-        total = self.eigenvalues.sum()
-        return self.eigenvalues / total if total > 0 else torch.zeros_like(self.eigenvalues)
-
-    @property
-    def null_explained_variance_ratio(self) -> Tensor:
-        """[T], what a random walk of as many steps would explain: `random_walk_spectrum(T)`."""
-        return random_walk_spectrum(len(self.eigenvalues))
-
-    @property
-    def cosine(self) -> float:
-        """Cosine of the principal gradient g with theta_0 - theta_T (zero without movement)."""
-        return float(self._cosines(-self._products()[-1:], self.gram.diagonal()[-1:]))
-
-    @property
-    def step_cosines(self) -> Tensor:
-        """[T], cosine of g with the gradient-like step theta_{i-1} - theta_i of each inner step (zero for no step)."""
-        gram, products = self.gram, self._products()
-        squares = gram.diagonal()
-        step_squares = squares[1:] + squares[:-1] - 2 * gram.diagonal(1)
-        return self._cosines(products[:-1] - products[1:], step_squares)
-
-    def _products(self) -> Tensor:
-        """[T+1], inner products <x_i, g> = (G w)_i."""
-        return self.gram @ self.weights
-
-    def _cosines(self, products: Tensor, squares: Tensor) -> Tensor:
-        norms = squares.clamp_min(0).sqrt() * self.length
-        return torch.where(norms > 0, products / norms, 0).clamp(-1, 1)
 
     def __repr__(self) -> str:
         shares = ", ".join(f"{share:.3f}" for share in self.explained_variance_ratio[: self.n_components])
@@ -119,74 +187,29 @@ def principal_weights(gram: Tensor, n_components: int | None = None, *, rtol: fl
         >>> points.double().T @ record.weights  # the way back, theta_0 - theta_T = (-1, -1)
         tensor([-1.0000, -1.0000], dtype=torch.float64)
     """
-    walk = Walk.of(gram, n_components, rtol)
-    return walk.aggregated(*walk.components(n_components))
+    _check(gram, n_components, rtol)
+    if rtol is None:
+        rtol = len(gram) * torch.finfo(gram.dtype).eps
+    gram = gram.detach().to("cpu", torch.float64)
+    scale = float(gram.diagonal().max())
+    scale = scale if scale > 0 else 1.0
+    unit = gram / scale  # squares of eigenvalues must neither overflow nor vanish
+    lam, e = spectrum(centred(unit))
+    length = math.sqrt(max(float(unit[-1, -1]), 0.0))
+
+    rank = int((lam > rtol * lam[0]).sum().clamp_max(len(gram) - 1))
+    used = rank if n_components is None else min(n_components, rank)
+    strengths, directions = lam[:used], e[:, :used]
+    at_right_angle = len(gram) * torch.finfo(torch.float64).eps  # the round-off of an entry
+    signs = torch.where(directions[0] - directions[-1] > at_right_angle, 1.0, -1.0).double()
+    weights = directions @ (length * signs * strengths.sqrt() / strengths.norm())
+    weights -= weights.mean()
+    return PrincipalWeights(weights, gram, lam[:-1] * scale, signs, length * math.sqrt(scale))
 
 
-@dataclass(frozen=True, eq=False)
-class Walk:
-    """A checked Gram matrix with the spectrum of its points, and the calibration that all aggregations share.
-
-    Attributes:
-        gram: [T+1, T+1] float64, as it was given.
-        scale: its largest entry on the diagonal; 1 without movement.
-        unit: [T+1, T+1], ``gram / scale``: squares of eigenvalues must neither overflow nor vanish.
-        rtol: what counts as round-off.
-        eigenvalues: [T+1], of the centred ``unit``, descending, not negative.
-        vectors: [T+1, T+1], its eigenvectors e_z, one a column.
-    """
-
-    gram: Tensor
-    scale: float
-    unit: Tensor
-    rtol: float
-    eigenvalues: Tensor
-    vectors: Tensor
-
-    @classmethod
-    def of(cls, gram: Tensor, n_components: int | None, rtol: float | None) -> Walk:
-        """Refuse bad arguments; find the spectrum."""
-        _check(gram, n_components, rtol)
-        if rtol is None:
-            rtol = len(gram) * torch.finfo(gram.dtype).eps
-        gram = gram.detach().to("cpu", torch.float64)
-        scale = float(gram.diagonal().max())
-        scale = scale if scale > 0 else 1.0
-        unit = gram / scale
-        centred = unit - unit.mean(0, keepdim=True) - unit.mean(1, keepdim=True) + unit.mean()
-        return cls(gram, scale, unit, rtol, *spectrum(centred))
-
-    @property
-    def rank(self) -> int:
-        """Number of principal directions above round-off; 0 without movement."""
-        return int((self.eigenvalues > self.rtol * self.eigenvalues[0]).sum().clamp_max(len(self.unit) - 1))
-
-    def components(self, n_components: int | None) -> tuple[Tensor, Tensor, Tensor]:
-        """The first principal directions above round-off, as `aggregated` takes them."""
-        used = self.rank if n_components is None else min(n_components, self.rank)
-        lam, e = self.eigenvalues[:used], self.vectors[:, :used]
-        return e / lam.sqrt(), lam, e[0] - e[-1]
-
-    def aggregated(self, directions: Tensor, strengths: Tensor, sides: Tensor) -> PrincipalWeights:
-        """Calibrate directions: g = L sum_z (m_z / ||m||) s_z v_z.
-
-        Args:
-            directions: [T+1, k], for each the row weights a_z of a vector v_z = X' a_z of length one, X in the scale
-                of ``unit``; up to a constant in each column, since g does not depend on where the origin is.
-            strengths: [k], m_z > 0.
-            sides: [k], any positive multiple of <v_z, theta_0 - theta_T> that is at most about one; its sign is s_z.
-        """
-        at_right_angle = len(self.unit) * torch.finfo(torch.float64).eps  # the round-off of an entry
-        signs = torch.where(sides > at_right_angle, 1.0, -1.0).double()
-        length = math.sqrt(max(float(self.unit[-1, -1]), 0.0))
-        weights = directions @ (length * signs * strengths / strengths.norm())
-        weights -= weights.mean()
-        return self.record(weights, signs)
-
-    def record(self, weights: Tensor, signs: Tensor) -> PrincipalWeights:
-        """The record with these row weights."""
-        length = math.sqrt(max(float(self.unit[-1, -1]), 0.0) * self.scale)
-        return PrincipalWeights(weights, self.gram, self.eigenvalues[:-1] * self.scale, signs, length)
+def centred(gram: Tensor) -> Tensor:
+    """H G H, the Gram matrix of the points around their mean."""
+    return gram - gram.mean(0, keepdim=True) - gram.mean(1, keepdim=True) + gram.mean()
 
 
 def spectrum(symmetric: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,13 @@
-"""Flat memory for the displacements of many parameters at once, and the three passes over it. Knows no roll-out.
+"""Flat memory for the displacements of many parameters at once, and the passes over it. Knows no roll-out.
 
-A slab holds parameters of one dtype, device and `_sharding.Layout`, side by side in one matrix whose columns are their
+A buffer holds parameters of one dtype, device and `sharding.Layout`, side by side in one matrix whose columns are their
 elements, in the memory order of each parameter (real and imaginary parts side by side), each parameter from a multiple
-of 16 on. Its rows are the *home* [N] and ``vectors - 1`` displacements [N]. The home is the anchor while the model
-walks, then the last displacement, then the principal gradient, so that nothing of size N is ever needed beside these
-``vectors`` rows. Where the displacements have the dtype and device of the home, all of them are one allocation.
+of 16 on. Its rows are the *anchor row* [N] and ``vectors - 1`` displacements [N]. The anchor row holds the anchor
+during the inner steps, then the last displacement, then the outer gradient, so that nothing of size N is ever needed
+beside these ``vectors`` rows. Where the displacements have its dtype and device, all of them are one allocation.
 
-The home is at least as precise as the parameters and as the displacements. A displacement is live - home, rounded once.
+The anchor row is at least as precise as the parameters and as the displacements. A displacement is parameter - anchor,
+rounded once.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgrad._engine import sharding as _sharding
+from pgrad._engine import sharding
 from pgrad._engine.kernels import full_precision, subtract, sums
 
-__all__ = ["Slab", "flat", "shaped"]
+__all__ = ["FlatBuffer", "flat", "shaped"]
 
 # The work goes in parts which bound every temporary. On a CPU they stay in the cache, on an accelerator they are large
 # enough to hide the launches: numbers in a part of a parameter, and numbers in a part of the matrix.
@@ -31,12 +32,12 @@ _BLOCK = 512  # products added up in the working dtype before the sum goes on in
 _ALIGN = 16  # numbers
 
 
-class Slab:
+class FlatBuffer:
     """Parameters of one kind, and room for ``vectors`` vectors of them.
 
     Args:
-        params: of one dtype, device and layout. All have room; those that `join` take part.
-        vectors: the home and ``vectors - 1`` displacements.
+        params: of one dtype, device and layout. All have room; those that are added take part.
+        vectors: the anchor row and ``vectors - 1`` displacements.
         dtype: of the displacements; None for that of the parameters, and float32 for half precision.
         device: of the displacements; None for that of the parameters.
     """
@@ -55,13 +56,13 @@ class Slab:
         columns = self._starts[-1]
         dtype = dtype or (torch.float32 if first.dtype.itemsize < 4 else first.dtype)
         device = device or first.device
-        home = torch.promote_types(first.dtype, dtype)
-        if (home, first.device) == (dtype, device):
+        wide = torch.promote_types(first.dtype, dtype)
+        if (wide, first.device) == (dtype, device):
             self._memory = [torch.empty(vectors, columns, dtype=dtype, device=device)]
         else:
             pinned = device.type == "cpu" and first.device.type == "cuda"
             rows = torch.empty(vectors - 1, columns, dtype=dtype, device=device, pin_memory=pinned)
-            self._memory = [torch.empty(columns, dtype=home, device=first.device), rows]
+            self._memory = [torch.empty(columns, dtype=wide, device=first.device), rows]
         for memory in self._memory:
             self._clear_gaps(memory)
         self._planned: set[int] | None = None  # who takes part in what follows
@@ -70,12 +71,12 @@ class Slab:
         self._cache: dict[int | None, list[Tensor]] = {}
 
     @property
-    def layout(self) -> _sharding.Layout:
+    def layout(self) -> sharding.Layout:
         """That of its parameters."""
-        return _sharding.layout_of(self.params[0])
+        return sharding.layout_of(self.params[0])
 
     @property
-    def home(self) -> Tensor:
+    def anchor_row(self) -> Tensor:
         """[N]."""
         return self._memory[0] if len(self._memory) == 2 else self._memory[0][0]
 
@@ -89,7 +90,7 @@ class Slab:
         return len(self.rows) + 1 >= vectors and self.is_unchanged(index)
 
     def is_unchanged(self, index: int) -> bool:
-        """Whether a parameter has the form that it had when the slab was made."""
+        """Whether a parameter has the form that it had when the buffer was made."""
         return _kind(self.params[index]) == self._kinds[index]
 
     def describe(self, index: int) -> str:
@@ -98,68 +99,68 @@ class Slab:
 
     # ---------------------------------------------------------------------------------------- passes over the elements
 
-    def leave(self) -> None:
+    def reset(self) -> None:
         """No parameter takes part."""
         self.active = set()
-        if self.home.dtype != self._real:  # a gradient has been there, narrower, across the gaps
-            self._clear_gaps(self.home)
+        if self.anchor_row.dtype != self._real:  # a gradient has been there, narrower, across the gaps
+            self._clear_gaps(self.anchor_row)
 
-    def join(self, indices: list[int], used: int) -> None:
+    def add(self, indices: list[int], used: int) -> None:
         """Parameters take part: their anchor is where they are, and their first ``used`` displacements are zero."""
         self.active = {*self.active, *indices}
         if len(self.active) == len(indices):
-            torch._foreach_copy_(self._views(None), self._lives())
+            torch._foreach_copy_(self._views(None), self._values())
         else:
             for i in indices:
-                shaped(self.home[self._spans[i]], self.params[i]).copy_(_real(self.params[i]))
+                shaped(self.anchor_row[self._spans[i]], self.params[i]).copy_(_real(self.params[i]))
         if used:
             self._wait()
             for i in indices:
                 self.rows[:used, self._spans[i]] = 0
 
     def store(self, row: int) -> None:
-        """rows[row] = live - home."""
-        lives, homes, rows = self._lives(), self._views(None), self._views(row)
+        """rows[row] = parameter - anchor."""
+        values, anchors, rows = self._values(), self._views(None), self._views(row)
         for batch in self._batches:
-            subtract(lives[batch], homes[batch], rows[batch])
+            subtract(values[batch], anchors[batch], rows[batch])
 
     def restore(self) -> None:
-        """live = home."""
+        """parameter = anchor."""
         if self.active:
-            torch._foreach_copy_(self._lives(), self._views(None))
+            torch._foreach_copy_(self._values(), self._views(None))
 
     def swap(self) -> None:
-        """live, home = home, live; the home holds every value of the parameters exactly."""
-        lives, homes = self._lives(), self._views(None)
+        """parameter, anchor = anchor, parameter; the anchor row holds every value of the parameters exactly."""
+        values, anchors = self._values(), self._views(None)
         for batch in self._batches:
-            kept = [live.clone() for live in lives[batch]]
-            torch._foreach_copy_(lives[batch], homes[batch])
-            torch._foreach_copy_(homes[batch], kept)
+            kept = [value.clone() for value in values[batch]]
+            torch._foreach_copy_(values[batch], anchors[batch])
+            torch._foreach_copy_(anchors[batch], kept)
 
-    def close(self) -> None:
-        """live, home = home, live - home."""
-        lives, homes = self._lives(), self._views(None)
+    def exchange(self) -> None:
+        """parameter, anchor row = anchor, parameter - anchor."""
+        values, anchors = self._values(), self._views(None)
         for batch in self._batches:
-            kept = torch._foreach_sub(lives[batch], homes[batch])
-            torch._foreach_copy_(lives[batch], homes[batch])
-            torch._foreach_copy_(homes[batch], kept)
+            kept = torch._foreach_sub(values[batch], anchors[batch])
+            torch._foreach_copy_(values[batch], anchors[batch])
+            torch._foreach_copy_(anchors[batch], kept)
 
     # ------------------------------------------------------------------------------------------ passes over the matrix
 
-    def gram(self, used: int, with_home: bool) -> Tensor:
-        """Products of the home (if asked for) and the first ``used`` rows with each other: [n, n] float64 on the CPU.
+    def gram(self, used: int) -> Tensor:
+        """Products of the anchor row and the first ``used`` rows with each other: [1+used, 1+used] float64 on the CPU.
 
         Sums of `_BLOCK` products are formed in the working dtype, float32 at least, and added up in float64.
         """
         self._wait()
-        n = used + with_home
-        total = torch.zeros(n, n, dtype=torch.float64, device=self.home.device)
+        n = 1 + used
+        total = torch.zeros(n, n, dtype=torch.float64, device=self.anchor_row.device)
         # Half of a symmetric matrix is enough: on a CPU in panels of one row where there are few rows to read again.
-        panel = n if self.home.device.type != "cpu" else 1 if n < 12 else 16
+        panel = n if self.anchor_row.device.type != "cpu" else 1 if n < 12 else 16
         panels = list(_cut(slice(0, n), panel))
-        with full_precision(self.home.device):
+        with full_precision(self.anchor_row.device):
             for part in self._parts(n):
-                chunk = self._chunk(part, used, with_home)
+                chunk = self._chunk(part, used)
                 even = chunk.shape[1] // _BLOCK * _BLOCK
                 blocks = chunk[:, :even].unflatten(1, (-1, _BLOCK)).transpose(0, 1)
                 for rows in panels:
@@ -171,34 +172,33 @@ class Slab:
         return total.triu() + total.triu(1).mT
 
     def combine(self, weights: Tensor) -> dict[Tensor, Tensor]:
-        """The sum of home and rows with these weights [1 + used], in the memory of the home, for each parameter."""
+        """The sum of anchor row and rows with these weights [1 + used], in the anchor row, for each parameter."""
         self._wait()
-        gradient = self.home if self.home.dtype == self._real else self.home.view(self._real)[: len(self.home)]
-        for part, total in self._products(weights[None], len(weights) - 1, with_home=True):
-            gradient[part].copy_(total[0])  # behind what is still to be read, where it is narrower
+        row, real = self.anchor_row, self._real
+        gradient = row if row.dtype == real else row.view(real)[: len(row)]
+        with full_precision(row.device):
+            for part in self._parts(len(weights)):
+                chunk = self._chunk(part, len(weights) - 1)
+                if chunk.dtype != weights.dtype or chunk.device != weights.device:
+                    weights = weights.to(chunk)
+                # Where the gradient is narrower, it lies behind what is still to be read.
+                gradient[part].copy_(sums(weights[None], chunk)[0])
         return {self.params[i]: self._whole(gradient, i) for i in sorted(self.active)}
-
-    def rotate(self, rotation: Tensor) -> None:
-        """The first rows become rotation @ rows, [keep, used]."""
-        self._wait()
-        keep, used = rotation.shape
-        for part, total in self._products(rotation, used, with_home=False):
-            self.rows[:keep, part].copy_(total)
 
     # --------------------------------------------------------------------------------------------------- a parameter's
 
     def state_of(self, index: int, used: int) -> dict[str, Tensor]:
         """Anchor [*shape] and displacements [used, *shape] of a parameter that walks; references where possible."""
         self._wait()
-        anchor = self._whole(self.home, index)
+        anchor = self._whole(self.anchor_row, index)
         return {"anchor": anchor.to(self.params[index].dtype), "displacements": self._whole(self.rows[:used], index)}
 
     def load(self, index: int, state: dict[str, Tensor]) -> None:
         """Take up what `state_of` gave."""
         self.active = {*self.active, index}
         param, span = self.params[index], self._spans[index]
-        displacements = _real(_sharding.local_part(state["displacements"], param))
-        shaped(self.home[span], param).copy_(_real(_sharding.local_part(state["anchor"], param)))
+        displacements = _real(sharding.local_part(state["displacements"], param))
+        shaped(self.anchor_row[span], param).copy_(_real(sharding.local_part(state["anchor"], param)))
         shaped(self.rows[: len(displacements), span], param).copy_(displacements)
 
     def _whole(self, memory: Tensor, index: int) -> Tensor:
@@ -207,7 +207,7 @@ class Slab:
         part = shaped(memory[..., self._spans[index]], param)
         if param.is_complex():
             part = torch.view_as_complex(part.float() if part.dtype.itemsize < 4 else part)
-        return _sharding.like(part, param)
+        return sharding.like(part, param)
 
     # ------------------------------------------------------------------------------------------------ parts and pieces
 
@@ -218,7 +218,7 @@ class Slab:
         """Parameters whole, large ones in pieces of their elements in memory order; batches are alike in size."""
         if self._planned != self.active:
             self._planned = self.active
-            limit = _PIECE.get(self.home.device.type, _PIECE["cuda"])
+            limit = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
             self._pieces, self._batches, self._cache = [], [], {}
             begin = size = 0
             for i in sorted(self.active):
@@ -234,15 +234,15 @@ class Slab:
             self._batches.append(slice(begin, len(self._pieces)))
         return self._pieces
 
-    def _lives(self) -> list[Tensor]:
+    def _values(self) -> list[Tensor]:
         """The parameters as they are now, in the pieces of the plan."""
         return [flat(self.params[i])[part] if part else _real(self.params[i]) for i, part in self._plan()]
 
     def _views(self, row: int | None) -> list[Tensor]:
-        """The same pieces of a row, or of the home."""
+        """The same pieces of a row, or of the anchor row."""
         plan = self._plan()
         if row not in self._cache:
-            memory = self.home if row is None else self.rows[row]
+            memory = self.anchor_row if row is None else self.rows[row]
             self._cache[row] = [
                 memory[self._spans[i]][part] if part else shaped(memory[self._spans[i]], self.params[i])
                 for i, part in plan
@@ -251,7 +251,7 @@ class Slab:
 
     def _parts(self, n: int) -> Iterator[slice]:
         """Columns of the parameters that take part, as many at a time as make up the area with ``n`` rows."""
-        device, dtype = self.home.device.type, self.rows.dtype
+        device, dtype = self.anchor_row.device.type, self.rows.dtype
         area = _AREA.get(device, _AREA["cuda"])
         if len(self._memory) == 2 or dtype.itemsize < 4:  # chunks are copies
             area //= 4
@@ -265,32 +265,22 @@ class Slab:
             end = self._starts[i + 1]
         yield from _cut(slice(begin, end), step)
 
-    def _chunk(self, part: slice, used: int, with_home: bool) -> Tensor:
-        """[with_home + used, columns] on the device of the home, in the working dtype."""
-        first = 0 if with_home else 1
+    def _chunk(self, part: slice, used: int) -> Tensor:
+        """[1 + used, columns] on the device of the anchor row, in the working dtype."""
         if len(self._memory) == 1:
-            chunk = self._memory[0][first : 1 + used, part]
+            chunk = self._memory[0][: 1 + used, part]
             return chunk.float() if chunk.dtype.itemsize < 4 else chunk
-        dtype = torch.promote_types(self.home.dtype, torch.float32)
-        chunk = torch.empty(1 - first + used, part.stop - part.start, dtype=dtype, device=self.home.device)
-        if with_home:
-            chunk[0] = self.home[part]
+        dtype = torch.promote_types(self.anchor_row.dtype, torch.float32)
+        chunk = torch.empty(1 + used, part.stop - part.start, dtype=dtype, device=self.anchor_row.device)
+        chunk[0] = self.anchor_row[part]
         for i in range(used):  # row by row: pieces of pinned memory that are contiguous need no staging
-            chunk[1 - first + i].copy_(self.rows[i, part], non_blocking=self.rows.is_pinned())
+            chunk[1 + i].copy_(self.rows[i, part], non_blocking=self.rows.is_pinned())
         return chunk
-
-    def _products(self, weights: Tensor, used: int, with_home: bool) -> Iterator[tuple[slice, Tensor]]:
-        with full_precision(self.home.device):
-            for part in self._parts(weights.shape[1]):
-                chunk = self._chunk(part, used, with_home)
-                if chunk.dtype != weights.dtype or chunk.device != weights.device:
-                    weights = weights.to(chunk)
-                yield part, sums(weights, chunk)
 
     def _wait(self) -> None:
         """Until the displacements that are under way to or from host memory have arrived."""
-        if self.rows.device != self.home.device and self.home.device.type == "cuda":
-            torch.cuda.synchronize(self.home.device)
+        if self.rows.device != self.anchor_row.device and self.anchor_row.device.type == "cuda":
+            torch.cuda.synchronize(self.anchor_row.device)
 
     def _clear_gaps(self, memory: Tensor) -> None:
         for span, start in zip(self._spans, self._starts[1:], strict=True):
@@ -315,7 +305,7 @@ def shaped(memory: Tensor, like: Tensor) -> Tensor:
 
 def _real(tensor: Tensor) -> Tensor:
     """The local part; of a complex tensor [*shape, 2]. A view."""
-    local = _sharding.local(tensor)
+    local = sharding.local(tensor)
     return torch.view_as_real(local) if local.is_complex() else local
 
 
@@ -325,7 +315,7 @@ def _is_dense(tensor: Tensor) -> bool:
 
 
 def _kind(param: Tensor) -> tuple[Any, ...]:
-    local = _sharding.local(param)
+    local = sharding.local(param)
     return local.dtype, local.device, local.shape, local.stride()
 
 

@@ -2,56 +2,95 @@
 
 `torch.optim` knows ``{"state": {i: entry}, "param_groups": [group]}``, with i the position of a parameter, and so do
 the tools around it (torch.distributed.checkpoint renames i, and drops every other key). Hence nothing is put beside
-these two: what belongs to a parameter is in its entry, and what belongs to the optimizer in every group, under "pgrad".
+these two: what belongs to a parameter is in its entry, and what belongs to the whole in every group, under "pgrad".
 """
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
 
-from pgrad._engine import sharding as _sharding
+from pgrad._engine import sharding
+from pgrad._engine.trajectory import Trajectory
 
-if TYPE_CHECKING:
-    from pgrad.optimizer import PGrad
-
-__all__ = ["pack", "unpack"]
+__all__ = ["Parts", "Progress", "pack", "unpack"]
 
 _KEY = "pgrad"
 
 
-def pack(optimizer: PGrad) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Progress:
+    """How far a roll-out is.
+
+    Attributes:
+        position: inner steps done since the anchor.
+        nonfinite_rollouts: how many have been dropped so far.
+        domains: that of each inner step so far; None where it was not named.
+    """
+
+    position: int
+    nonfinite_rollouts: int
+    domains: tuple[int | str | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a state dict is packed from and unpacked into.
+
+    Attributes:
+        inner, outer: the two optimizers, with the same parameters in the same groups.
+        trajectory: the stored displacements.
+        settings: by name what must be the same where a state dict is loaded, ``rollout_length`` among it.
+    """
+
+    inner: Optimizer
+    outer: Optimizer
+    trajectory: Trajectory
+    settings: Mapping[str, Any]
+
+
+def pack(parts: Parts, progress: Progress) -> dict[str, Any]:
     """State dict of the inner optimizer with all the rest folded in."""
-    inner, outer = optimizer.inner.state_dict(), optimizer.outer.state_dict()
-    position, trajectory = optimizer._position, optimizer._trajectory
+    inner, outer = parts.inner.state_dict(), parts.outer.state_dict()
     state = dict(inner["state"])
-    for i, p in enumerate(_parameters(optimizer)):
+    for i, p in enumerate(_parameters(parts.inner)):
         entry: dict[str, Any] = {}
         if i in outer["state"]:
             entry["outer"] = outer["state"][i]
-        if position > 0 and p in trajectory:
-            entry |= trajectory.state_of(p, position)
+        if progress.position > 0 and p in parts.trajectory:
+            entry |= parts.trajectory.state_of(p, progress.position)
         if entry:
             state[i] = {**state.get(i, {}), _KEY: entry}
+    there = {
+        "position": progress.position,
+        "nonfinite_rollouts": progress.nonfinite_rollouts,
+        "domains": list(progress.domains),
+    }
     groups = []
     for own, inner_group, outer_group in zip(
-        optimizer.param_groups, inner["param_groups"], outer["param_groups"], strict=True
+        parts.inner.param_groups, inner["param_groups"], outer["param_groups"], strict=True
     ):
         options = {k: v for k, v in outer_group.items() if k != "params"}
-        description = {**_describe(optimizer, own), **_progress(optimizer), "outer": options}
+        description = {**_describe(parts, own), **there, "outer": options}
         description["entries"] = [_entries(state, i) for i in inner_group["params"]]
         groups.append({**inner_group, _KEY: description})
     return {**inner, "state": state, "param_groups": groups}
 
 
-def unpack(optimizer: PGrad, state_dict: dict[str, Any]) -> None:
-    """Check everything, then load everything."""
-    _check(optimizer, state_dict)
+def unpack(parts: Parts, state_dict: dict[str, Any]) -> Progress:
+    """Check everything, then load everything.
+
+    Raises:
+        ValueError: if the state dict belongs to something else. Nothing has changed then.
+    """
+    state_dict = _check(parts, state_dict)
     groups, state = state_dict["param_groups"], state_dict["state"]
-    progress = groups[0][_KEY]
+    found = groups[0][_KEY]
+    progress = Progress(found["position"], found["nonfinite_rollouts"], tuple(found.get("domains", ())))
     extras = {i: entry[_KEY] for i, entry in state.items() if _KEY in entry}
     inner_state = {i: {k: v for k, v in entry.items() if k != _KEY} for i, entry in state.items()}
     inner = {
@@ -62,59 +101,69 @@ def unpack(optimizer: PGrad, state_dict: dict[str, Any]) -> None:
         "state": {i: extra["outer"] for i, extra in extras.items() if "outer" in extra},
         "param_groups": [{"params": group["params"], **group[_KEY]["outer"]} for group in groups],
     }
-    points = {p: extras[i] for p, i in zip(_parameters(optimizer), _indices(groups), strict=True) if _walks(extras, i)}
-    length = optimizer.rollout_length or 1
-    optimizer.inner.load_state_dict({**state_dict, **inner})
-    optimizer.outer.load_state_dict(outer)
-    optimizer._link()
-    optimizer._trajectory.load(points, length, progress["position"], progress["table"])
-    optimizer._position = progress["position"]
-    optimizer.nonfinite_rollouts = progress["nonfinite_rollouts"]
+    moving = {
+        p: extras[i]
+        for p, i in zip(_parameters(parts.inner), _indices(groups), strict=True)
+        if "anchor" in extras.get(i, {})
+    }
+    parts.inner.load_state_dict({**state_dict, **inner})
+    parts.outer.load_state_dict(outer)
+    parts.trajectory.load(moving, parts.settings["rollout_length"] or 1, progress.position)
+    return progress
 
 
-def _describe(optimizer: PGrad, group: dict[str, Any]) -> dict[str, Any]:
+def _describe(parts: Parts, group: dict[str, Any]) -> dict[str, Any]:
     """What must be the same where a state dict is loaded."""
     return {
-        "inner_type": type(optimizer.inner).__name__,
-        "outer_type": type(optimizer.outer).__name__,
-        "rollout_length": optimizer.rollout_length,
-        "n_components": optimizer.n_components,
-        "aggregation": _name_of(optimizer.aggregation),
-        "sketch_size": optimizer._trajectory.sketch_size,
+        "inner_type": type(parts.inner).__name__,
+        "outer_type": type(parts.outer).__name__,
+        **parts.settings,
         "shapes": [list(p.shape) for p in group["params"]],
     }
 
 
-def _name_of(function: Any) -> str:
-    """The name of a function, also inside a functools.partial; of another callable that of its class."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return getattr(function, "__qualname__", type(function).__qualname__)
-
-
-def _progress(optimizer: PGrad) -> dict[str, Any]:
-    position = optimizer._position
-    table = optimizer._trajectory.table_of(position) if position > 0 else None
-    return {"position": position, "nonfinite_rollouts": optimizer.nonfinite_rollouts, "table": table}
-
-
-def _check(optimizer: PGrad, state_dict: dict[str, Any]) -> None:
+def _check(parts: Parts, state_dict: dict[str, Any]) -> dict[str, Any]:
     missing = {"state", "param_groups"} - state_dict.keys()
     if missing:
         raise ValueError(f"state_dict lacks {sorted(missing)}: it is not that of an optimizer")
+    own_groups = parts.inner.param_groups
+    if len(state_dict["param_groups"]) != len(own_groups):
+        raise ValueError(
+            f"state_dict has {len(state_dict['param_groups'])} parameter groups, this optimizer {len(own_groups)}"
+        )
+    state_dict = {**state_dict, "param_groups": [_present(group) for group in state_dict["param_groups"]]}
     groups = state_dict["param_groups"]
-    if len(groups) != len(optimizer.param_groups):
-        raise ValueError(f"state_dict has {len(groups)} parameter groups, this optimizer {len(optimizer.param_groups)}")
-    for n, (group, own) in enumerate(zip(groups, optimizer.param_groups, strict=True)):
-        _check_group(n, group, len(own["params"]), _describe(optimizer, own))
+    for n, (group, own) in enumerate(zip(groups, own_groups, strict=True)):
+        _check_group(n, group, len(own["params"]), _describe(parts, own))
         _check_complete(group, state_dict["state"])
-    position, length = groups[0][_KEY]["position"], optimizer.rollout_length
+    position, length = groups[0][_KEY]["position"], parts.settings["rollout_length"]
     if not 0 <= position < (length or 1):
         raise ValueError(f"state_dict has the roll-out position {position}, allowed is 0 .. {(length or 1) - 1}")
-    parameters = dict(zip(_indices(groups), _parameters(optimizer), strict=True))
+    parameters = dict(zip(_indices(groups), _parameters(parts.inner), strict=True))
     for i, entry in state_dict["state"].items():
         if _KEY in entry and "anchor" in entry[_KEY]:
-            _check_points(i, parameters[i], entry[_KEY], _rows(groups[0][_KEY]))
+            _check_points(i, parameters[i], entry[_KEY], parts.trajectory.rows_at(position - 1))
+    return state_dict
+
+
+def _present(group: dict[str, Any]) -> dict[str, Any]:
+    """A group as it is saved today: version 0.1 called its aggregation otherwise, and could keep fewer vectors."""
+    if _KEY not in group or "sketch_size" not in group[_KEY]:
+        return group
+    old = dict(group[_KEY])
+    names = {"principal_weights": "principal"}
+    if old["aggregation"] not in names:
+        raise ValueError(
+            f"state_dict was saved by pgrad 0.1 with the aggregation {old['aggregation']!r}, which is gone; go on with "
+            "version 0.1, or pass only its model on"
+        )
+    if old.pop("sketch_size") is not None and old["position"] > 0:
+        raise ValueError(
+            f"state_dict was saved by pgrad 0.1 with a sketch_size, at roll-out position {old['position']}: sketches "
+            "are gone; save it at position 0 with version 0.1"
+        )
+    old.pop("table", None)
+    return {**group, _KEY: {**old, "aggregation": names[old["aggregation"]]}}
 
 
 def _check_group(n: int, group: dict[str, Any], size: int, expected: dict[str, Any]) -> None:
@@ -149,19 +198,13 @@ def _entries(state: dict[Any, Any], index: Any) -> list[str]:
     return [*(k for k in entry if k != "outer"), *(f"outer.{k}" for k in entry.get("outer", {}))]
 
 
-def _rows(progress: dict[str, Any]) -> int:
-    """How many displacements there are: one for each inner step but the last, or what a sketch has kept of them."""
-    table = progress["table"]
-    return max(progress["position"], 1) - 1 if table is None else len(table[0])
-
-
 def _check_points(index: int, param: Tensor, entry: dict[str, Tensor], rows: int) -> None:
     expected = {"anchor": tuple(param.shape), "displacements": (rows, *param.shape)}
     for name, shape in expected.items():
         found = tuple(entry[name].shape)
         if found != shape:
             raise ValueError(f"state_dict has {name} of shape {found} for parameter {index}, expected {shape}")
-        if _sharding.layout_of(param).mesh is not None and _sharding.layout_of(entry[name]).mesh is None:
+        if sharding.layout_of(param).mesh is not None and sharding.layout_of(entry[name]).mesh is None:
             raise ValueError(  # torch gathers and cuts only what a fresh optimizer has, and may leave it on one rank
                 f"state_dict has {name} of parameter {index} in one piece, but the parameter is sharded; save and load "
                 "a roll-out with torch.distributed.checkpoint, or save a full state dict at rollout_position 0"
@@ -174,7 +217,3 @@ def _parameters(optimizer: Optimizer) -> list[Tensor]:
 
 def _indices(groups: list[dict[str, Any]]) -> list[Any]:
     return [i for group in groups for i in group["params"]]
-
-
-def _walks(extras: dict[Any, dict[str, Any]], index: Any) -> bool:
-    return "anchor" in extras.get(index, {})

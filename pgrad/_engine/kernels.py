@@ -1,4 +1,4 @@
-"""The arithmetic of the passes over a slab, where its memory is: on a processor, an accelerator, or both."""
+"""The arithmetic of the passes over a flat buffer, where its memory is: on a processor, an accelerator, or both."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch import Tensor
 __all__ = ["full_precision", "send", "subtract", "sums"]
 
 
-def subtract(lives: list[Tensor], homes: list[Tensor], out: list[Tensor]) -> None:
-    """out = lives - homes, rounded once to the dtype of ``out``; asynchronously where that is in host memory."""
-    if not lives:
+def subtract(values: list[Tensor], anchors: list[Tensor], out: list[Tensor]) -> None:
+    """out = values - anchors, rounded once to the dtype of ``out``; asynchronously where that is in host memory."""
+    if not values:
         return
-    source, target = homes[0], out[0]
+    source, target = anchors[0], out[0]
     if target.device != source.device:
-        send([d.to(target.dtype) for d in torch._foreach_sub(lives, homes)], out)
+        send([d.to(target.dtype) for d in torch._foreach_sub(values, anchors)], out)
     elif target.dtype != source.dtype:
-        torch._foreach_copy_(out, torch._foreach_sub(lives, homes))
-    elif source.device.type == "cpu" and lives[0].dtype == source.dtype:  # one pass instead of two
-        for live, home, row in zip(lives, homes, out, strict=True):
-            torch.sub(live, home, out=row)
+        torch._foreach_copy_(out, torch._foreach_sub(values, anchors))
+    elif source.device.type == "cpu" and values[0].dtype == source.dtype:  # one pass instead of two
+        for value, anchor, row in zip(values, anchors, out, strict=True):
+            torch.sub(value, anchor, out=row)
     else:
-        torch._foreach_copy_(out, lives)
-        torch._foreach_sub_(out, homes)
+        torch._foreach_copy_(out, values)
+        torch._foreach_sub_(out, anchors)
 
 
 def sums(weights: Tensor, chunk: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def sums(weights: Tensor, chunk: Tensor) -> Tensor:
 
 
 def send(values: list[Tensor], out: list[Tensor]) -> None:
-    """Copy to host memory beside what the device does next: nothing waits before `Slab._wait`."""
+    """Copy to host memory beside what the device does next: nothing waits before `FlatBuffer._wait`."""
     device = values[0].device
     if device.type != "cuda":
         torch._foreach_copy_(out, values)

@@ -19,7 +19,7 @@ from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
 from torch.distributed.checkpoint.storage import StorageReader
 
 from pgrad import PGrad
-from pgrad._engine import sharding as _sharding
+from pgrad._engine import sharding
 
 __all__ = ["optimizer_template"]
 
@@ -51,12 +51,12 @@ def optimizer_template(
         >>> import tempfile, warnings, torch.distributed.checkpoint as dcp
         >>> from torch.distributed.checkpoint.state_dict import set_optimizer_state_dict
         >>> model, again = nn.Linear(2, 1), nn.Linear(2, 1)
-        >>> walking, fresh = PGrad(model.parameters()), PGrad(again.parameters())
+        >>> saved, fresh = (PGrad(net.parameters(), rollout_length=3) for net in (model, again))
         >>> model(torch.ones(2)).backward()
-        >>> _ = walking.step()
+        >>> _ = saved.step()
         >>> warnings.simplefilter("ignore")  # that this is only one process
         >>> folder = tempfile.TemporaryDirectory()
-        >>> _ = dcp.save({"optimizer": get_optimizer_state_dict(model, walking)}, checkpoint_id=folder.name)
+        >>> _ = dcp.save({"optimizer": get_optimizer_state_dict(model, saved)}, checkpoint_id=folder.name)
         >>> state = optimizer_template(again, fresh, folder.name)
         >>> dcp.load({"optimizer": state}, checkpoint_id=folder.name)
         >>> set_optimizer_state_dict(again, fresh, state)
@@ -101,8 +101,8 @@ def _value(
     lead = len(stored.size) - param.ndim
     if lead < 0 or stored.size[lead:] != param.shape:
         return torch.empty(stored.size, dtype=stored.properties.dtype)
-    part = _sharding.local(param)
-    return _sharding.like(part.new_empty((*stored.size[:lead], *part.shape), dtype=stored.properties.dtype), param)
+    part = sharding.local(param)
+    return sharding.like(part.new_empty((*stored.size[:lead], *part.shape), dtype=stored.properties.dtype), param)
 
 
 def _put(template: Any, path: tuple[str | int, ...], value: Any) -> None:

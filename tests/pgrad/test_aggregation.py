@@ -1,4 +1,4 @@
-"""The other aggregations: against dense oracles, and what all of them promise."""
+"""Aggregations: the two of the library, those of a user, and what both promise."""
 
 import copy
 import functools
@@ -12,272 +12,293 @@ from hypothesis import strategies as st
 
 import pgrad
 from pgrad import aggregation, reference
-from tests.pgrad.problems import model, relative, train, vector
-from tests.pgrad.test_principal import points, problems
+from pgrad.aggregation import Rollout
+from tests.pgrad.problems import DOMAINS, model, relative, train, vector
+from tests.pgrad.reptile import Reptile
+from tests.pgrad.test_principal import problems
 
 SETTINGS = settings(max_examples=40, deadline=None)
-
-
-def domains_of(x, seed=0, number=3):
-    """A domain for each step: every domain once in each pass, in an order of its own, as samplers give it."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.cat([torch.randperm(number, generator=generator) for _ in range(len(x))])[: len(x) - 1].tolist()
-
-
-def cross_domain(gram, n_components=1, **options):
-    return aggregation.cross_domain(gram, n_components, domains=domains_of(gram), **options)
-
-
-AGGREGATIONS = {
-    "principal": pgrad.principal_weights,
-    "above-null": aggregation.above_null,
-    "increments": aggregation.increments,
-    "cross-domain": cross_domain,
+AGGREGATIONS = {"principal": aggregation.principal, "displacement": aggregation.displacement}
+REFERENCES = {
+    "principal": reference.principal_gradient,
+    "displacement": lambda x, k: reference.displacement_gradient(x),
 }
-every_aggregation = pytest.mark.parametrize("aggregate", AGGREGATIONS.values(), ids=AGGREGATIONS)
+every_aggregation = pytest.mark.parametrize("name", AGGREGATIONS)
 
 
-def gradient(aggregate, x, n_components=None):
-    return x.T @ aggregate(x @ x.T, n_components).weights
+def rollout(x, k=None, domains=None):
+    return Rollout(x @ x.T, rtol=len(x) * torch.finfo(x.dtype).eps, domains=domains, n_components=k)
+
+
+def gradient(name, x, k=None):
+    found = AGGREGATIONS[name](rollout(x, k))
+    return x.T @ (found if isinstance(found, torch.Tensor) else found.weights)
 
 
 def agree(found, expected, tolerance):
     assert torch.allclose(found, expected, rtol=0, atol=tolerance * float(expected.norm()))
 
 
+@every_aggregation
 @SETTINGS
-@given(problems)
-def test_above_null_is_the_dense_one(x):
-    agree(gradient(aggregation.above_null, x), reference.above_null_gradient(x), 1e-8)
-
-
-@SETTINGS
-@given(problems, st.sampled_from([1, 2, 4, None]))
-def test_increments_are_the_dense_ones(x, k):
-    agree(gradient(aggregation.increments, x, k), reference.increment_gradient(x, k), 1e-8)
-
-
-@SETTINGS
-@given(problems, st.sampled_from([1, 2]), st.integers(0, 99))
-def test_cross_domain_is_the_dense_one(x, k, seed):
-    domains = domains_of(x, seed)
-    found = x.T @ aggregation.cross_domain(x @ x.T, k, domains=domains).weights
-    agree(found, reference.cross_domain_gradient(x, domains, k), 1e-7)
-
-
-@SETTINGS
-@given(problems, st.integers(0, 99))
-def test_no_direction_agrees_more_between_domains(x, seed):
-    """The definition itself: the sum over pairs of steps from different domains, at random directions and at g."""
-    domains = torch.tensor(domains_of(x, seed))
-    if len(x) < 3:
-        return
-    u = (x[1:] - x[:-1]) / (x[1:] - x[:-1]).norm()
-    pairs = (domains[:, None] != domains).double()
-    record = aggregation.cross_domain(x @ x.T, 1, domains=domains.tolist())
-    g = x.T @ record.weights
-    others = torch.cat([u, u + 0.3 * torch.randn(u.shape, generator=torch.Generator().manual_seed(seed)).double()])
-
-    def agreement(v):
-        along = u @ (v / v.norm())
-        return float(along @ pairs @ along)
-
-    best = agreement(g) if record.n_components else 0.0
-    assert all(agreement(v) <= best + 1e-9 for v in others)
+@given(x=problems, k=st.sampled_from([1, 2, 4, None]))
+def test_it_is_the_dense_reference(name, x, k):
+    agree(gradient(name, x, k), REFERENCES[name](x, k), 1e-8)
 
 
 @every_aggregation
 @SETTINGS
-@given(x=problems, k=st.sampled_from([1, 4, None]))
-def test_length_side_and_rotation(aggregate, x, k):
-    record = aggregate(x @ x.T, k)
-    g = x.T @ record.weights
+@given(x=problems, k=st.sampled_from([1, 4, None]), exponent=st.integers(-8, 8))
+def test_length_rotation_and_scale(name, x, k, exponent):
+    g = gradient(name, x, k)
     assert float(g.norm()) == pytest.approx(float(x[-1].norm()), rel=1e-7)
-    assert record.length == pytest.approx(float(x[-1].norm()), rel=1e-9)
-    assert record.cosine >= 0
-    assert record.n_components == len(record.signs) <= len(x) - 1
-    assert float(record.weights.sum()) == pytest.approx(0, abs=1e-9 * float(record.weights.abs().max()))
+    assert float(g @ x[-1]) <= 0  # towards theta_0 - theta_T
     rotation, _ = torch.linalg.qr(torch.randn(x.shape[1], x.shape[1], dtype=x.dtype))
-    agree(gradient(aggregate, x @ rotation, k), g @ rotation, 1e-6)
-
-
-@every_aggregation
-@SETTINGS
-@given(x=problems, exponent=st.integers(-8, 8))
-def test_scale(aggregate, x, exponent):
+    agree(gradient(name, x @ rotation, k), g @ rotation, 1e-6)
     factor = 2.0**exponent  # a power of two: nothing is rounded
-    assert torch.allclose(gradient(aggregate, x * factor, 2), factor * gradient(aggregate, x, 2), rtol=1e-9, atol=0)
+    assert torch.allclose(gradient(name, x * factor, k), factor * g, rtol=1e-9, atol=0)
 
 
 @every_aggregation
 @pytest.mark.parametrize("k", [1, 4, None])
-def test_one_step_and_a_straight_line_are_lookahead(aggregate, k):
-    for walk in ([0.0, 1.0], [0.0, 1.0, 1.5, 4.0, 4.5]):
-        x = torch.tensor(walk, dtype=torch.float64)[:, None] * torch.tensor([3.0, -4.0, 1.0], dtype=torch.float64)
-        assert torch.allclose(gradient(aggregate, x, k), -x[-1], rtol=1e-7)
+def test_one_step_and_a_straight_line_are_lookahead(name, k):
+    for line in ([0.0, 1.0], [0.0, 1.0, 1.5, 4.0, 4.5]):
+        x = torch.tensor(line, dtype=torch.float64)[:, None] * torch.tensor([3.0, -4.0, 1.0], dtype=torch.float64)
+        assert torch.allclose(gradient(name, x, k), -x[-1], rtol=1e-7)
 
 
 @every_aggregation
-@pytest.mark.parametrize("k", [1, None])
-def test_no_movement_and_a_closed_loop_give_zero(aggregate, k):
-    record = aggregate(torch.zeros(5, 5), k)
-    assert record.weights.tolist() == [0.0] * 5
-    assert (record.length, record.cosine, record.n_components) == (0.0, 0.0, 0)
+def test_no_movement_and_a_closed_loop_give_zero(name):
+    assert gradient(name, torch.zeros(5, 3, dtype=torch.float64)).tolist() == [0.0] * 3
     x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
-    assert aggregate(x @ x.T, k).weights.abs().tolist() == [0.0] * 4
+    assert gradient(name, x).abs().tolist() == [0.0] * 2
 
 
-@every_aggregation
-def test_float32_and_its_rank(aggregate):
-    """Steps in two directions, in the precision in which a roll-out is summed up: no third direction from round-off."""
-    x = points(9, 400, 2, 1e-3, 5)
-    exact, record = aggregate(x @ x.T, 4), aggregate((x @ x.T).float(), 4)
-    assert record.n_components == exact.n_components <= 2
-    agree(x.T @ record.weights, x.T @ exact.weights, 1e-4)
+# ------------------------------------------------------------------------------------ the displacement in the optimizer
 
 
-@every_aggregation
-def test_the_spectrum_is_that_of_the_points(aggregate):
-    x = points(6, 40, 6, 1.0, 3)
-    assert torch.equal(aggregate(x @ x.T, 2).eigenvalues, pgrad.principal_weights(x @ x.T).eigenvalues)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("inner", [torch.optim.Adam, torch.optim.SGD, torch.optim.RMSprop], ids=lambda o: o.__name__)
+def test_displacement_is_reptile_to_the_last_bit(dtype, inner):
+    nets = [model(dtype), model(dtype)]
+    outer = functools.partial(torch.optim.SGD, momentum=0.9, nesterov=True, weight_decay=0.01)
+    options = {"lr": 0.02, "rollout_length": 6, "outer_lr": 0.3, "inner": inner, "outer": outer}
+    ours = pgrad.PGrad(nets[0].parameters(), aggregation=aggregation.displacement, **options)
+    theirs = Reptile(nets[1].parameters(), **options)
+    assert train(nets[0], ours, 0, 20) == train(nets[1], theirs, 0, 20)
+    assert torch.equal(vector(nets[0]), vector(nets[1]))
 
 
-@every_aggregation
-@pytest.mark.parametrize(
-    ("gram", "k", "error"),
-    [(torch.eye(3).long(), 1, TypeError), (torch.eye(3)[:2], 1, ValueError), (torch.eye(3), 0, ValueError)],
-)
-def test_bad_input(aggregate, gram, k, error):
-    with pytest.raises(error, match=r"gram must be|n_components must be"):
-        aggregate(gram, k)
+def stored(opt):
+    buffers = {id(buffer): buffer for buffer, _ in opt._trajectory._places.values()}.values()
+    memory = [memory.untyped_storage() for buffer in buffers for memory in buffer._memory]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in memory if storage.nbytes()}.values())
 
 
-# ------------------------------------------------------------------------------------------------------ by hand
+def test_displacement_keeps_one_vector():
+    size = 1 << 14
+    for chosen, vectors in ((aggregation.displacement, 1), (aggregation.principal, 9)):
+        weight = torch.nn.Parameter(torch.zeros(size))
+        opt = pgrad.PGrad([weight], 1e-2, 9, aggregation=chosen)
+        for _ in range(9):
+            weight.grad = torch.randn(size)
+            opt.step()
+        assert stored(opt) == 4 * size * vectors
 
 
-def test_components_are_counted_against_the_random_walk():
-    """A random walk with one long step: its first component stands out. A zigzag: the later ones do."""
-    steps = torch.diag(torch.tensor([1.0, 1.0, 6.0, 1.0, 1.0], dtype=torch.float64))
-    x = torch.cat([torch.zeros(1, 5, dtype=torch.float64), steps.cumsum(0)])
-    assert aggregation.above_null(x @ x.T).n_components == 1
-    agree(gradient(aggregation.above_null, x), gradient(pgrad.principal_weights, x, 1), 1e-12)
-
-    zigzag = torch.randn(9, 4000, generator=torch.Generator().manual_seed(0)).double()
-    x = torch.cat([torch.zeros(1, 4000, dtype=torch.float64), zigzag])  # points, not steps, are independent
-    record = aggregation.above_null(x @ x.T)
-    null = pgrad.random_walk_spectrum(9)
-    above = (record.explained_variance_ratio >= null).tolist()
-    assert above[0] is False
-    assert record.n_components == sum(above) > 1
-    assert aggregation.above_null(x @ x.T, 1).n_components == 1  # none of the first one: the nearest
-
-
-def test_increments_do_not_know_their_order():
-    u = torch.randn(6, 30, dtype=torch.float64)
-    walks = [torch.cat([torch.zeros(1, 30, dtype=u.dtype), steps.cumsum(0)]) for steps in (u, u[[2, 0, 4, 1, 5, 3]])]
-    one, other = (gradient(aggregation.increments, x, 2) for x in walks)
-    agree(one, other, 1e-10)
-    one, other = (gradient(pgrad.principal_weights, x, 2) for x in walks)
-    assert relative(one, other) > 1e-3
-
-
-def test_cross_domain_leaves_out_what_one_domain_does_alone():
-    """Domain 0 and 1 share x; domain 1 goes far along y and back. The principal direction is y, the shared one is x."""
-    u = torch.tensor([[1.0, 0.0], [1.0, 9.0], [1.0, 0.0], [1.0, -8.5]], dtype=torch.float64)
-    x = torch.cat([torch.zeros(1, 2, dtype=u.dtype), u.cumsum(0)])
-    g = x.T @ aggregation.cross_domain(x @ x.T, 1, domains=[0, 1, 0, 1]).weights
-    assert abs(float(g[0])) > 0.97 * float(g.norm())
-    g = gradient(pgrad.principal_weights, x, 1)
-    assert abs(float(g[1])) > 0.9 * float(g.norm())
-
-
-@pytest.mark.parametrize(("domains", "steps"), [([0, 0, 0], [[1.0], [1.0], [2.0]]), ([0, 1], [[2.0], [-1.0]])])
-def test_without_agreement_the_way_itself(domains, steps):
-    """One domain; or two that want opposite things."""
-    x = torch.cat([torch.zeros(1, 1), torch.tensor(steps).cumsum(0)]).double()
-    record = aggregation.cross_domain(x @ x.T, None, domains=domains)
-    assert torch.equal(x.T @ record.weights, -x[-1])
-    assert (record.n_components, record.cosine) == (0, 1.0)
-
-
-def test_domains_must_fit():
-    with pytest.raises(ValueError, match="one entry for each of the 2 steps, got 3"):
-        aggregation.cross_domain(torch.eye(3), domains=[0, 1, 2])
-
-
-# --------------------------------------------------------------------------------------------------- in the optimizer
-
-
-def walked(aggregate, rollout_length=6):
-    """A model after one roll-out with SGD inside; its points, and what PGrad made of them."""
-    net, twin = model(torch.float64), model(torch.float64)
-    opt = optimizer(net, aggregate, rollout_length)
-    plain = torch.optim.SGD(twin.parameters(), lr=0.1)
-    x = [vector(twin)]
-    for step in range(rollout_length):
-        train(twin, plain, step, step + 1)
-        x.append(vector(twin))
-    train(net, opt, 0, rollout_length)
-    return net, torch.stack(x)
-
-
-def optimizer(net, aggregate, rollout_length=6):
-    sgd = torch.optim.SGD
-    return pgrad.PGrad(net.parameters(), 0.1, rollout_length, 2, 1.0, inner=sgd, outer=sgd, aggregation=aggregate)
-
-
-DOMAINS = [0, 1, 2, 0, 1, 2]
-CHOICES = {
-    "above-null": (aggregation.above_null, reference.above_null_gradient),
-    "increments": (aggregation.increments, functools.partial(reference.increment_gradient, n_components=2)),
-    "cross-domain": (
-        functools.partial(aggregation.cross_domain, domains=DOMAINS),
-        functools.partial(reference.cross_domain_gradient, domains=DOMAINS, n_components=2),
-    ),
-}
-
-
-@pytest.mark.parametrize("choice", ["increments", "cross-domain"])
-def test_the_outer_step_is_along_it(choice):
-    aggregate, dense = CHOICES[choice]
-    net, x = walked(aggregate)
-    assert relative(vector(net), x[0] - dense(x)) < 1e-9
-
-
-@pytest.mark.parametrize("choice", CHOICES)
-def test_copies_and_checkpoints_go_on_with_it(choice):
-    aggregate, _ = CHOICES[choice]
-    net = model()
-    opt = optimizer(net, aggregate)
-    train(net, opt, 0, 4)
-    copies = [copy.deepcopy((net, opt)), pickle.loads(pickle.dumps((net, opt)))]
-    buffer = io.BytesIO()
-    torch.save(opt.state_dict(), buffer)
-    buffer.seek(0)
-    fresh = model()
-    fresh.load_state_dict(net.state_dict())
-    loaded = optimizer(fresh, aggregate)
-    loaded.load_state_dict(torch.load(buffer, weights_only=True))
-    train(net, opt, 4, 9)
-    for other, its in [*copies, (fresh, loaded)]:
-        train(other, its, 4, 9)
-        assert torch.equal(vector(other), vector(net))
-        assert torch.equal(its.last_update.weights, opt.last_update.weights)
-
-
-def test_a_checkpoint_of_another_aggregation_is_refused():
-    saved = optimizer(model(), CHOICES["cross-domain"][0]).state_dict()
-    with pytest.raises(ValueError, match=r"aggregation='cross_domain'.*aggregation='principal_weights'"):
-        optimizer(model(), pgrad.principal_weights).load_state_dict(saved)
-
-
-def test_an_aggregation_must_be_callable_and_return_a_record():
-    with pytest.raises(TypeError, match=r"aggregation must be a callable.*got 'increments'"):
-        optimizer(model(), "increments")
-    net = model()
+def test_the_record_of_the_displacement():
+    net = model(torch.float64)
     start = vector(net)
-    with pytest.raises(TypeError, match=r"must return a pgrad\.PrincipalWeights, got Tensor"):
-        train(net, optimizer(net, lambda gram, k, rtol: gram[0]), 0, 6)
-    with pytest.raises(ValueError, match="must give 7 finite weights"):
-        train(net, optimizer(net, lambda gram, k, rtol: pgrad.principal_weights(gram[:4, :4], k)), 0, 6)
-    assert torch.equal(vector(net), start)  # back at the anchor
+    opt = pgrad.PGrad(net.parameters(), 1e-2, 5, aggregation=aggregation.displacement, outer_lr=1.0)
+    train(net, opt, 0, 5)
+    update = opt.last_update
+    assert update.weights.tolist() == [1.0, -1.0]
+    assert update.length == pytest.approx(float((vector(net) - start).norm()), rel=1e-12)
+    assert update.cosine == pytest.approx(1.0)
+    assert update.explained_variance_ratio.tolist() == [1.0]
+    assert repr(update).startswith("Update(steps=1, length=")
+
+
+def test_with_the_defaults_an_outer_step_keeps_the_whole_way_of_the_inner_steps():
+    """A swap: Adam alone and roll-outs of Adam end in the same place, up to rounding."""
+    nets = [model(torch.float64), model(torch.float64)]
+    train(nets[0], pgrad.PGrad(nets[0].parameters(), 1e-2, 3, aggregation=aggregation.displacement), 0, 12)
+    train(nets[1], torch.optim.Adam(nets[1].parameters(), 1e-2), 0, 12)
+    assert relative(vector(nets[0]), vector(nets[1])) < 1e-12
+
+
+@pytest.mark.parametrize("stop", range(1, 6))
+def test_displacement_resumes_bit_for_bit(stop):
+    def made(net):
+        return pgrad.PGrad(net.parameters(), 1e-2, 4, aggregation=aggregation.displacement, outer_lr=0.5)
+
+    expected = model()
+    train(expected, made(expected), 0, 12)
+    net, again = model(), model(seed=1)
+    opt, fresh = made(net), made(again)
+    train(net, opt, 0, stop)
+    file = io.BytesIO()
+    torch.save([net.state_dict(), opt.state_dict()], file)
+    weights, state = torch.load(io.BytesIO(file.getvalue()), weights_only=True)
+    again.load_state_dict(weights)
+    fresh.load_state_dict(state)
+    train(again, fresh, stop, 12)
+    assert torch.equal(vector(again), vector(expected))
+
+
+# ----------------------------------------------------------------------------------------------------- those of a user
+
+
+def mean(rollout):
+    steps = len(rollout.gram) - 1
+    return torch.cat([torch.zeros(1), torch.full((steps,), -1 / steps)])
+
+
+@aggregation.needs_last_point
+def half_way(rollout, share=0.5):
+    assert rollout.gram.shape == (2, 2)
+    return share * torch.tensor([1.0, -1.0])
+
+
+def test_a_function_that_returns_weights():
+    net = model(torch.float64)
+    start, twin = vector(net), model(torch.float64)
+    inner = torch.optim.Adam(twin.parameters(), 1e-2)
+    path = []
+    for step in range(4):
+        train(twin, inner, step, step + 1)
+        path.append(vector(twin) - start)
+    opt = pgrad.PGrad(net.parameters(), 1e-2, 4, aggregation=mean)
+    train(net, opt, 0, 4)
+    assert relative(vector(net) - start, torch.stack(path).mean(0)) < 1e-12
+    assert opt.last_update.weights.tolist() == [0.0, *[-0.25] * 4]
+    assert opt.last_update.step_cosines.shape == (4,)
+
+
+def test_a_partial_of_one_that_needs_the_last_point():
+    net, twin = model(), model()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, 4, aggregation=functools.partial(half_way, share=0.25))
+    control = pgrad.PGrad(twin.parameters(), 1e-2, 4, aggregation=aggregation.displacement, outer_lr=0.25)
+    train(net, opt, 0, 8)
+    train(twin, control, 0, 8)
+    assert relative(vector(net), vector(twin)) < 1e-6
+    again, its_opt = pickle.loads(pickle.dumps((net, opt)))
+    train(net, opt, 8, 14)
+    train(again, its_opt, 8, 14)
+    assert torch.equal(vector(net), vector(again))
+
+
+def test_it_is_told_the_domains_the_components_and_the_round_off():
+    seen = []
+
+    def watch(rollout):
+        seen.append(rollout)
+        return aggregation.displacement(rollout)
+
+    net = model()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, 3, n_components=2, aggregation=watch)
+    for step in range(3):
+        opt.zero_grad()
+        vector_loss(net, step)
+        opt.step(domain=("art", "photo", "art")[step])
+    opt.rollout([functools.partial(vector_loss, net, n) for n in range(3)], domains=[4, 5, 6], shuffle=False)
+    train(net, opt, 0, 3)
+    assert [record.domains for record in seen] == [("art", "photo", "art"), (4, 5, 6), None]
+    assert seen[0].n_components == 2
+    assert seen[0].gram.shape == (4, 4)
+    assert 0 < seen[0].rtol < 1e-5
+
+
+def vector_loss(net, step):
+    value = net(torch.randn(5, 6, generator=torch.Generator().manual_seed(step))).square().mean()
+    value.backward()
+    return value
+
+
+def test_domains_follow_the_order_that_is_drawn():
+    net = model()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, None)
+    order = []
+
+    def closure(name):
+        order.append(name)
+        return vector_loss(net, 0)
+
+    names = ["a", "b", "c", "d"]
+    opt.rollout(
+        [functools.partial(closure, name) for name in names],
+        domains=names,
+        generator=torch.Generator().manual_seed(3),
+    )
+    assert opt.last_update.domains == tuple(order) != tuple(names)
+
+
+def test_cosines_of_domains_by_hand():
+    """Two steps of one domain along x, one of another along -y: their sums are (2, 0) and (0, -1)."""
+    x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, -1.0], [2.0, -1.0]], dtype=torch.float64)
+    update = pgrad.Update.of(torch.tensor([1.0, 0.0, 0.0, -1.0]), x @ x.T, ("a", "b", "a"))
+    root = 5**0.5
+    assert update.domain_cosines == pytest.approx({"a": 2 / root, "b": 1 / root})
+    assert pgrad.Update.of(torch.tensor([1.0, 0.0, 0.0, -1.0]), x @ x.T).domain_cosines == {}
+
+
+def test_domains_are_in_the_state_dict():
+    net, again = model(), model()
+    opt, fresh = (pgrad.PGrad(n.parameters(), 1e-2, 3) for n in (net, again))
+    for step in range(2):
+        opt.zero_grad()
+        vector_loss(net, step)
+        opt.step(domain=f"d{step}")
+    again.load_state_dict(net.state_dict())
+    fresh.load_state_dict(copy.deepcopy(opt.state_dict()))
+    fresh.zero_grad()
+    vector_loss(again, 2)
+    fresh.step(domain="d2")
+    assert fresh.last_update.domains == ("d0", "d1", "d2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"domains": "abc"}, TypeError, "domains must be a list.*got str"),
+        ({"domains": [1, 2]}, ValueError, "one for each of the 3 closures, got 2"),
+        ({"domains": [1, 2, 0.5]}, TypeError, r"domains\[2\] must be an int or a string, got 0.5"),
+        ({"domains": [1, None, 2]}, TypeError, r"domains\[1\] must be an int or a string, got None"),
+    ],
+)
+def test_bad_domains(arguments, error, message):
+    net = model()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, 3)
+    before = vector(net)
+    with pytest.raises(error, match=message):
+        opt.rollout([functools.partial(vector_loss, net, n) for n in range(DOMAINS)], **arguments)
+    with pytest.raises(TypeError, match="domain must be an int or a string, got True"):
+        opt.step(domain=True)
+    assert torch.equal(vector(net), before)
+    assert opt.rollout_position == 0
+
+
+@pytest.mark.parametrize(
+    ("found", "error", "message"),
+    [
+        (lambda rollout: None, TypeError, "must return a tensor of 4 row weights.*got NoneType"),
+        (lambda rollout: torch.zeros(3), ValueError, "4 finite weights"),
+        (lambda rollout: torch.full((4,), torch.nan), ValueError, "4 finite weights"),
+    ],
+)
+def test_an_aggregation_that_returns_something_else(found, error, message):
+    net = model()
+    before = vector(net)
+    opt = pgrad.PGrad(net.parameters(), 1e-2, 3, aggregation=found)
+    with pytest.raises(error, match=message):
+        train(net, opt, 0, 3)
+    assert torch.equal(vector(net), before)  # at the anchor
+
+
+def test_a_mark_that_is_none():
+    def strange(rollout):
+        return aggregation.displacement(rollout)
+
+    strange.points_needed = "some"
+    with pytest.raises(ValueError, match=r"points_needed.*must be \"all\" or \"last\", got 'some'"):
+        pgrad.PGrad(model().parameters(), 1e-2, 3, aggregation=strange)

@@ -14,7 +14,7 @@ from pgrad.reference import principal_gradient
 from tests.pgrad.problems import loss, model, relative, train, vector
 
 
-def test_it_is_a_torch_optimizer_with_the_books_of_the_inner_one():
+def test_it_is_a_torch_optimizer_that_shares_the_state_of_the_inner_one():
     net = model()
     opt = pgrad.PGrad(net.parameters(), lr=0.02, rollout_length=3)
     assert isinstance(opt, torch.optim.Optimizer)
@@ -24,12 +24,12 @@ def test_it_is_a_torch_optimizer_with_the_books_of_the_inner_one():
     assert opt.defaults["betas"] == (0.9, 0.999)
     assert isinstance(opt.inner, torch.optim.Adam)
     assert isinstance(opt.outer, torch.optim.SGD)
-    assert opt.outer.param_groups[0]["lr"] == 0.1
+    assert opt.outer.param_groups[0]["lr"] == 1.0
 
 
 def test_repr_shows_all_three():
     text = repr(pgrad.PGrad(model().parameters(), rollout_length=5))
-    assert "PGrad(rollout_length=5, n_components=4" in text
+    assert "PGrad(rollout_length=5, n_components=4, aggregation=principal" in text
     assert "inner: Adam" in text
     assert "outer: SGD" in text
 
@@ -84,7 +84,7 @@ def test_the_outer_optimizer_can_have_a_scheduler_of_its_own():
     train(net, opt, 0, 2)
     before = opt.outer.param_groups[0]["lr"]
     scheduler.step()
-    assert (before, opt.outer.param_groups[0]["lr"], opt.param_groups[0]["lr"]) == (0.05, 0.1, 1e-3)
+    assert (before, opt.outer.param_groups[0]["lr"], opt.param_groups[0]["lr"]) == (0.5, 1.0, 1e-3)
 
 
 def test_roll_outs_count_as_steps_for_schedulers():

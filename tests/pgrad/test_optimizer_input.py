@@ -37,6 +37,9 @@ CONSTRUCTOR = [
     ({"trajectory_dtype": "bf16"}, TypeError, "trajectory_dtype must be a torch.dtype"),
     ({"trajectory_device": "nowhere"}, RuntimeError, "nowhere"),
     ({"nonfinite": "ignore"}, ValueError, 'nonfinite must be "restore" or "raise", got \'ignore\''),
+    ({"rollout_length": object()}, TypeError, "rollout_length must be a positive int, a sampler.*got <object"),
+    ({"aggregation": "mean"}, TypeError, "aggregation must be a callable.*got 'mean'"),
+    ({"check_ranks": 2}, ValueError, "check_ranks must be True, False or None, got 2"),
     ({"momentum": 0.9}, TypeError, "unexpected keyword argument 'momentum'"),
 ]
 
@@ -44,23 +47,23 @@ CONSTRUCTOR = [
 @pytest.mark.parametrize(("arguments", "error", "pattern"), CONSTRUCTOR)
 def test_bad_arguments(arguments, error, pattern):
     with pytest.raises(error, match=pattern):
-        pgrad.PGrad(model().parameters(), **arguments)
+        pgrad.PGrad(model().parameters(), **{"rollout_length": 3, **arguments})
 
 
 def test_bad_parameters():
     weight = nn.Parameter(torch.ones(3))
     with pytest.raises(ValueError, match="empty parameter list"):
-        pgrad.PGrad([])
+        pgrad.PGrad([], rollout_length=3)
     with pytest.raises(TypeError, match="got a single tensor"):
-        pgrad.PGrad(weight)
+        pgrad.PGrad(weight, rollout_length=3)
     with pytest.raises(TypeError, match="Tensor"):
-        pgrad.PGrad([1, 2])
+        pgrad.PGrad([1, 2], rollout_length=3)
     with pytest.raises(ValueError, match=r"shape \(3,\) is on the meta device"):
-        pgrad.PGrad([nn.Parameter(torch.empty(3, device="meta"))])
+        pgrad.PGrad([nn.Parameter(torch.empty(3, device="meta"))], rollout_length=3)
     with pytest.raises(ValueError, match="non-leaf"):
-        pgrad.PGrad([weight * 2])
+        pgrad.PGrad([weight * 2], rollout_length=3)
     with pytest.warns(UserWarning, match="duplicate"), pytest.raises(ValueError, match="listed twice"):
-        pgrad.PGrad([weight, weight])
+        pgrad.PGrad([weight, weight], rollout_length=3)
 
 
 def backward(net, step=0):

@@ -118,7 +118,7 @@ def test_resume_in_half_precision_keeps_float32_displacements():
 def test_resume_with_shuffled_roll_outs():
     def run(net, opt, generator, rollouts):
         for _ in range(rollouts):
-            opt.rollout([functools.partial(backward, net, step) for step in range(DOMAINS)], generator)
+            opt.rollout([functools.partial(backward, net, step) for step in range(DOMAINS)], generator=generator)
 
     def backward(net, step):
         value = loss(net, step)

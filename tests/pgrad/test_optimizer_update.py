@@ -27,7 +27,7 @@ def walk(net, inner, start, steps):
 @pytest.mark.parametrize("inner", [torch.optim.Adam, functools.partial(torch.optim.SGD, momentum=0.9)])
 def test_outer_steps_are_those_of_the_reference(inner, dtype, tolerance, steps, k):
     net, twin = model(dtype), model(dtype)
-    opt = pgrad.PGrad(net.parameters(), 1e-2, steps, k, outer_lr=0.5, inner=inner)
+    opt = pgrad.PGrad(net.parameters(), 1e-2, steps, n_components=k, outer_lr=0.5, inner=inner)
     alone = inner(twin.parameters(), lr=1e-2)
     seen = []
     opt.outer.register_step_pre_hook(lambda *_: seen.append((vector(net), _gradient(net))))
@@ -108,7 +108,7 @@ def test_order_and_grouping_of_parameters_do_not_matter():
 def test_the_outer_step_includes_weight_decay_and_momentum():
     net, twin = model(torch.float64), model(torch.float64)
     outer = functools.partial(torch.optim.SGD, momentum=0.9, weight_decay=0.1)
-    opt = pgrad.PGrad(net.parameters(), 1e-2, 3, outer=outer)
+    opt = pgrad.PGrad(net.parameters(), 1e-2, 3, outer_lr=0.1, outer=outer)
     inner, reference = torch.optim.Adam(twin.parameters(), lr=1e-2), outer(twin.parameters(), lr=0.1)
     for rollout in range(3):
         points = walk(twin, inner, 3 * rollout, 3)

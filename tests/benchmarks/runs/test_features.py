@@ -139,9 +139,9 @@ def test_a_full_disk_leaves_nothing(weights, tmp_path):
 
 KILLED = """
     import os, signal, sys, torch
-    from benchmarks.models import features
-    from benchmarks.store import Store
-    from benchmarks.sweep import perform
+    from benchmarks.runs import features
+    from benchmarks.sweeps.store import Store
+    from benchmarks.sweeps.coordinator import perform
     from tests.benchmarks.test_models_features import sweep
 
     def save(content, path):  # as if killed in the middle

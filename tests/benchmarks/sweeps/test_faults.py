@@ -37,8 +37,8 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 import benchmarks.sweeps.launchers.warm
 from tests.benchmarks.toy_sweeps import toy_sweep
-from benchmarks.store import Store
-from benchmarks.sweep import perform
+from benchmarks.sweeps.store import Store
+from benchmarks.sweeps.coordinator import perform
 
 for line in sys.stdin:
     folder, seeds, kind = line.split()
@@ -251,8 +251,8 @@ def test_a_full_disk(tmp_path):
 import resource, signal, sys
 from pathlib import Path
 from tests.benchmarks.toy_sweeps import toy_sweep
-from benchmarks.store import Store, StoreError
-from benchmarks.sweep import Coordinator
+from benchmarks.sweeps.store import Store, StoreError
+from benchmarks.sweeps.coordinator import Coordinator
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder = Path({str(tmp_path)!r})
 sweep = toy_sweep("toy-sgd", seeds=20)

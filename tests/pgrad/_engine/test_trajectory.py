@@ -7,10 +7,9 @@ import sys
 
 import pytest
 import torch
-from torch import nn
 
 import pgrad
-from pgrad._engine import buffers as _slab
+from pgrad._engine import buffers
 from pgrad._engine.trajectory import Trajectory
 from tests.pgrad import problems
 
@@ -55,7 +54,7 @@ def walk(trajectory, params, steps, moving=None, size=1e-2):
 def finish(trajectory, params, points, k=4):
     """Gram matrix and principal gradient, as the optimizer gets them."""
     steps = len(points) - 1
-    gram = trajectory.close(steps)
+    gram = trajectory.end(steps)
     record = pgrad.principal_weights(gram, k, rtol=(steps + 1) * trajectory.eps)
     gradients = trajectory.weighted_sum(record.weights)
     return gram, vector([gradients[p] for p in params if p in gradients])
@@ -94,7 +93,7 @@ def test_gradients_look_like_their_parameters():
     params = [make() for make in FORMS.values()]
     trajectory = Trajectory()
     points = walk(trajectory, params, 3)
-    trajectory.close(3)
+    trajectory.end(3)
     for p, gradient in trajectory.weighted_sum(torch.linspace(-1, 1, len(points)).double()).items():
         assert (gradient.shape, gradient.dtype, gradient.device) == (p.shape, p.dtype, p.device)
 
@@ -103,8 +102,8 @@ def test_half_precision_takes_no_more_than_float32_rows():
     p = torch.randn(1000).bfloat16()
     trajectory = Trajectory()
     walk(trajectory, [p], 5)
-    (slab,) = trajectory._slabs()
-    assert sum(memory.untyped_storage().nbytes() for memory in slab._memory) == 5 * 1008 * 4
+    (buffer,) = trajectory._buffers()
+    assert sum(memory.untyped_storage().nbytes() for memory in buffer._memory) == 5 * 1008 * 4
 
 
 @pytest.mark.parametrize(("dtype", "bits"), [(None, 4 * 5), (torch.bfloat16, 4 + 2 * 4), (torch.float64, 8 * 5)])
@@ -112,9 +111,9 @@ def test_nothing_beside_the_rows(dtype, bits):
     p = torch.randn(1 << 12)
     trajectory = Trajectory(dtype)
     points = walk(trajectory, [p], 5)
-    gradient = trajectory.weighted_sum(pgrad.principal_weights(trajectory.close(5)).weights)[p]
-    (slab,) = trajectory._slabs()
-    storages = {memory.untyped_storage().data_ptr(): memory.untyped_storage().nbytes() for memory in slab._memory}
+    gradient = trajectory.weighted_sum(pgrad.principal_weights(trajectory.end(5)).weights)[p]
+    (buffer,) = trajectory._buffers()
+    storages = {memory.untyped_storage().data_ptr(): memory.untyped_storage().nbytes() for memory in buffer._memory}
     assert sum(storages.values()) == bits * p.numel()
     assert gradient.untyped_storage().data_ptr() in storages
     assert len(points) == 6
@@ -145,19 +144,18 @@ def test_room_for_longer_rollouts():
 
 def test_a_step_that_failed_is_recorded_once():
     """The optimizer records before the inner step; if that raises, the same position comes again."""
-    for sketch_size in (None, 4):
-        params, trajectory = [torch.randn(50)], Trajectory(sketch_size=sketch_size)
-        torch.manual_seed(1)
-        expected = copy.deepcopy(params)
-        points = walk(Trajectory(sketch_size=sketch_size), expected, 3)
-        torch.manual_seed(1)
-        for step in range(3):
-            trajectory.record(params, step, 5)
-            trajectory.record(params, step, 5)
-            with torch.no_grad():
-                params[0].add_(1e-2 * torch.randn_like(params[0]))
-        trajectory.record(params, 3, 5)  # before a fourth step that never came
-        check(trajectory, params, points, 1e-5)
+    params, trajectory = [torch.randn(50)], Trajectory()
+    torch.manual_seed(1)
+    expected = copy.deepcopy(params)
+    points = walk(Trajectory(), expected, 3)
+    torch.manual_seed(1)
+    for step in range(3):
+        trajectory.record(params, step, 5)
+        trajectory.record(params, step, 5)
+        with torch.no_grad():
+            params[0].add_(1e-2 * torch.randn_like(params[0]))
+    trajectory.record(params, 3, 5)  # before a fourth step that never came
+    check(trajectory, params, points, 1e-5)
 
 
 def test_swap_and_restore_are_copies():
@@ -185,7 +183,7 @@ def test_going_on_from_a_copy(how, dtype):
         again = [p.clone() for p in params]
         other = Trajectory(dtype)
         states = {q: copy.deepcopy(trajectory.state_of(p, 3)) for p, q in zip(params, again, strict=True)}
-        other.load(states, 5, 3, trajectory.table_of(3))
+        other.load(states, 5, 3)
     else:
         clone = copy.deepcopy if how == "deepcopy" else lambda value: pickle.loads(pickle.dumps(value))
         again, other = clone((params, trajectory))
@@ -196,7 +194,7 @@ def test_going_on_from_a_copy(how, dtype):
             generator = torch.Generator().manual_seed(step)
             for p in tensors:
                 p += 1e-2 * torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p.dtype)
-        gram = storage.close(5)
+        gram = storage.end(5)
         results.append((gram, vector([storage.weighted_sum(torch.linspace(-1, 1, 6).double())[p] for p in tensors])))
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])
@@ -217,8 +215,8 @@ def test_changed_in_the_middle():
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16])
 def test_neither_block_size_nor_threads_matter(monkeypatch, dtype):
     def result(area, piece, threads):
-        monkeypatch.setitem(_slab._AREA, "cpu", area)
-        monkeypatch.setitem(_slab._PIECE, "cpu", piece)
+        monkeypatch.setitem(buffers._AREA, "cpu", area)
+        monkeypatch.setitem(buffers._PIECE, "cpu", piece)
         torch.set_num_threads(threads)
         torch.manual_seed(5)
         params = [torch.randn(37, 911), torch.randn(12), torch.randn(4001)]
@@ -254,7 +252,7 @@ def test_many_equal_products_do_not_drown_small_ones():
     trajectory = Trajectory()
     trajectory.record([p], 0, 1)
     p += 1
-    assert trajectory.close(1)[1, 1] == 2.0**25
+    assert trajectory.end(1)[1, 1] == 2.0**25
 
 
 # ---------------------------------------------------------------------------------------------------------- less memory
@@ -285,84 +283,6 @@ def test_bfloat16_displacements_on_real_rollouts():
     assert cosines(real_rollouts(6, trajectory_dtype=torch.bfloat16), exact).min() > 0.9999
 
 
-@pytest.mark.parametrize("length", [18, 45])
-def test_sketch_on_real_rollouts(length):
-    exact = real_rollouts(3, rollout_length=length)
-    found = real_rollouts(3, rollout_length=length, sketch_size=8)
-    assert cosines(found, exact).min() > 0.999
-    lengths = found.norm(dim=1) / exact.norm(dim=1)
-    assert (lengths - 1).abs().max() < 1e-4  # the last point is exact, and it gives the length
-
-
-def test_sketch_of_as_many_vectors_as_points_is_exact():
-    assert torch.equal(real_rollouts(2, sketch_size=9), real_rollouts(2))
-
-
-def test_sketch_of_a_walk_in_few_directions_is_exact():
-    """Twenty points in three directions fit in five vectors."""
-    p = torch.zeros(400, dtype=torch.float64)
-    directions = torch.randn(3, 400, dtype=torch.float64)
-    trajectory = Trajectory(sketch_size=5)
-    points = []
-    for step in range(20):
-        trajectory.record([p], step, 20)
-        points.append(p.clone())
-        p += torch.randn(3, dtype=torch.float64) @ directions
-    check(trajectory, [p], torch.stack([*points, p.clone()]), 1e-9)
-    assert len(trajectory._slabs()[0].rows) == 4
-
-
-def test_sketch_resumes_bit_for_bit():
-    def made(net):
-        return pgrad.PGrad(net.parameters(), 1e-2, 12, sketch_size=6)
-
-    net = problems.model()
-    opt = made(net)
-    problems.train(net, opt, 0, 24)
-    for stop in (3, 7, 11, 17):
-        first, second = problems.model(), problems.model(seed=1)
-        before, after = made(first), made(second)
-        problems.train(first, before, 0, stop)
-        second.load_state_dict(copy.deepcopy(first.state_dict()))
-        after.load_state_dict(copy.deepcopy(before.state_dict()))
-        problems.train(second, after, stop, 24)
-        assert torch.equal(problems.vector(second), problems.vector(net))
-
-
-def test_a_diverged_sketch_is_dropped():
-    net = problems.model()
-    opt = pgrad.PGrad(net.parameters(), 1e-2, 24, sketch_size=6)
-    problems.train(net, opt, 0, 9)
-    with torch.no_grad():
-        net[0].weight[0, 0] = torch.inf
-    for _ in range(10):
-        opt.step()  # the sketch is made smaller, with an infinite row in it
-    with pytest.warns(RuntimeWarning, match="left the finite numbers"):
-        opt.finish_rollout()
-    assert problems.vector(net).isfinite().all()
-
-
-@pytest.mark.parametrize(
-    ("value", "error", "message"),
-    [
-        (5, ValueError, "at least n_components"),
-        (0, ValueError, "here 6"),
-        (True, TypeError, "int"),
-        (7.0, TypeError, "int"),
-    ],
-)
-def test_bad_sketch_sizes(value, error, message):
-    with pytest.raises(error, match=f"sketch_size must be.*{message}"):
-        pgrad.PGrad([nn.Parameter(torch.ones(2))], sketch_size=value)
-
-
-def test_a_sketch_is_not_loaded_into_another_size():
-    nets = [problems.model(), problems.model()]
-    state = pgrad.PGrad(nets[0].parameters(), sketch_size=6).state_dict()
-    with pytest.raises(ValueError, match="sketch_size=6, this optimizer has sketch_size=7"):
-        pgrad.PGrad(nets[1].parameters(), sketch_size=7).load_state_dict(state)
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: asynchronous copies need one")
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16])
 def test_host_memory(dtype):
@@ -371,7 +291,7 @@ def test_host_memory(dtype):
     trajectory = Trajectory(dtype, torch.device("cpu"))
     for _ in range(3):
         points = walk(trajectory, params, 7).cpu()
-        gram = trajectory.close(7)
+        gram = trajectory.end(7)
         x = points - points[0]
         assert (gram - x @ x.T).norm() < (3e-3 if dtype else 1e-5) * gram.norm()
         assert torch.equal(vector(params).cpu(), points[0])

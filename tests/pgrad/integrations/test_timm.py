@@ -123,7 +123,7 @@ def test_checkpoint_and_resume_in_the_middle_of_a_roll_out(tmp_path):
 def test_a_name_with_an_underscore_is_read_by_its_last_part():
     """timm's own rule, which no registration can change: documented, not hidden."""
     assert type(create_optimizer_v2(small(), "pgrad_adam", lr=0.01)) is torch.optim.Adam
-    assert type(create_optimizer_v2(small(), "lookahead_pgrad", lr=0.01)).__name__ == "Lookahead"
+    assert type(create_optimizer_v2(small(), "lookahead_pgrad", lr=0.01, rollout_length=3)).__name__ == "Lookahead"
 
 
 def test_it_pickles():
@@ -152,7 +152,7 @@ def test_registering_again_changes_nothing(caplog):
 )
 def test_bad_input(kwargs, error, match):
     with pytest.raises(error, match=match):
-        create_optimizer_v2(small(), "pgrad", lr=0.01, **kwargs)
+        create_optimizer_v2(small(), "pgrad", lr=0.01, **{"rollout_length": 3, **kwargs})
 
 
 def test_a_registry_that_has_moved_is_a_clear_error(monkeypatch):
