@@ -8,8 +8,8 @@ Example:
     >>> from benchmarks.algorithms import ALGORITHMS
     >>> sorted(ALGORITHMS["reptile"].space)
     ['lr', 'outer_lr', 'weight_decay']
-    >>> ALGORITHMS["pgrad-beta0-crossdomain"].control
-    'reptile-beta0'
+    >>> ALGORITHMS["pgrad-nesterov"].control
+    'reptile-nesterov'
     >>> sam, upgrad = ALGORITHMS["sam"], ALGORITHMS["upgrad"]
     >>> sam.batches, sam.evaluations(n_domains=5), upgrad.batches, upgrad.evaluations(n_domains=5)
     ('pooled', 2, 'joint', 5)
@@ -22,15 +22,12 @@ from benchmarks.algorithms import (
     averaging,
     coral,
     erm,
-    fishr,
     genie,
     group_dro,
     irm,
-    levers,
     lookahead,
     mixup,
-    principal,
-    reptile,
+    rollouts,
     sagm,
     sharpness,
     vrex,
@@ -43,9 +40,7 @@ QUICK = (BASELINE, "pgrad", CONTROL)
 
 ALGORITHMS: dict[str, AlgorithmEntry] = {
     **erm.ENTRIES,
-    **principal.ENTRIES,
-    **reptile.ENTRIES,
-    **levers.ENTRIES,
+    **rollouts.ENTRIES,
     **lookahead.ENTRIES,
     **sharpness.ENTRIES,
     **sagm.ENTRIES,
@@ -55,7 +50,6 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
     **irm.ENTRIES,
     **vrex.ENTRIES,
     **coral.ENTRIES,
-    **fishr.ENTRIES,
     **mixup.ENTRIES,
     **averaging.ENTRIES,
 }

@@ -18,13 +18,14 @@ the same initialisation.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
 
 from benchmarks.base.losses import Loss
 from benchmarks.base.search import HParams, Space
@@ -43,6 +44,10 @@ class Setup:
         updates: How many updates the run will have; for methods with a schedule.
         seed: Of random choices that the algorithm makes by itself.
         loss: The loss; the one place where it is chosen.
+        inner: `inner(parameters, lr=...)` makes the optimizer that the task has been published with, its weight decay
+            among it, in the place of Adam and of the weight decay of the search; None for those of the algorithm.
+        groups: The parameters to train, or groups of them with options of their own; None for all that are not frozen.
+        max_norm: Gradients are clipped to this norm; 0 for no clipping.
     """
 
     rollout_length: int
@@ -50,10 +55,39 @@ class Setup:
     updates: int
     seed: int = 0
     loss: Loss = cross_entropy
+    inner: Callable[..., Optimizer] | None = None
+    groups: Callable[[nn.Module], list[dict[str, Any]]] | None = None
+    max_norm: float = 0.0
+
+    def risk(self, model: nn.Module, inputs: Tensor, labels: Any) -> Tensor:
+        """The mean loss of a mini-batch.  A task whose model takes its labels as well overrides this."""
+        return self.loss(model(inputs), labels)
+
+    def parameters(self, model: nn.Module) -> list[Any]:
+        """What an optimizer of this run takes: parameters, or groups of them."""
+        return list(self.groups(model)) if self.groups is not None else trainable(model)
+
+    def clip(self, model: nn.Module) -> None:
+        """Clips the gradients, if they are to be clipped."""
+        if self.max_norm:
+            nn.utils.clip_grad_norm_(model.parameters(), self.max_norm)
+
+
+def trainable(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that take part in training: those that are not frozen."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 class Algorithm(ABC):
-    """Holds a model and whatever is needed to move it."""
+    """Holds a model and whatever is needed to move it.
+
+    Attributes:
+        model: The one that is trained.
+        setup: Of the run.
+        optimizer: What makes its steps; a schedule scales the learning rates of its groups.
+    """
+
+    optimizer: Optimizer
 
     def __init__(self, model: nn.Module, setup: Setup) -> None:
         self.model = model
@@ -94,6 +128,17 @@ class Algorithm(ABC):
         """Figures about the whole training, for the record; empty where there are none."""
         return {}
 
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on bit for bit, but for the model: loads with ``weights_only=True``.
+
+        An algorithm that keeps more than its optimizer adds it here.
+        """
+        return {"optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where `state_dict` was taken; the model has been loaded before."""
+        self.optimizer.load_state_dict(state["optimizer"])
+
 
 @dataclass(frozen=True)
 class AlgorithmEntry:
@@ -106,6 +151,7 @@ class AlgorithmEntry:
             of every training domain.
         space: The hyper-parameters: their defaults and where random search looks for others.
         source: The paper, and the library that does the work if it is not written here.
+        use: When a person would choose it, or what it is there to be compared with.
         passes: Forward and backward passes over each mini-batch in one update.
         control: The algorithm that it is to be compared with: the same in everything but in what it is named after.
     """
@@ -115,6 +161,7 @@ class AlgorithmEntry:
     batches: Batches
     space: Space
     source: str = ""
+    use: str = ""
     passes: int = 1
     control: str = ""
 

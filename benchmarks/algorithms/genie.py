@@ -16,7 +16,7 @@ Noise takes the place of gradients that are too noisy to trust, and the mask dro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -100,17 +100,33 @@ def signal_and_trust(mean: Tensor, square: Tensor, beta: float, step: int) -> tu
     return snr * mean, trust
 
 
-def _genie(model: nn.Module, hparams: HParams, setup: Setup) -> ERM:
-    def optimizer(parameters: Iterable[Tensor], hparams: HParams) -> Optimizer:
-        return GENIE(parameters, **hparams, generator=torch.Generator().manual_seed(setup.seed))
+class GENIEDescent(ERM):
+    """ERM by GENIE."""
 
-    return ERM(model, hparams, setup, optimizer=optimizer)
+    optimizer: GENIE
+
+    def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
+        super().__init__(model, hparams, setup, optimizer=_genie)
+
+    def state_dict(self) -> dict[str, Any]:
+        generator = self.optimizer.generator
+        return {**super().state_dict(), "generator": None if generator is None else generator.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        if self.optimizer.generator is not None:
+            self.optimizer.generator.set_state(state["generator"].cpu())
+
+
+def _genie(model: nn.Module, hparams: HParams, setup: Setup) -> GENIE:
+    return GENIE(setup.parameters(model), **hparams, generator=torch.Generator().manual_seed(setup.seed))
 
 
 ENTRIES = {
     "genie": AlgorithmEntry(
-        factory=_genie,
+        factory=GENIEDescent,
         description="steps preconditioned by the trust in each parameter's gradient, with noise and dropout",
+        use="noise against overfitting to single domains: best on rotated Fashion-MNIST, not elsewhere",
         batches="pooled",
         space={
             "lr": LogUniform(default=0.1, low=1e-2, high=1.0),

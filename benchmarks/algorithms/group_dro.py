@@ -8,12 +8,15 @@ exponentiated gradient ascent, and the model descends on the weighted risk::
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup
 from benchmarks.algorithms.joint import joint_outputs, risks
-from benchmarks.algorithms.optimizers import ADAM, adam, trainable
+from benchmarks.algorithms.optimizers import ADAM, adam
 from benchmarks.base.search import HParams, LogUniform
 
 
@@ -22,7 +25,7 @@ class GroupDRO(Algorithm):
 
     def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
         super().__init__(model, setup)
-        self.optimizer = adam(trainable(model), hparams)
+        self.optimizer = adam(model, hparams, setup)
         self.eta = hparams["eta"]
         self.weights = torch.full((setup.n_domains,), 1 / setup.n_domains)
 
@@ -31,14 +34,23 @@ class GroupDRO(Algorithm):
         self.weights = torch.softmax(self.weights.to(found).log() + self.eta * found.detach(), dim=0)
         self.optimizer.zero_grad()
         (self.weights @ found).backward()
+        self.setup.clip(self.model)
         self.optimizer.step()
         return found.detach().mean()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "weights": self.weights}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.weights = state["weights"].clone()
 
 
 ENTRIES = {
     "groupdro": AlgorithmEntry(
         factory=GroupDRO,
         description="Adam on the risks of the domains, weighted towards the largest",
+        use="for the worst domain rather than the mean over domains",
         batches="joint",
         space={**ADAM, "eta": LogUniform(default=1e-2, low=1e-3, high=1e-1)},
         source="Sagawa et al. 2020, arXiv:1911.08731",

@@ -43,6 +43,7 @@ ENTRIES = {
     "irm": AlgorithmEntry(
         factory=IRM,
         description="Adam on the mean risk and how far the domains want another scale of the classifier",
+        use="the classic of invariance: no better than the mean here",
         batches="joint",
         space={
             **ADAM,

@@ -7,28 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor, nn
 
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup, extra
-from benchmarks.algorithms.optimizers import ADAM, adam, trainable
+from benchmarks.algorithms.optimizers import ADAM, adam
 from benchmarks.base.search import Choice, HParams
 
 
 class Lookahead(Algorithm):
     """`pytorch_optimizer.Lookahead` around Adam."""
 
+    optimizer: Any
+
     def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
         super().__init__(model, setup)
         with extra("pytorch_optimizer"):
             import pytorch_optimizer
-        inner = adam(trainable(model), hparams)
+        inner = adam(model, hparams, setup)
         self.optimizer = pytorch_optimizer.Lookahead(inner, k=int(hparams["k"]), alpha=hparams["alpha"])
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
         self.optimizer.zero_grad()
-        loss = self.setup.loss(self.model(inputs), labels)
+        loss = self.setup.risk(self.model, inputs, labels)
         loss.backward()
+        self.setup.clip(self.model)
         self.optimizer.step()
         return loss.detach()
 
@@ -45,6 +49,7 @@ ENTRIES = {
     "lookahead": AlgorithmEntry(
         factory=Lookahead,
         description="slow weights that follow every k steps of Adam, the training domains mixed",
+        use="the displacement on mini-batches that mix the domains, by another library",
         batches="pooled",
         space={
             **ADAM,

@@ -8,13 +8,16 @@ circle and each is mixed with the next one, with a fraction drawn from Beta(alph
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup
 from benchmarks.algorithms.joint import joint_outputs, risks
-from benchmarks.algorithms.optimizers import ADAM, adam, trainable
+from benchmarks.algorithms.optimizers import ADAM, adam
 from benchmarks.base.search import HParams, LogUniform
 
 
@@ -23,7 +26,7 @@ class Mixup(Algorithm):
 
     def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
         super().__init__(model, setup)
-        self.optimizer = adam(trainable(model), hparams)
+        self.optimizer = adam(model, hparams, setup)
         self.alpha = hparams["alpha"]
         self.rng = np.random.default_rng(setup.seed)
 
@@ -40,14 +43,23 @@ class Mixup(Algorithm):
         loss = (loss + (1 - weight) @ risks(self.setup.loss, outputs, labels[partner])) / len(inputs)
         self.optimizer.zero_grad()
         loss.backward()
+        self.setup.clip(self.model)
         self.optimizer.step()
         return loss.detach()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "rng": self.rng.bit_generator.state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.rng.bit_generator.state = state["rng"]
 
 
 ENTRIES = {
     "mixup": AlgorithmEntry(
         factory=Mixup,
         description="Adam on examples and losses mixed between pairs of domains",
+        use="data augmentation between domains: for inputs that may be mixed",
         batches="joint",
         space={**ADAM, "alpha": LogUniform(default=0.2, low=0.1, high=10.0)},
         source="Zhang et al. 2018, arXiv:1710.09412; between domains arXiv:1912.01805",

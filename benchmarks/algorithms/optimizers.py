@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
+from benchmarks.algorithms.base import Setup
 from benchmarks.base.search import Choice, HParams, LogUniform, Space
 
 ADAM: Space = {
@@ -24,26 +25,30 @@ SGD: Space = {
     "momentum": Choice(default=0.9, values=(0.0, 0.9)),
 }
 
-Parameters = Iterable[Tensor]
+Base = Callable[[nn.Module, HParams, Setup], Optimizer]
+"""Makes the optimizer of a run."""
 
 
-def trainable(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters that take part in training: those that are not frozen."""
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+def published(model: nn.Module, hparams: HParams, setup: Setup) -> Optimizer | None:
+    """The optimizer that the task has been published with, if it has one."""
+    return None if setup.inner is None else setup.inner(setup.parameters(model), lr=hparams["lr"])
 
 
-def adam(parameters: Parameters, hparams: HParams) -> Optimizer:
+def adam(model: nn.Module, hparams: HParams, setup: Setup) -> Optimizer:
     """Adam (Kingma & Ba 2015, arXiv:1412.6980) with L2 regularization."""
-    return torch.optim.Adam(parameters, lr=hparams["lr"], weight_decay=hparams["weight_decay"], fused=True)
+    lr, decay = hparams["lr"], hparams["weight_decay"]
+    own = published(model, hparams, setup)
+    return own or torch.optim.Adam(setup.parameters(model), lr=lr, weight_decay=decay, fused=True)
 
 
-def adamw(parameters: Parameters, hparams: HParams) -> Optimizer:
+def adamw(model: nn.Module, hparams: HParams, setup: Setup) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
-    return torch.optim.AdamW(parameters, lr=hparams["lr"], weight_decay=hparams["weight_decay"], fused=True)
+    lr, decay = hparams["lr"], hparams["weight_decay"]
+    return torch.optim.AdamW(setup.parameters(model), lr=lr, weight_decay=decay, fused=True)
 
 
-def sgd(parameters: Parameters, hparams: HParams) -> Optimizer:
+def sgd(model: nn.Module, hparams: HParams, setup: Setup) -> Optimizer:
     """Stochastic gradient descent with momentum."""
     return torch.optim.SGD(
-        parameters, lr=hparams["lr"], weight_decay=hparams["weight_decay"], momentum=hparams["momentum"]
+        setup.parameters(model), lr=hparams["lr"], weight_decay=hparams["weight_decay"], momentum=hparams["momentum"]
     )

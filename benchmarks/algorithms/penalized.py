@@ -10,12 +10,14 @@ DomainBed.  The default weights are smaller than there, where runs are longer (i
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
 from benchmarks.algorithms.base import Algorithm, Setup
 from benchmarks.algorithms.joint import joint_outputs, risks
-from benchmarks.algorithms.optimizers import adam, trainable
+from benchmarks.algorithms.optimizers import adam
 from benchmarks.base.search import HParams
 
 
@@ -31,7 +33,7 @@ class Penalized(Algorithm):
     def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
         super().__init__(model, setup)
         self.hparams = hparams
-        self.optimizer = adam(trainable(model), hparams)
+        self.optimizer = adam(model, hparams, setup)
         self.start = round(hparams.get("penalty_start", 0.0) * setup.updates)
         self.updates = 0
 
@@ -44,10 +46,18 @@ class Penalized(Algorithm):
         found = risks(self.setup.loss, outputs, labels)
         penalty = self.penalty(outputs, labels, found)
         if self.updates == self.start > 0:
-            self.optimizer = adam(trainable(self.model), self.hparams)
+            self.optimizer = adam(self.model, self.hparams, self.setup)
         weight = self.hparams["penalty_weight"] if self.updates >= self.start else self.first_weight
         self.updates += 1
         self.optimizer.zero_grad()
         (found.mean() + weight * penalty).backward()
+        self.setup.clip(self.model)
         self.optimizer.step()
         return found.detach().mean()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "updates": self.updates}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.updates = state["updates"]

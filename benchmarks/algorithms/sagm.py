@@ -14,8 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup
-from benchmarks.algorithms.optimizers import ADAM, adam, trainable
+from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup, trainable
+from benchmarks.algorithms.optimizers import ADAM, adam
 from benchmarks.algorithms.sharpness import frozen_statistics
 from benchmarks.base.search import Choice, HParams, LogUniform
 
@@ -26,12 +26,12 @@ class SAGM(Algorithm):
     def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
         super().__init__(model, setup)
         self.parameters = trainable(model)
-        self.optimizer = adam(self.parameters, hparams)
+        self.optimizer = adam(model, hparams, setup)
         self.rho = hparams["rho"]
         self.alpha = hparams["alpha"]
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        loss = self.setup.loss(self.model(inputs), labels)
+        loss = self.setup.risk(self.model, inputs, labels)
         gradients = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
         norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
         scale = self.rho / norm.clamp_min(1e-12) - self.alpha
@@ -40,12 +40,13 @@ class SAGM(Algorithm):
             for parameter, gradient in zip(self.parameters, gradients, strict=True):
                 parameter.add_(scale * gradient)
         with frozen_statistics(self.model):
-            loss_there = self.setup.loss(self.model(inputs), labels)
+            loss_there = self.setup.risk(self.model, inputs, labels)
             perturbed = torch.autograd.grad(loss_there, self.parameters, materialize_grads=True)
         with torch.no_grad():
             for parameter, value, one, other in zip(self.parameters, kept, gradients, perturbed, strict=True):
                 parameter.copy_(value)
                 parameter.grad = (one + other) / 2
+        self.setup.clip(self.model)
         self.optimizer.step()
         return loss.detach()
 
@@ -54,6 +55,7 @@ ENTRIES = {
     "sagm": AlgorithmEntry(
         factory=SAGM,
         description="sharpness-aware gradient matching: Adam on the loss and its perturbed, pulled-back twin",
+        use="flat minima whose gradients agree: twice the cost of a step",
         batches="pooled",
         space={
             **ADAM,

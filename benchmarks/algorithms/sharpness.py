@@ -1,11 +1,6 @@
 """Sharpness-aware minimization through pytorch_optimizer, Adam as its base.
 
-With g the gradient at theta, both take Adam's step at theta along the gradient at a perturbed point::
-
-    SAM:          theta + rho g / ||g||
-    Friendly SAM: theta + rho h / ||h||,   h = g - sigma m,   m <- lambda m + (1 - lambda) g  (m = g at first)
-
-In its first step the library's Friendly SAM has no m yet to subtract and takes h = g.
+With g the gradient at theta it takes Adam's step at theta along the gradient at theta + rho g / ||g||.
 """
 
 from __future__ import annotations
@@ -13,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup, extra
-from benchmarks.algorithms.optimizers import ADAM, trainable
-from benchmarks.base.search import Choice, HParams, LogUniform, Space
+from benchmarks.algorithms.optimizers import ADAM
+from benchmarks.base.search import HParams, LogUniform
 
 
 @contextmanager
@@ -37,22 +33,23 @@ def frozen_statistics(model: nn.Module) -> Iterator[None]:
 
 
 class SharpnessAware(Algorithm):
-    """An optimizer of the SAM family from pytorch_optimizer, by its name there."""
+    """`pytorch_optimizer.SAM`."""
 
-    def __init__(self, model: nn.Module, hparams: HParams, setup: Setup, *, name: str) -> None:
+    optimizer: Any
+
+    def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
         super().__init__(model, setup)
         with extra("pytorch_optimizer"):
             import pytorch_optimizer
-        options = {option: hparams[option] for option in ("rho", "sigma", "lmbda") if option in hparams}
-        self.optimizer = getattr(pytorch_optimizer, name)(
-            trainable(model), torch.optim.Adam, **options, lr=hparams["lr"], weight_decay=hparams["weight_decay"]
-        )
+        base: Any = setup.inner or partial(torch.optim.Adam, weight_decay=hparams["weight_decay"])
+        self.optimizer = pytorch_optimizer.SAM(setup.parameters(model), base, rho=hparams["rho"], lr=hparams["lr"])
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
         def closure() -> Tensor:
             self.optimizer.zero_grad()
-            loss = self.setup.loss(self.model(inputs), labels)
+            loss = self.setup.risk(self.model, inputs, labels)
             loss.backward()
+            self.setup.clip(self.model)
             return loss.detach()
 
         loss = closure()
@@ -61,27 +58,14 @@ class SharpnessAware(Algorithm):
         return loss
 
 
-SAM: Space = {**ADAM, "rho": LogUniform(default=0.05, low=0.01, high=0.2)}
-
 ENTRIES = {
     "sam": AlgorithmEntry(
-        factory=partial(SharpnessAware, name="SAM"),
+        factory=SharpnessAware,
         description="sharpness-aware minimization: Adam along the gradient at the worst point of a small ball",
+        use="flat minima: twice the cost of a step",
         batches="pooled",
-        space=SAM,
+        space={**ADAM, "rho": LogUniform(default=0.05, low=0.01, high=0.2)},
         source="Foret et al. 2021, arXiv:2010.01412; pytorch_optimizer.SAM",
-        passes=2,
-    ),
-    "friendly-sam": AlgorithmEntry(
-        factory=partial(SharpnessAware, name="FriendlySAM"),
-        description="SAM whose perturbation leaves out what the gradients have in common",
-        batches="pooled",
-        space={
-            **SAM,
-            "sigma": Choice(default=1.0, values=(0.5, 1.0)),
-            "lmbda": Choice(default=0.9, values=(0.6, 0.9)),
-        },
-        source="Li et al. 2024, arXiv:2403.12350; pytorch_optimizer.FriendlySAM",
         passes=2,
     ),
 }

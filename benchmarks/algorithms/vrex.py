@@ -26,6 +26,7 @@ ENTRIES = {
     "vrex": AlgorithmEntry(
         factory=VREx,
         description="Adam on the mean and the variance of the domains' risks",
+        use="equal risks in every domain: the best of the invariance methods here, by little",
         batches="joint",
         space={
             **ADAM,

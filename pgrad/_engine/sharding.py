@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
@@ -33,6 +33,7 @@ __all__ = [
     "like",
     "local",
     "local_part",
+    "named_parameters",
 ]
 
 
@@ -108,8 +109,17 @@ def forget_gathered(params: Iterable[Tensor]) -> None:
     After a forward pass without a backward pass (an evaluation) it keeps the gathered parameters of the root module and
     would use them in the next one, whatever has become of the shards.
     """
-    if not any(_is_dtensor(p) for p in params):
-        return
+    if any(_is_dtensor(p) for p in params):
+        _reshard()
+
+
+def named_parameters(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters by name; of FSDP2 the shards, also where what it has gathered stands in their place."""
+    _reshard()
+    return dict(model.named_parameters())
+
+
+def _reshard() -> None:
     states = sys.modules.get("torch.distributed._composable_state")
     for module in list(getattr(states, "_module_state_mapping", ())):  # weak: every module that FSDP2 has wrapped
         if hasattr(module, "reshard"):

@@ -1,7 +1,7 @@
 """State dicts that version 0.1 saved: taken up bit for bit, or refused with what to do.
 
-checkpoints_0_1.pt holds models and optimizers of pgrad 0.1.0 on tests/pgrad/problems.py (torch 2.15, one thread, T = 4),
-where they stood after ``stop`` steps and where the model was after twelve.
+checkpoints_0_1.pt holds models and optimizers of pgrad 0.1.0 on tests/pgrad/problems.py (torch 2.15, one thread,
+T = 4), where they stood after ``stop`` steps and where the model was after twelve.
 """
 
 import copy

@@ -24,7 +24,7 @@ def check(ranks, folder, *checks):
 def test_two_ranks_then_four_then_two(tmp_path):
     """Each launch resumes from the checkpoints of the one before."""
     resume = [f"checks_of_checkpoints.resumes_{how}" for how in ("bit_for_bit", "on_another_number_of_ranks")]
-    check(2, tmp_path, "checks_on_2", "checks_of_checkpoints")
+    check(2, tmp_path, "checks_on_2", "checks_of_averages", "checks_of_checkpoints")
     check(4, tmp_path, "checks_on_4", *resume)
     check(2, tmp_path, resume[1])
     assert sorted(p.name for p in tmp_path.glob("from-*")) == ["from-0-2", "from-1-4", "from-2-2"]
