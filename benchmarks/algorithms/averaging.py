@@ -55,6 +55,7 @@ class Averaged(Algorithm):
         super().__init__(model, setup)
         self.inner = inner(model, hparams, setup)
         self.optimizer = self.inner.optimizer
+        self.waits = False  # for the validation loss of what came since the last one
         every = setup.rollout_length if per_rollout else 1
         self.average = make(model, hparams, every, setup.updates // every).follow(self.optimizer)
 
@@ -62,14 +63,18 @@ class Averaged(Algorithm):
         self.inner.begin(domain)
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        self.waits = isinstance(self.average, averaging.SWAD)
         return self.inner.update(inputs, labels)
 
     def validate(self, loss: Callable[[], float]) -> None:
         if isinstance(self.average, averaging.SWAD):
             self.average.validate(loss())
+            self.waits = False
 
     @contextmanager
     def evaluated(self) -> Iterator[nn.Module]:
+        if self.waits:
+            raise RuntimeError("validate() must be called at every checkpoint, before evaluated()")
         if self.average.ready:
             with self.average.applied():
                 yield self.model
@@ -81,11 +86,12 @@ class Averaged(Algorithm):
         return self.inner.diagnostics()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"inner": self.inner.state_dict(), "average": self.average.state_dict()}
+        return {"inner": self.inner.state_dict(), "average": self.average.state_dict(), "waits": self.waits}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.inner.load_state_dict(state["inner"])
         self.average.load_state_dict(state["average"])
+        self.waits = state["waits"]
 
 
 def _ema(model: nn.Module, hparams: HParams, every: int, _: int) -> averaging.Average:

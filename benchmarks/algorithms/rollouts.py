@@ -77,6 +77,7 @@ class RollOut(Algorithm):
         self.domain: int | None = None
         self.spectra: list[list[float]] = []
         self.cosines: list[float] = []
+        self.numbers: list[int] = []
 
     def begin(self, domain: int) -> None:
         self.domain = domain
@@ -92,6 +93,7 @@ class RollOut(Algorithm):
         if self.optimizer.rollout_position == 0 and isinstance(record, pgrad.PrincipalWeights):
             self.spectra.append(record.explained_variance_ratio.tolist())
             self.cosines.append(record.cosine)
+            self.numbers.append(record.n_components)
         return loss.detach()
 
     @contextmanager
@@ -100,20 +102,25 @@ class RollOut(Algorithm):
             yield self.model
 
     def diagnostics(self) -> Diagnostics:
-        """Means over the roll-outs: explained-variance ratios ``[T]``, the cosine of g with theta_0 - theta_T."""
+        """Means over the roll-outs.
+
+        Explained-variance ratios ``[T]``, the cosine of g with theta_0 - theta_T, the number of directions in use.
+        """
         if not self.spectra:
             return {}
         return {
             "explained_variance_ratio": torch.tensor(self.spectra).double().mean(dim=0).tolist(),
             "cosine": [sum(self.cosines) / len(self.cosines)],
+            "n_components": [sum(self.numbers) / len(self.numbers)],
         }
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "spectra": self.spectra, "cosines": self.cosines}
+        seen = {"spectra": self.spectra, "cosines": self.cosines, "numbers": self.numbers}
+        return {**super().state_dict(), **seen}
 
     def load_state_dict(self, state: Any) -> None:
         super().load_state_dict(state)
-        self.spectra, self.cosines = list(state["spectra"]), list(state["cosines"])
+        self.spectra, self.cosines, self.numbers = (list(state[name]) for name in ("spectra", "cosines", "numbers"))
 
 
 @dataclass(frozen=True)

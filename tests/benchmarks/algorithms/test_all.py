@@ -1,5 +1,6 @@
 """Every algorithm of the registry on one small problem: what each of them promises to the harness."""
 
+import io
 import itertools
 import math
 import sys
@@ -76,6 +77,7 @@ def test_entry(name):
     entry = ALGORITHMS[name]
     assert entry.description
     assert entry.source
+    assert entry.use
     for distribution in entry.space.values():
         allowed = getattr(distribution, "values", None)
         assert (
@@ -120,11 +122,32 @@ def test_random_choices_come_from_the_seed(name):
     assert not torch.equal(one, other)
 
 
-def test_random_order_of_the_projections_comes_from_the_seed():
-    jacobian = torch.eye(3) - 0.8 * torch.eye(3).roll(1, dims=1) - 0.4 * torch.eye(3).roll(2, dims=1)
-    found = [build("pcgrad", network(), 1, seed=seed)._aggregate(jacobian) for seed in (1, 1, *range(2, 8))]
-    assert torch.equal(found[0], found[1])
-    assert any(not torch.allclose(found[0], other) for other in found[2:])
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_it_resumes_bit_for_bit(name):
+    """Saved in the middle of a roll-out, through a file that loads with weights_only, and after the penalty began."""
+    updates, stop = 4 * ROLLOUT, ROLLOUT + 2
+    expected, _ = trained(name, updates)
+    model = network()
+    before = build(name, model, updates)
+    order = list(minibatches(name, updates))
+    for minibatch in order[:stop]:
+        before.update(*minibatch)
+    before.validate(lambda: 1.0)
+    file = io.BytesIO()
+    torch.save({"model": model.state_dict(), "algorithm": before.state_dict()}, file)
+    saved = torch.load(io.BytesIO(file.getvalue()), weights_only=True)
+    again = network()
+    nn.init.normal_(again[0].weight)
+    after = build(name, again, updates)
+    again.load_state_dict(saved["model"])
+    after.load_state_dict(saved["algorithm"])
+    for minibatch in order[stop:]:
+        after.update(*minibatch)
+    assert torch.equal(vector(again), vector(expected.model))
+    for algorithm in (expected, after):
+        algorithm.validate(lambda: 1.0)
+    if name != "erm-swad":  # whose valley depends on the validation in the middle
+        assert risk(after) == risk(expected)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -200,7 +223,7 @@ def test_frozen_parameters_stay_as_they_are(name):
         assert not torch.equal(evaluated[2].weight, network()[2].weight)
 
 
-@pytest.mark.parametrize("name", ["pcgrad", "irm", "vrex", "coral", "fishr", "mixup", "groupdro"])
+@pytest.mark.parametrize("name", ["upgrad", "irm", "vrex", "coral", "mixup", "groupdro"])
 def test_one_training_domain_is_enough(name):
     """Then there is nothing to compare, and nothing breaks."""
     inputs, labels, domains = problem()
@@ -225,22 +248,21 @@ def test_parameters_without_a_gradient(name):
     assert all(algorithm.update(*minibatch).isfinite() for minibatch in minibatches(name, ROLLOUT, algorithm))
 
 
-@pytest.mark.parametrize("name", ["irm", "coral", "fishr"])
+@pytest.mark.parametrize("name", ["irm", "coral"])
 def test_mini_batches_of_one_example_are_refused(name):
     inputs, labels, _ = problem()
     with pytest.raises(ValueError, match="batch_size must be at least 2"):
         build(name, network(), 1).update(inputs[::80, None], labels[::80, None])
 
 
-@pytest.mark.parametrize("name", ["coral", "fishr"])
-def test_models_without_a_linear_layer_are_refused(name):
+def test_models_without_a_linear_layer_are_refused():
     with pytest.raises(ValueError, match=r"must end in a torch\.nn\.Linear"):
-        build(name, nn.Sequential(nn.Flatten(), nn.Bilinear(2, 2, 2)), 1)
+        build("coral", nn.Sequential(nn.Flatten(), nn.Bilinear(2, 2, 2)), 1)
 
 
 @pytest.mark.parametrize(
     ("name", "library"),
-    [("sam", "pytorch_optimizer"), ("lookahead", "pytorch_optimizer"), ("cagrad", "torchjd"), ("upgrad", "torchjd")],
+    [("sam", "pytorch_optimizer"), ("lookahead", "pytorch_optimizer"), ("upgrad", "torchjd")],
 )
 def test_a_missing_library_is_named_with_what_installs_it(name, library, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)

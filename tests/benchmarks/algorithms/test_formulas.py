@@ -16,7 +16,7 @@ from benchmarks.algorithms.genie import GENIE
 from benchmarks.algorithms.joint import Features
 
 D, N, INPUTS, HIDDEN, CLASSES = 3, 6, 3, 4, 3
-HPARAMS = {"lr": 1e-2, "weight_decay": 0.0, "outer_lr": 0.1, "n_components": 4}
+HPARAMS = {"lr": 1e-2, "weight_decay": 0.0, "outer_lr": 0.1, "n_components": 4, "momentum": 0.9}
 
 
 def network():
@@ -107,27 +107,14 @@ def coral(theta, inputs, labels):
     return np.mean(distances)
 
 
-def variances(theta, inputs, labels):
-    """Of the gradients of single examples: those of a linear layer are (p - y) z' and p - y."""
-    features, outputs = forward(theta, inputs)
-    residuals = softmax(outputs) - np.eye(CLASSES)[labels]
-    weights = (residuals[..., :, None] * features[..., None, :]).reshape(*labels.shape, -1)
-    return np.concatenate([weights, residuals], axis=-1).var(axis=1)
-
-
-def fishr(theta, inputs, labels):
-    spread = variances(theta, inputs, labels)
-    return ((spread - spread.mean(0)) ** 2).mean()
-
-
-PENALTIES = {"vrex": vrex, "irm": irm, "coral": coral, "fishr": fishr}
+PENALTIES = {"vrex": vrex, "irm": irm, "coral": coral}
 
 
 @pytest.mark.parametrize("name", PENALTIES)
 def test_gradient_of_risk_and_penalty(name):
     model, (inputs, labels) = network(), joint()
     theta = vector(model)
-    loss = build(name, model, penalty_weight=7.0, ema=0.9).update(inputs, labels)
+    loss = build(name, model, penalty_weight=7.0).update(inputs, labels)
 
     def objective(theta):
         data = inputs.numpy(), labels.numpy()
@@ -138,30 +125,14 @@ def test_gradient_of_risk_and_penalty(name):
     assert np.abs(given(model) - slope(lambda x: risks(x, inputs.numpy(), labels.numpy()).mean(), theta)).max() > 1e-3
 
 
-def test_fishr_averages_variances_over_updates():
-    model, first, second = network(), joint(0), joint(1)
-    algorithm = build("fishr", model, penalty_weight=7.0, ema=0.9)
-    before = variances(vector(model), *(value.numpy() for value in first))
-    algorithm.update(*first)
-    theta = vector(model)
-    algorithm.update(*second)
-
-    def objective(theta):
-        data = [value.numpy() for value in second]
-        smooth = 0.9 * before + variances(theta, *data)  # (0.9 a + 0.1 v) / 0.1 with a = 0.1 x before
-        return risks(theta, *data).mean() + 7.0 * ((smooth - smooth.mean(0)) ** 2).mean()
-
-    close(given(model), slope(objective, theta))
-
-
-@pytest.mark.parametrize(("name", "first_weight"), [("vrex", 1.0), ("irm", 1.0), ("fishr", 0.0)])
-def test_penalty_starts_late_with_a_fresh_adam(name, first_weight):
+@pytest.mark.parametrize("name", ["vrex", "irm"])
+def test_penalty_starts_late_with_a_fresh_adam(name):
     model, (inputs, labels) = network(), joint()
-    algorithm = build(name, model, updates=10, penalty_weight=50.0, penalty_start=0.2, ema=0.0)
+    algorithm = build(name, model, updates=10, penalty_weight=50.0, penalty_start=0.2)
     for update in range(4):
         theta = vector(model)
         algorithm.update(inputs, labels)
-        weight = first_weight if update < 2 else 50.0
+        weight = 1.0 if update < 2 else 50.0
 
         def objective(theta, weight=weight):
             data = inputs.numpy(), labels.numpy()
@@ -227,19 +198,6 @@ def test_sam():
     close(vector(model), adam_first_step(theta, expected, lr=1e-2), rtol=1e-5)
 
 
-def test_friendly_sam():
-    model, first, second = network(), pooled(0), pooled(1)
-    algorithm = build("friendly-sam", model, rho=0.3, sigma=0.5, lmbda=0.9)
-    theta = vector(model)
-    g = gradient_at(theta, first)
-    algorithm.update(*first)
-    close(given(model), gradient_at(theta + 0.3 * g / np.linalg.norm(g), first))
-    theta = vector(model)
-    h = gradient_at(theta, second) - 0.5 * g
-    algorithm.update(*second)
-    close(given(model), gradient_at(theta + 0.3 * h / np.linalg.norm(h), second))
-
-
 def test_sagm():
     model, data = network(), pooled()
     theta = vector(model)
@@ -250,14 +208,13 @@ def test_sagm():
     close(vector(model), adam_first_step(theta, expected, lr=1e-2), rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["sam", "friendly-sam", "sagm"])
+@pytest.mark.parametrize("name", ["sam", "sagm"])
 def test_running_statistics_do_not_see_the_perturbed_point(name):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(INPUTS, 4), nn.BatchNorm1d(4), nn.Linear(4, CLASSES)).double()
     inputs, labels = pooled()
     expected = 0.1 * model[0](inputs).mean(dim=0).detach()
-    more = {"sigma": 1.0, "lmbda": 0.9} if name == "friendly-sam" else {"alpha": 1e-3}
-    build(name, model, rho=5.0, **more).update(inputs, labels)
+    build(name, model, rho=5.0, alpha=1e-3).update(inputs, labels)
     torch.testing.assert_close(model[1].running_mean, expected)
     assert model[1].momentum == 0.1
 
@@ -295,40 +252,25 @@ def jacobian(theta, inputs, labels):
     return np.array([gradient_at(theta, (x, y)) for x, y in zip(inputs, labels, strict=True)])
 
 
-@pytest.mark.parametrize(("name", "library"), [("pcgrad", "PCGrad"), ("upgrad", "UPGrad"), ("mgda", "MGDA")])
-def test_aggregators_are_those_of_torchjd(name, library):
+def test_upgrad_is_that_of_torchjd():
     from torchjd import aggregation
 
     model, (inputs, labels) = network(), conflict()
     theta = vector(model)
-    build(name, model, domains=2).update(inputs, labels)
+    build("upgrad", model, domains=2).update(inputs, labels)
     rows = jacobian(theta, inputs, labels)
     assert rows[0] @ rows[1] < 0
-    expected = getattr(aggregation, library)()(torch.from_numpy(rows)).numpy()
-    close(given(model), expected, rtol=1e-5)
-
-
-def test_conflict_averse_descent_is_that_of_torchjd():
-    from torchjd import aggregation
-
-    model, (inputs, labels) = network(), joint(2)
-    theta = vector(model)
-    build("cagrad", model, c=0.4).update(inputs, labels)
-    rows = jacobian(theta, inputs, labels)
-    close(given(model), aggregation.CAGrad(c=0.4)(torch.from_numpy(rows)).numpy(), rtol=1e-4)
-    assert np.linalg.norm(given(model) - rows.mean(0)) == pytest.approx(0.4 * np.linalg.norm(rows.mean(0)), rel=1e-2)
+    close(given(model), aggregation.UPGrad()(torch.from_numpy(rows)).numpy(), rtol=1e-5)
 
 
 def test_two_domains_by_hand():
-    """PCGrad takes from each gradient its part along the other; MGDA finds the shortest point between the two."""
+    """UPGrad takes from each of two conflicting gradients its part along the other, and averages what is left."""
     inputs, labels = conflict()
     one, other = jacobian(vector(network()), inputs, labels)
-    surgery = one - one @ other / (other @ other) * other + other - one @ other / (one @ one) * one
-    share = (other - one) @ other / ((one - other) @ (one - other))
-    for name, expected in (("pcgrad", surgery), ("mgda", share * one + (1 - share) * other)):
-        model = network()
-        build(name, model, domains=2).update(inputs, labels)
-        close(given(model), expected, rtol=1e-5)
+    left = one - one @ other / (other @ other) * other, other - one @ other / (one @ one) * one
+    model = network()
+    build("upgrad", model, domains=2).update(inputs, labels)
+    close(given(model), (left[0] + left[1]) / 2, rtol=1e-4)
 
 
 # -------------------------------------------------------------------------------------------------------------- GENIE
@@ -383,18 +325,6 @@ def plain_adam(model, minibatches):
         yield vector(model)
 
 
-def test_large_batches_are_one_step_on_the_examples_of_a_roll_out():
-    model, plain = network(), network()
-    algorithm = build("erm-large", model, rollout_length=4)
-    for number in range(8):
-        algorithm.update(*pooled(number))
-    together = [
-        [torch.cat(values) for values in zip(*map(pooled, part), strict=True)] for part in (range(4), range(4, 8))
-    ]
-    *_, expected = plain_adam(plain, together)
-    close(vector(model), expected, rtol=1e-9)
-
-
 def test_small_batches_are_the_roll_out_without_its_outer_step():
     walks = {name: network() for name in ("erm-small", "reptile", "pgrad")}
     algorithms = {name: build(name, model, rollout_length=4) for name, model in walks.items()}
@@ -405,7 +335,7 @@ def test_small_batches_are_the_roll_out_without_its_outer_step():
         assert same == [True, number < 3, number < 3]
 
 
-@pytest.mark.parametrize(("name", "every"), [("erm-ema", 1), ("pgrad-ema", 3), ("reptile-ema", 3)])
+@pytest.mark.parametrize(("name", "every"), [("erm-ema", 1), ("erm-sgd-ema", 1), ("pgrad-ema", 3), ("reptile-ema", 3)])
 def test_moving_average(name, every):
     model = network()
     algorithm = build(name, model, rollout_length=3, decay=0.7)
@@ -420,7 +350,7 @@ def test_moving_average(name, every):
     assert np.abs(average - vector(model)).max() > 1e-4
 
 
-@pytest.mark.parametrize(("name", "every"), [("erm-swa", 1), ("pgrad-swa", 3), ("reptile-swa", 3)])
+@pytest.mark.parametrize(("name", "every"), [("erm-swa", 1)])
 def test_mean_of_the_last_part(name, every):
     model = network()
     algorithm = build(name, model, updates=12, rollout_length=3, average_start=0.5)
@@ -435,7 +365,7 @@ def test_mean_of_the_last_part(name, every):
     assert len(points) == 6 // every
 
 
-@pytest.mark.parametrize(("name", "every"), [("erm-swad", 1), ("pgrad-swad", 3), ("reptile-swad", 3)])
+@pytest.mark.parametrize(("name", "every"), [("erm-swad", 1)])
 def test_average_over_the_valley(name, every):
     """Validation losses 3, 1, 1.1, 1.2, 9, ... begin the valley at the second checkpoint, end it after the fourth."""
     model = network()

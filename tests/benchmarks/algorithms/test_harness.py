@@ -65,7 +65,7 @@ def test_common_start_and_common_budget(name, monkeypatch):
     assert found["held_out"] == pytest.approx(start()["held_out"], abs=1e-12)
 
 
-@pytest.mark.parametrize("name", ["sam", "pcgrad", "genie", "erm-swad"])
+@pytest.mark.parametrize("name", ["sam", "upgrad", "genie", "erm-swad"])
 def test_same_configuration_same_result(name):
     assert curves(run(config(name))) == curves(run(config(name)))
 
