@@ -30,7 +30,7 @@ bench: $(BENCH)  ## quick benchmark: a table of methods on held-out domains
 	@$(BIN)/python -m benchmarks quick
 
 perf: $(BENCH)  ## time and memory of a step against the inner optimizer alone
-	@$(BIN)/python -m benchmarks.studies.performance
+	@$(BIN)/python -m benchmarks performance
 
 test: lint types unit  ## the whole check: format, lint, types, imports, tests, doctests, wheel
 

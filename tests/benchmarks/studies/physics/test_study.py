@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.commands.physics import app
 from benchmarks.datasets.bethe_heitler import SETTINGS, measure
 from benchmarks.runs.config import Settings
 from benchmarks.studies.physics import baselines as study
-from benchmarks.studies.physics.__main__ import app
 
 SHORT = Settings(rollouts=12, evaluate_every=6, batch_size=32, splits=3, model="mlp", width=32)
 
