@@ -289,8 +289,10 @@ def test_states_of_another_kind():
     ema, mean = EMA(net), Mean(net)
     ema.update()
     mean.update()
-    with pytest.raises(ValueError, match=r"lacks \['points', 'seen'\]"):
+    with pytest.raises(ValueError, match="must be that of Mean, got one of EMA"):
         mean.load_state_dict(ema.state_dict())
+    with pytest.raises(ValueError, match=r"must come from Mean.state_dict\(\), but lacks \['points', 'seen'\]"):
+        mean.load_state_dict({**ema.state_dict(), "type": "Mean"})
     with pytest.raises(ValueError, match="must be that of EMA, got one of Mean"):
         ema.load_state_dict({**ema.state_dict(), "type": "Mean"})
     with pytest.raises(ValueError, match=r"saved with decay=0\.99, here it is 0\.5"):
