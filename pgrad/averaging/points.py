@@ -85,7 +85,8 @@ class RunningMean:
 def wide(value: Tensor, device: torch.device | None) -> Tensor:
     """A copy in float32 at least."""
     dtype = torch.promote_types(value.dtype, torch.float32)
-    return value.detach().to(device=device or value.device, dtype=dtype, copy=True)
+    with torch.inference_mode(False):  # the copy must be one that later points can change
+        return value.detach().to(device=device or value.device, dtype=dtype, copy=True)
 
 
 def blank(parameters: Mapping[str, Tensor], device: torch.device | None) -> dict[str, Tensor]:
@@ -123,6 +124,7 @@ def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) ->
     sharding.forget_gathered(targets)
     for target, value in zip(targets, values.values(), strict=True):
         sharding.local(target).copy_(sharding.local(value))
+    torch.clear_autocast_cache()  # inside autocast the next forward pass would use the old weights, cast before
 
 
 def shapes_of(parameters: Mapping[str, Tensor]) -> dict[str, list[int]]:
