@@ -15,6 +15,8 @@ from pgrad.averaging.points import RunningMean, check_known, parameters_of, shap
 
 __all__ = ["SWAD"]
 
+_REMEDY = "save it with torch.save, on every rank; torch.distributed.checkpoint leaves out what a fresh SWAD has not"
+
 
 @dataclass
 class _Segment:
@@ -181,7 +183,9 @@ class SWAD(Average):
             count = whole_number("count", saved["count"])
             points = RunningMean.unpacked(saved, parameters, self._device)
             if count and not points.mean:
-                raise ValueError(f"state_dict must have the mean of each segment, got none for one of {count} points")
+                raise ValueError(
+                    f"state_dict must have a mean for each segment, got none for {count} points: {_REMEDY}"
+                )
             return _Segment(points, count, saved["loss"])
 
         self._open, self._valley, *self._waiting = map(segment, [state["open"], state["valley"], *state["waiting"]])

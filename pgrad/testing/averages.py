@@ -227,8 +227,11 @@ class AverageContract:
             self._train(model, average, 0, _STEPS // 2)
             twin, its_average = duplicate((model, average))
             self._train(model, average, _STEPS // 2, 2 * _STEPS)
+            expected = average.average()
             self._train(twin, its_average, _STEPS // 2, 2 * _STEPS)
             _same_average(its_average, average, "copied")
+            for name, value in average.average().items():
+                expect(torch.equal(value, expected[name]), f"the original to stay as it is: {name}")
 
     def test_other_states_are_refused(self) -> None:
         """A state of another model raises ValueError, and nothing has changed."""
