@@ -28,8 +28,9 @@ class Average(ABC):
     Parameters are known by their names and looked up at each point. One that comes later is averaged from then on, over
     the points it takes part in, and until its first one it stays as it is; one that is gone or has another shape is
     refused: start a new average. Frozen parameters are part of it, shared ones count once, integer ones are left out.
-    Parameters in half precision are averaged in float32. Of a sharded parameter (FSDP2) every rank averages its shard;
-    with DDP every rank has the same average.
+    Parameters in half precision are averaged in float32. Of a sharded parameter (FSDP2) every rank averages its shard.
+    With DDP every rank has the same average; make it of the module inside DDP or torch.compile, for names without a
+    prefix.
 
     Buffers are not averaged. The running statistics of BatchNorm belong to other weights then: recompute them inside
     `applied` with `torch.optim.swa_utils.update_bn`. They are not put back afterwards, only parameters are.
