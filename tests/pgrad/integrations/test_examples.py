@@ -18,6 +18,7 @@ SAYS = {
     "hf_trainer.py": "position 0 of 3",
     "timm_loop.py": "epoch 3: loss",
     "batchnorm.py 1": "PGrad      frozen",
+    "averaging.py": "anchors is in the model",
 }
 SEVERAL_PROCESSES = {"ddp.py", "fsdp2.py"}
 
