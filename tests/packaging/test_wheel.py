@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 OURS = {"tests", "benchmarks", "domainbed_ext", "docs"}
 # One worker builds the wheel once for all of these.
-pytestmark = pytest.mark.xdist_group("wheel")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
 
 TRAINING = """
 import json, sys

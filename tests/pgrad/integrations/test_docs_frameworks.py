@@ -76,7 +76,7 @@ def test_the_code_runs(tmp_path):
     GradientState._reset_state()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_the_table_of_batchnorm_is_what_the_example_prints():
     """One seed here, five on the page: the ranking it is read for must be the same."""
     page = re.findall(r"^(Adam|PGrad) +(left to run|recalibrated|frozen) +([\d.]+) \+-", PAGE.read_text(), re.MULTILINE)
