@@ -35,9 +35,12 @@ perf: $(BENCH)  ## time and memory of a step against the inner optimizer alone
 
 test: lint types unit  ## the whole check: format, lint, types, imports, all tests, doctests, wheel; 10 min on two cores
 
-quick-test: lint  ## before each commit: format, lint, imports, and the tests not marked slow; 75 s on two cores
+# Files that are slow as a whole, of frameworks that take seconds to import.
+UNREAD := pgrad/integrations/lightning.py $(foreach name,docs_frameworks lightning transformers,tests/pgrad/integrations/test_$(name).py)
+
+quick-test: lint  ## before each commit: format, lint, imports, and the tests not marked slow; 1 min on two cores
 	@printf '\n== tests and doctests without the slow ones\n'
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not slow' $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not slow' $(UNREAD:%=--ignore=%) $(ARGS)
 
 lint: $(TEST)  ## format, lint rules and import direction
 	@printf '\n== format and lint\n'

@@ -38,6 +38,7 @@ def weights(tmp_path):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["train", "frozen-statistics", "frozen"])
 @pytest.mark.parametrize("tuning", ["last-1", "last-2"])
 @pytest.mark.parametrize("name", ["test_byobnet", "test_efficientnet", "test_resnet"])

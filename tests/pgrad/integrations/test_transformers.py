@@ -9,6 +9,7 @@ from pgrad import PGrad
 from tests.pgrad.integrations.problem import LENGTH, dataset, loader, net, optimizer, plain, vector
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*pin_memory.*"),
     pytest.mark.filterwarnings("ignore:.*fork.*"),
 ]
@@ -71,7 +72,6 @@ def schedule(opt):
     return torch.optim.lr_scheduler.CosineAnnealingLR(opt, T_max=9)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "loop"),
     [
@@ -91,7 +91,6 @@ def test_the_trainer_is_the_plain_loop(tmp_path, options, loop):
     assert all(map(torch.equal, watch.points, expected))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stop", [3, 4, 5])
 def test_resume_in_the_middle_of_a_roll_out(tmp_path, stop):
     options = {"max_steps": 9, "save_strategy": "steps", "save_steps": stop, "save_total_limit": 5}
@@ -103,7 +102,6 @@ def test_resume_in_the_middle_of_a_roll_out(tmp_path, stop):
     assert all(map(torch.equal, rest.points, whole.points[stop:]))
 
 
-@pytest.mark.slow
 def test_evaluation_sees_the_anchor_and_training_does_not_notice(tmp_path):
     seen = []
 
@@ -123,7 +121,6 @@ def test_evaluation_sees_the_anchor_and_training_does_not_notice(tmp_path):
     assert all(map(torch.equal, watch.points, other.points))
 
 
-@pytest.mark.slow
 def test_by_class_and_arguments(tmp_path):
     """The Trainer makes the optimizer itself, with its two groups for weight decay."""
     args = TrainingArguments(tmp_path, use_cpu=True, disable_tqdm=True, report_to="none", max_steps=3, weight_decay=0.1)
