@@ -99,6 +99,7 @@ def test_what_does_not_fit_is_a_row_with_a_reason(monkeypatch):
     assert "free" in row["skipped"]
 
 
+@pytest.mark.slow
 def test_memory_of_a_fresh_process():
     """PGrad with 9 steps holds nine vectors more than Adam, with the displacement one; the rest varies by a few."""
     methods = ("inner", "pgrad", "displacement")
@@ -108,11 +109,13 @@ def test_memory_of_a_fresh_process():
     assert 0.5 < vectors[2] < 1.6
 
 
+@pytest.mark.slow
 def test_memory_says_why_a_process_failed():
     with pytest.raises(RuntimeError, match="no such method"):
         memory.in_fresh_process(run.Task("mlp-100k", "no such method"))
 
 
+@pytest.mark.slow
 def test_command_line(tmp_path):
     command = [sys.executable, "-m", "benchmarks", "performance", "--problems", "mlp-100k", "--methods", "pgrad"]
     command += ["--rounds", "2", "--no-memory", "--no-variants", "--output", str(tmp_path)]
@@ -137,6 +140,7 @@ def test_unknown_names(capsys):
     assert "got 'mlp-7k'" in said
 
 
+@pytest.mark.slow
 def test_accuracy_of_less_memory(monkeypatch, capsys):
     monkeypatch.setattr(accuracy, "ROLLOUTS", 1)
     accuracy.main()

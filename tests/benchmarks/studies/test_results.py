@@ -24,11 +24,13 @@ def found():
     return studies()
 
 
+@pytest.mark.slow
 def test_the_tables_are_those_of_the_records(found):
     page = PAGE.read_text(encoding="utf-8")
     assert page.split(BEGIN)[1].split(END)[0].strip() == tables(found)
 
 
+@pytest.mark.slow
 def test_no_row_is_left_out(found):
     """57 algorithms each: those of version 0.1, most of which the registry no longer has."""
     ladder = [study for name, study in found.items() if not name.startswith(PROBE)]
@@ -38,6 +40,7 @@ def test_no_row_is_left_out(found):
     assert len(names.pop()) == 57
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.name)
 def test_the_records_are_runs_of_their_sweep(path):
     """Every algorithm of the file has all its runs; of those left in the registry they would be the same today."""
@@ -85,6 +88,7 @@ def by_cross_validation(runs):
     return {place: found[2] for place, found in chosen.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.name)
 def test_a_line_by_hand(path):
     runs, dataset = {}, None

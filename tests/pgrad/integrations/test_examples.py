@@ -38,6 +38,7 @@ def test_none_is_forgotten():
     assert names - SEVERAL_PROCESSES == {name.split()[0] for name in SAYS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", SAYS)
 def test_it_runs(example, tmp_path, monkeypatch, capsys):
     name, *arguments = example.split()

@@ -39,6 +39,7 @@ def test_training_beats_the_best_constant_on_settings_that_were_seen():
     assert unseen > seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["erm", "pgrad", "vrex"])
 def test_uncertainties_of_every_kind_of_mini_batch(algorithm):
     found = study.uncertainties("bethe-heitler-physics", algorithm, "11 GeV, low x", 2, SHORT)
@@ -49,6 +50,7 @@ def test_uncertainties_of_every_kind_of_mini_batch(algorithm):
         assert uncertainty.ignorance**2 == pytest.approx(max(0, excess))
 
 
+@pytest.mark.slow
 def test_more_is_unknown_of_the_unseen_setting():
     length = SHORT.model_copy(update={"rollouts": 60})
     found = study.uncertainties("bethe-heitler-physics", "erm", "11 GeV, low x", 2, length)

@@ -42,6 +42,7 @@ def results(folder: Path) -> dict:
     return json.loads((folder / "results.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in MINIATURES if name != "py150"])
 def test_every_data_set_is_trained_evaluated_and_exported(name: str, call, miniature, tmp_path: Path) -> None:
     assert call(name, splits=1, groups=2, steps=4, eval_every=2) == 0
@@ -127,6 +128,7 @@ def test_reptile_with_one_step_and_an_outer_step_of_one_is_its_inner_optimizer()
     torch.testing.assert_close(*walks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dataset", "algorithm", "options"),
     [
@@ -165,7 +167,7 @@ def test_a_run_that_stopped_ends_like_one_that_did_not(
     assert all((tmp_path / "whole" / f).read_bytes() == (tmp_path / "parts" / f).read_bytes() for f in files)
 
 
-@pytest.mark.timeout(400)  # a process of its own, which imports everything
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on(miniature, data: Path, tmp_path: Path) -> None:
     miniature("waterbirds")
     options = ["--backbone", "tiny", "--resolution", "32", "--batch-size", "4", "--splits", "1", "--lr", "0.001"]
@@ -195,7 +197,6 @@ def test_a_run_that_is_killed_goes_on(miniature, data: Path, tmp_path: Path) -> 
         while not (tmp_path / "killed" / "checkpoint.pt").exists():
             assert killed.poll() is None
             time.sleep(0.02)
-        time.sleep(0.3)
     finally:
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
@@ -302,6 +303,7 @@ def test_a_checkpoint_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest
     assert checkpoint.load(path) == {"step": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", PEERS)
 def test_peers_train_and_resume_bit_for_bit(
     algorithm: str, call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
