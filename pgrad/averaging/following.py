@@ -51,7 +51,7 @@ class Following:
         `pgrad.PGrad.at_anchor` does both. Without it, an outer step inside (`finish_rollout`) would be taken back with
         the parameters, and the roll-out would be lost.
         """
-        if self._stepping is self._optimizer or getattr(self._optimizer, "_at_anchor", False):
+        if self._stepping is self._optimizer or getattr(self._optimizer, "is_at_anchor", False):
             return nullcontext()
         at_anchor: Callable[[], AbstractContextManager[None]] = getattr(self._optimizer, "at_anchor", nullcontext)
         return at_anchor()

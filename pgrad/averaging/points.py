@@ -121,7 +121,7 @@ def follow_towards(means: list[Tensor], values: list[Tensor], share: float) -> N
 def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
     """The parameters become these values, in their own dtype; parameters without a value stay."""
     targets = [parameters[name] for name in values]
-    sharding.forget_gathered(targets)
+    sharding.forget_copies(targets)
     for target, value in zip(targets, values.values(), strict=True):
         sharding.local(target).copy_(sharding.local(value))
     torch.clear_autocast_cache()  # inside autocast the next forward pass would use the old weights, cast before
