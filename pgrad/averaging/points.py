@@ -124,7 +124,6 @@ def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) ->
     sharding.forget_copies(targets)
     for target, value in zip(targets, values.values(), strict=True):
         sharding.local(target).copy_(sharding.local(value))
-    torch.clear_autocast_cache()  # inside autocast the next forward pass would use the old weights, cast before
 
 
 def shapes_of(parameters: Mapping[str, Tensor]) -> dict[str, list[int]]:
