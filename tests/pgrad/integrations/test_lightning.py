@@ -13,6 +13,7 @@ from tests.pgrad.integrations.problem import LENGTH, dataset, loader, net, optim
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:GPU available but not used"),
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
     pytest.mark.filterwarnings("ignore:.*have no `val_dataloader`"),
     pytest.mark.filterwarnings("ignore:.*smaller than the logging interval"),
