@@ -62,7 +62,7 @@ def test_algorithms_and_points_start_from_the_same_model():
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"hparams": {"lr": 1e30, "outer_lr": 1e30, "weight_decay": 0.0}}, "DivergedError: the mean loss"),
+        ({"algorithm": "erm", "hparams": {"lr": 1e30, "weight_decay": 0.0}}, "DivergedError: the mean loss"),
         ({"held_out": "15%"}, "ValueError: held_out must be some of"),
         ({"batch_size": 1000}, "ValueError: batch_size=3000"),
     ],
