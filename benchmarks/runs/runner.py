@@ -58,6 +58,10 @@ class RunKind:
     run: Callable[[Any, Place], Outcome] = run
 
 
+IN_MEMORY = RunKind()
+"""Runs on the data sets of the registry."""
+
+
 def outcome_of(config: RunIdentity, device: str, do: Callable[[Outcome], None]) -> Outcome:
     """What `do` fills, and what it took; if it fails, what it had filled before, and why."""
     outcome: Outcome = {"key": config.key(), "config": config.config()}
@@ -171,9 +175,7 @@ def _split(
 
 
 @torch.inference_mode()
-def _evaluate(
-    model: nn.Module, split: Split, metric: Metric, measures: Mapping[str, Metric]
-) -> Scores:
+def _evaluate(model: nn.Module, split: Split, metric: Metric, measures: Mapping[str, Metric]) -> Scores:
     """The score on every domain, and by measure the others: the validation part of a training domain, all of a
     held-out one."""
     model.eval()

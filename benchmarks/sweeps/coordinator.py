@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from benchmarks.base.records import Record
-from benchmarks.runs.runner import RunKind
+from benchmarks.runs.runner import IN_MEMORY, RunKind
 from benchmarks.sweeps.config import Sweep, SweepConfig
 from benchmarks.sweeps.launcher_config import InProcess
 from benchmarks.sweeps.launchers import Ending, Launcher, WorkerHandle, launcher
@@ -104,7 +104,7 @@ class Coordinator:
     watch: Watch = lambda _: None
     beat: float = 10.0
     patience: float = 60.0
-    kind: RunKind = RunKind()
+    kind: RunKind = IN_MEMORY
     threads: int | None = 1
     handles: list[WorkerHandle] = field(default_factory=list)
     lost: int = 0

@@ -26,7 +26,7 @@ from benchmarks.base import resources
 from benchmarks.runs import plugins
 from benchmarks.runs.environment import environment, fingerprint
 from benchmarks.runs.outputs import Place
-from benchmarks.runs.runner import RunKind, failure
+from benchmarks.runs.runner import IN_MEMORY, RunKind, failure
 from benchmarks.sweeps.store import Claim, Store, StoreError
 from benchmarks.sweeps.store.database import patiently
 
@@ -67,7 +67,7 @@ class Job:
     launcher: str
     name: str
     folder: Path
-    kind: RunKind = RunKind()
+    kind: RunKind = IN_MEMORY
     plugins: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
     threads: int | None = 1
@@ -108,7 +108,9 @@ class Worker:
             CodeChangedError: if the sources are other ones than the run was entered with.
         """
         self._wait_for_memory()
-        claim = patiently(lambda: self.store.claim(self.job.sweep_id, self.number, self.job.kind.config), self.job.patience)
+        claim = patiently(
+            lambda: self.store.claim(self.job.sweep_id, self.number, self.job.kind.config), self.job.patience
+        )
         if claim is None:
             return False
         try:
