@@ -6,6 +6,7 @@ registry holds (WILDS).  Whoever asks here gets what there is, and nothing where
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +44,7 @@ def scale(dataset: str, records: Sequence[Mapping[str, Any]]) -> Scale:
     if official:
         return Scale(100.0, f"{official}, %") if any(word in official for word in _SHARES) else Scale(1.0, official)
     values = [value for record in records for value in (record.get("curves") or {}).get("held_out", ())]
-    share = all(value is None or 0.0 <= value <= 1.0 for value in values)
+    share = all(0.0 <= value <= 1.0 for value in values if not math.isnan(value))
     return Scale(100.0, "score, %") if share else Scale(1.0, "score")
 
 

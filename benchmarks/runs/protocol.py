@@ -21,6 +21,7 @@ curves can be drawn.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -199,7 +200,7 @@ def _first_best(values: Sequence[float | None]) -> int:
 
 def _rank(value: float | None) -> float:
     """What is not defined is the lowest."""
-    return float("-inf") if value is None else value
+    return -math.inf if value is None or math.isnan(value) else value
 
 
 def _checkpoint(curves: Mapping[str, list[float]], index: int) -> dict[str, float]:
