@@ -1,7 +1,7 @@
 """What is known of the data sets and algorithms that records name.
 
 Records outlive the registries: older ones name algorithms that are there no more, others come from data sets that no
-registry holds (WILDS).  Whoever asks here gets what there is, and nothing where there is nothing.
+registry holds (WILDS). Whoever asks here gets what there is, and nothing where there is nothing.
 """
 
 from __future__ import annotations

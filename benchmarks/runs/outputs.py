@@ -1,4 +1,4 @@
-"""What a run leaves besides its record: kept weights and TensorBoard logs.  None of it changes a result."""
+"""What a run leaves besides its record: kept weights and TensorBoard logs. None of it changes a result."""
 
 from __future__ import annotations
 
