@@ -1,9 +1,10 @@
 # `make` lists the targets. The two that matter, `make bench` and `make test`, set up all they need
-# in .venv from nothing but Python, make and git; calling them again reinstalls nothing.
+# in .venv from nothing but Python, make and git; calling them again reinstalls nothing.  `make quick-test` is for
+# before each commit.
 
 PYTHON ?= python3
 VENV ?= .venv
-# More arguments for pytest, e.g. make unit ARGS='tests/test_optimizer.py -k resume'
+# More arguments for pytest, e.g. make unit ARGS='tests/pgrad/test_optimizer_resume.py -k Adam'
 ARGS ?=
 # Worker processes of pytest; 0 runs in this one, for a debugger.
 WORKERS ?= 2
@@ -20,7 +21,7 @@ CODE := $(wildcard pgrad benchmarks domainbed_ext tests)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help bench test format lint types unit wheel coverage perf constraints test-core clean
+.PHONY: help bench test quick-test format lint types unit wheel coverage perf constraints test-core clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*  ## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*  ## /\t/' | sort | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -30,9 +31,18 @@ bench: $(BENCH)  ## quick benchmark: a table of methods on held-out domains
 	@$(BIN)/python -m benchmarks quick
 
 perf: $(BENCH)  ## time and memory of a step against the inner optimizer alone
-	@$(BIN)/python -m benchmarks.studies.performance
+	@$(BIN)/python -m benchmarks performance
 
-test: lint types unit  ## the whole check: format, lint, types, imports, tests, doctests, wheel
+test: lint types unit  ## the whole check: format, lint, types, imports, all tests, doctests, wheel; 10 min on two cores
+
+# Half of the time goes into imports: compiled once, and kept beside the environment.
+COMPILED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(abspath $(VENV))/compiled
+# Files that are slow as a whole, of frameworks that take seconds to import.
+UNREAD := pgrad/integrations/lightning.py $(foreach name,docs_frameworks lightning transformers,tests/pgrad/integrations/test_$(name).py)
+
+quick-test: lint  ## before each commit: format, lint, imports, and the tests not marked slow; 1 min on two cores
+	@printf '\n== tests and doctests without the slow ones\n'
+	@$(COMPILED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not slow' $(UNREAD:%=--ignore=%) $(ARGS)
 
 lint: $(TEST)  ## format, lint rules and import direction
 	@printf '\n== format and lint\n'
@@ -113,10 +123,11 @@ $(TEST): $(INPUTS)
 # and libraries they need, since constraints.txt pins torch and what it brings.
 TORCH ?= 2.6.0
 CORE := .venv-torch$(TORCH)-$(VERSION)
-CORE_PACKAGES := hypothesis numpy pytest pytest-timeout scipy
+CORE_PACKAGES := hypothesis numpy pytest pytest-timeout
+CORE_WITHOUT := $(foreach part,analysis integrations,pgrad/$(part) tests/pgrad/$(part))
 
 test-core: $(CORE)/.core  ## the library's tests against another torch, e.g. TORCH=2.11.0 PYTHON=python3.12
-	@OMP_NUM_THREADS=1 $(CORE)/bin/python -m pytest $(wildcard pgrad/*.py tests/test_*.py) $(ARGS)
+	@OMP_NUM_THREADS=1 $(CORE)/bin/python -m pytest pgrad tests/pgrad $(CORE_WITHOUT:%=--ignore=%) $(ARGS)
 
 $(CORE)/.core: $(INPUTS)
 	$(call environment,$(CORE))

@@ -77,7 +77,13 @@ _LAZY = {
     "export": ("benchmarks.commands.transfer:export_command", "Write the records of a store to a file."),
     "import": ("benchmarks.commands.transfer:import_command", "Bring records into a store, DomainBed's too."),
     "data": ("benchmarks.commands.data:data_command", "Prepare data sets and show them; without names, list them."),
+    "algorithms": ("benchmarks.commands.names:algorithms_command", "List the algorithms, or show all about some."),
+    "datasets": ("benchmarks.commands.names:datasets_command", "List the data sets, or show all about some."),
+    "models": ("benchmarks.commands.names:models_command", "List the models, or show all about some."),
     "report": ("benchmarks.commands.report:report", "Make a report of the records of sweeps."),
+    "results": ("benchmarks.commands.results:results_command", "Write the tables of docs/results.md from the records."),
+    "physics": ("benchmarks.commands.physics:app", "The tables of docs/physics.md."),
+    "performance": ("benchmarks.commands.performance:app", "Time and memory of a roll-out against its inner steps."),
     "wilds": ("benchmarks.commands.wilds:wilds", "Train on a WILDS data set and evaluate officially."),
 }
 for _name, (_path, _help) in _LAZY.items():  # each is imported when it is used

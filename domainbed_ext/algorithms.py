@@ -1,6 +1,6 @@
 """PGrad and its controls as DomainBed algorithms. Import it after `register`, which makes ``domainbed`` importable.
 
-One ``update(minibatches)`` is one roll-out: T = splits x domains inner steps in the order of `pgrad.data.microbatches`,
+One ``update(minibatches)`` is one roll-out: T = splits x domains inner steps in the order of `pgrad.microbatches`,
 then one outer step. So an update sees as many images as one of ERM, and the number of steps means the same.
 
 All are ERM with another optimizer: network, ``predict`` and the layout of checkpoints are ERM's. Between updates the
@@ -9,7 +9,6 @@ network holds the anchor, so that evaluating and saving need no care.
 
 from __future__ import annotations
 
-import functools
 from contextlib import nullcontext
 from typing import Any
 
@@ -21,8 +20,7 @@ from torch.nn.functional import cross_entropy
 
 import pgrad
 from domainbed_ext.buffers import statistics_of_the_anchor
-from domainbed_ext.controls import Parallel, Reptile
-from pgrad.data import microbatches
+from domainbed_ext.parallel import Parallel
 
 __all__ = ["PGrad", "PGradFull", "PGradMix", "PGradParallel", "PGradReptile"]
 
@@ -33,6 +31,8 @@ Step = tuple[int, Minibatch]  # the domain, and its part of a mini-batch
 class PGrad(ERM):  # type: ignore[misc]  # DomainBed has no annotations
     """Principal gradients of a roll-out over the training domains (arXiv:2305.01134), the authors' preset by default:
     inner Adam without weight decay whose moments carry over, outer SGD with weight decay."""
+
+    aggregation: pgrad.Aggregation = staticmethod(pgrad.aggregation.principal)
 
     def __init__(self, input_shape: Any, num_classes: int, num_domains: int, hparams: dict[str, Any]) -> None:
         super().__init__(input_shape, num_classes, num_domains, hparams)
@@ -46,28 +46,29 @@ class PGrad(ERM):  # type: ignore[misc]  # DomainBed has no annotations
         return int(self.hparams["pgrad_components"])
 
     def make_optimizer(self) -> Any:
-        return pgrad.PGrad(
+        return pgrad.presets.paper(
             self.network.parameters(),
             lr=self.hparams["lr"],
+            domains=self.num_domains,
+            weight_decay=self.hparams["weight_decay"],
             rollout_length=self.rollout_length,
             n_components=self.n_components,
             outer_lr=self.hparams["pgrad_outer_lr"],
-            inner=torch.optim.Adam,
-            outer=functools.partial(torch.optim.SGD, weight_decay=self.hparams["weight_decay"]),
             trajectory_dtype=_dtype(self.hparams),
+            aggregation=self.aggregation,
         )
 
     def order(self, minibatches: list[Minibatch]) -> list[Step]:
         """The inner steps of a roll-out: passes over the domains, each in an order drawn from torch's generator."""
-        return microbatches(minibatches, self.splits)
+        return pgrad.microbatches(minibatches, self.splits)
 
     def loss(self, steps: list[Step], index: int) -> Tensor:
         """Loss of inner step `index`."""
         x, y = steps[index][1]
         return cross_entropy(self.network(x), y)
 
-    def inner_step(self, domain: int) -> None:  # noqa: ARG002 - a parallel roll-out needs it
-        self.optimizer.step()
+    def inner_step(self, domain: int) -> None:
+        self.optimizer.step(domain=domain)
 
     def update(self, minibatches: list[Minibatch], unlabeled: Any = None) -> dict[str, float]:  # noqa: ARG002
         """One roll-out. Unlabelled data of the test domain are not used, as in ERM."""
@@ -89,7 +90,7 @@ class PGrad(ERM):  # type: ignore[misc]  # DomainBed has no annotations
         return {"loss": torch.stack(losses).mean().item(), "pgrad_dropped": dropped, **self.diagnostics()}
 
     def diagnostics(self) -> dict[str, float]:
-        """Of the last roll-out: cosine of the principal gradient with the way back, share of the first direction."""
+        """Of the last roll-out: cosine of its outer gradient with theta_0 - theta_T, share of the first direction."""
         record = self.optimizer.last_update
         if record is None:
             return {}
@@ -121,15 +122,8 @@ class PGradMix(PGrad):
 class PGradReptile(PGrad):
     """The matched control: the same roll-out, moved along the plain displacement (Reptile, Fish, Lookahead)."""
 
-    def make_optimizer(self) -> Any:
-        hparams = self.hparams
-        return Reptile(
-            self.network.parameters(),
-            hparams["lr"],
-            self.rollout_length,
-            outer_lr=hparams["pgrad_outer_lr"],
-            weight_decay=hparams["weight_decay"],
-        )
+    aggregation: pgrad.Aggregation = staticmethod(pgrad.aggregation.displacement)
+    n_components = None
 
     def diagnostics(self) -> dict[str, float]:
         return {}
@@ -157,7 +151,7 @@ class PGradParallel(PGrad):
 
 def _dtype(hparams: dict[str, Any]) -> torch.dtype | None:
     known = {"own": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
-    name = hparams["pgrad_trajectory_dtype"]
+    name = hparams.get("pgrad_trajectory_dtype", "own")  # the control keeps no trajectory, and has none
     if name not in known:
         raise ValueError(f"pgrad_trajectory_dtype must be one of {', '.join(known)}, got {name!r}")
     return known[name]

@@ -212,6 +212,11 @@ class PGrad(Optimizer):
         """Inner steps done since the anchor: 0 .. rollout_length - 1."""
         return self._position
 
+    @property
+    def is_at_anchor(self) -> bool:
+        """Whether the parameters hold the anchor for a while, inside `at_anchor`."""
+        return self._at_anchor
+
     def step(  # type: ignore[override]
         self, closure: Closure | None = None, *, domain: int | str | None = None
     ) -> LossValue | None:

@@ -74,26 +74,6 @@ def worst_group(
     return min(metric(outputs[groups == group], labels[groups == group]) for group in torch.unique(groups))
 
 
-def negative_squared_error(outputs: Tensor, targets: Tensor) -> float:
-    """Minus the mean squared error of a regression: the larger the better."""
-    return -_residuals(outputs, targets).square().mean().item()
-
-
-def negative_absolute_error(outputs: Tensor, targets: Tensor) -> float:
-    """Minus the mean absolute error of a regression: the larger the better."""
-    return -_residuals(outputs, targets).abs().mean().item()
-
-
-def _residuals(outputs: Tensor, targets: Tensor) -> Tensor:
-    if outputs.shape == (*targets.shape, 1):
-        outputs = outputs.squeeze(-1)
-    if outputs.shape != targets.shape:  # broadcasting would compare every output with every target
-        raise ValueError(
-            f"outputs must have the shape of the targets, found {tuple(outputs.shape)} and {tuple(targets.shape)}"
-        )
-    return outputs.double() - targets.double()
-
-
 @dataclass(frozen=True)
 class Estimate:
     """A mean over ``n`` seeds with its standard error and 95 % interval; NaN where ``n`` is too small to tell."""

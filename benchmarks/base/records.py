@@ -84,7 +84,6 @@ from typing_extensions import NotRequired
 SEPARATOR = "+"
 """Between the names of several held-out domains."""
 
-FAILURES = ("diverged", "out-of-memory", "import", "killed", "error")
 Failure = Literal["diverged", "out-of-memory", "import", "killed", "error"]
 
 

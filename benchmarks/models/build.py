@@ -47,7 +47,7 @@ def require_fitting(settings: ModelSettings, model: str) -> None:
         for name, default in _DEFAULTS.items():
             if (value := getattr(settings, name)) != default:
                 raise ValueError(f"{name}: {value!r} is for networks of timm ('{PREFIX}NAME'); the model is {model!r}")
-        if settings.depth is not None and "depth" not in inspect.signature(MODELS[model]).parameters:
+        if settings.depth is not None and "depth" not in inspect.signature(MODELS[model].factory).parameters:
             raise ValueError(f"depth: model {model!r} has a depth of its own, found {settings.depth}")
         return
     if settings.weights == sources.PACKAGE and model != sources.PACKAGE_FITS:
@@ -79,7 +79,7 @@ def build(settings: ModelSettings, input_shape: tuple[int, ...], n_outputs: int,
     require_fitting(settings, model)
     if not model.startswith(PREFIX):
         depth: dict[str, Any] = {} if settings.depth is None else {"depth": settings.depth}
-        return MODELS[model](input_shape, n_outputs, settings.width, **depth)
+        return MODELS[model].factory(input_shape, n_outputs, settings.width, **depth)
     depth_of_head = settings.depth or 0
     if settings.tuning == FROZEN:
         return mlp(input_shape, n_outputs, settings.width, depth_of_head)

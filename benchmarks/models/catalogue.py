@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -11,5 +12,37 @@ from benchmarks.models.small import cnn, linear, mlp
 ModelFactory = Callable[..., nn.Module]
 """``factory(input_shape, n_outputs, width)``; with ``depth`` as well if it takes that."""
 
-MODELS: dict[str, ModelFactory] = {"mlp": mlp, "linear": linear, "cnn": cnn}
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One line of the registry.
+
+    Attributes:
+        factory: Makes the network.
+        description: What it is, in one sentence.
+        use: When a person would choose it.
+        source: Where it comes from.
+    """
+
+    factory: ModelFactory
+    description: str
+    use: str = ""
+    source: str = ""
+
+
+MODELS: dict[str, ModelEntry] = {
+    "mlp": ModelEntry(
+        mlp,
+        "`depth` hidden layers of `width` rectified linear units on the flattened input (1 and 64)",
+        "small pictures, tables, vectors",
+        "torch.nn",
+    ),
+    "linear": ModelEntry(linear, "one linear layer on the flattened input", "features that come trained", "torch.nn"),
+    "cnn": ModelEntry(
+        cnn,
+        "four convolutions with GroupNorm, `width` channels and twice that, and the mean over all places",
+        "pictures from scratch",
+        "the size of DomainBed's MNIST_CNN, arXiv:2007.01434",
+    ),
+}
 """Adding a model is adding a line here."""

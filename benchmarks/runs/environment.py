@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn")
 SOURCES = (
     "pgrad/*.py",
-    "pgrad/_engine/*.py",
+    *(f"pgrad/{room}/*.py" for room in ("_engine", "averaging")),
     "pgrad/data/*.py",
     *(f"benchmarks/{room}/*.py" for room in ("algorithms", "datasets", "models", "physics", "runs")),
     "benchmarks/datasets/*.txt",

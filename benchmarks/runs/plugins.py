@@ -34,7 +34,7 @@ from benchmarks.base.metrics import accuracy
 from benchmarks.base.records import SEPARATOR
 from benchmarks.base.search import Space
 from benchmarks.datasets import DATASETS, DatasetEntry, Fit, Metric, MultiDomainData
-from benchmarks.models import MODELS, ModelFactory
+from benchmarks.models import MODELS, ModelEntry, ModelFactory
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
@@ -113,7 +113,7 @@ def register_model(name: str) -> Callable[[ModelFactory], ModelFactory]:
     """
 
     def register(factory: ModelFactory) -> ModelFactory:
-        _add("model", MODELS, name, factory, factory)
+        _add("model", MODELS, name, ModelEntry(factory, _summary(factory), source=factory.__module__), factory)
         return factory
 
     return register

@@ -27,7 +27,7 @@ __all__ = [
     "Layout",
     "check_param",
     "combine",
-    "forget_gathered",
+    "forget_copies",
     "is_zero",
     "layout_of",
     "like",
@@ -103,12 +103,14 @@ def local_part(value: Tensor, param: Tensor) -> Tensor:
     return local(value.redistribute(param.device_mesh, placements))  # type: ignore[attr-defined]
 
 
-def forget_gathered(params: Iterable[Tensor]) -> None:
-    """Make FSDP2 gather anew, before the shards change.
+def forget_copies(params: Iterable[Tensor]) -> None:
+    """Make autocast cast anew and FSDP2 gather anew, before parameters change.
 
-    After a forward pass without a backward pass (an evaluation) it keeps the gathered parameters of the root module and
-    would use them in the next one, whatever has become of the shards.
+    Inside autocast the next forward pass would use the weights that were cast for the one before. After a forward pass
+    without a backward pass (an evaluation) FSDP2 keeps the gathered parameters of the root module and would use them in
+    the next one, whatever has become of the shards.
     """
+    torch.clear_autocast_cache()
     if any(_is_dtensor(p) for p in params):
         _reshard()
 

@@ -131,14 +131,14 @@ class Trajectory:
     @torch.no_grad()
     def restore(self) -> None:
         """Put the anchor back into the parameters, by copy."""
-        sharding.forget_gathered(self._active)
+        sharding.forget_copies(self._active)
         for buffer in self._buffers():
             buffer.restore()
 
     @torch.no_grad()
     def swap(self) -> None:
         """Exchange the parameters and the anchor, by copy; twice gives the same bits again."""
-        sharding.forget_gathered(self._active)
+        sharding.forget_copies(self._active)
         for buffer in self._buffers():
             buffer.swap()
 
@@ -156,7 +156,7 @@ class Trajectory:
             [P, P] float64 on the CPU, the Gram matrix X X' of the displacements of the points that were kept: x_0 = 0,
             x_1 .. x_steps, or x_0 and x_steps.
         """
-        sharding.forget_gathered(self._active)
+        sharding.forget_copies(self._active)
         self._check_unchanged()
         self._used = self.rows_at(steps - 1)
         for buffer in self._buffers():

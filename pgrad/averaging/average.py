@@ -4,37 +4,46 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from typing_extensions import Self
 
-from pgrad._engine import sharding
-from pgrad.averaging.points import check_same
+from pgrad.averaging.following import Following, unwrapped
+from pgrad.averaging.points import check_known, check_same, copy_into, parameters_of, shapes_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Average"]
+
+_HOLDING: set[int] = set()  # ids of parameters that hold an average now; `Average.applied` keeps them alive meanwhile
 
 
 class Average(ABC):
     """An average of the parameters of a model over training.
 
-    Parameters are known by their names and looked up at each `update`: one that comes later is averaged from then on,
-    over the points it takes part in; one that is gone or has another shape is refused. Parameters in half precision are
-    averaged in float32. Of a sharded parameter (FSDP2) every rank averages its shard; with DDP every rank has the same
-    average. Frozen parameters are part of it, and shared ones count once.
+    Parameters are known by their names and looked up at each point. One that comes later is averaged from then on, over
+    the points it takes part in, and until its first one it stays as it is; one that is gone or has another shape is
+    refused: start a new average. Frozen parameters are part of it, shared ones count once, integer ones are left out.
+    Parameters in half precision are averaged in float32. Of a sharded parameter (FSDP2) every rank averages its shard.
+    With DDP every rank has the same average; make it of the module inside DDP or torch.compile, for names without a
+    prefix.
+
+    Buffers are not averaged. The running statistics of BatchNorm belong to other weights then: recompute them inside
+    `applied` with `torch.optim.swa_utils.update_bn`. They are not put back afterwards, only parameters are.
 
     Args:
-        model: its parameters are read at each `update`.
-        device: where the average is held; None for the device of each parameter.
+        model: its parameters are read at each point.
+        device: where the average is held; None for the device that each parameter has at its first point.
 
     Raises:
         TypeError: if ``model`` is not a torch.nn.Module.
 
-    What a subclass defines: `_take` (a point), `_values` (the average now), `ready`, `count`, and how its own numbers
-    are saved (`_settings`, `_pack`, `_unpack`).
+    What a subclass defines: `_take` (a point), `_values` (the average now), `count`, and how its own numbers are saved
+    (`_settings`, `_pack`, `_unpack`).
     """
 
     def __init__(self, model: nn.Module, device: torch.device | str | None = None) -> None:
@@ -42,8 +51,7 @@ class Average(ABC):
             raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
         self._model = model
         self._device = None if device is None else torch.device(device)
-        self._hooks: list[Any] = []
-        self._applied = False
+        self._following: Following | None = None
 
     # ------------------------------------------------------------------------------------------------------ its points
 
@@ -60,42 +68,38 @@ class Average(ABC):
     def follow(self, optimizer: Optimizer) -> Self:
         """Take a point by itself from now on: after every step, of a `pgrad.PGrad` after every outer step.
 
-        A roll-out that is dropped or forgotten gives no point, nor does a step that a gradient scaler skips. Hooks of
-        torch.optim do this; like all hooks of an optimizer, they are not copied or pickled with it: follow the copy.
+        So the points of a PGrad are its anchors, also where `rollout` or `finish_rollout` made the outer step. A
+        roll-out that is dropped or forgotten gives no point, nor does a step that a gradient scaler skips or that
+        torch.distributed.checkpoint makes for its template. Where several optimizers train one model, follow the one
+        that steps last.
+
+        The hooks of torch.optim do this. As they do with all hooks, deepcopy and pickle drop them: follow the copy.
+
+        Args:
+            optimizer: of parameters of this model; or the wrapper of Accelerate, Lightning or Fabric around one.
 
         Returns:
             This average.
 
         Raises:
-            TypeError: if ``optimizer`` is not a torch.optim.Optimizer.
+            TypeError: if ``optimizer`` is not a torch.optim.Optimizer, or is one without hooks.
             ValueError: if it has none of the model's parameters.
             RuntimeError: if this average follows an optimizer already.
         """
-        if self._hooks:
+        if self._following is not None:
             raise RuntimeError("this average follows an optimizer already: call unfollow() first")
-        target: Any = optimizer
-        while not hasattr(target, "_optimizer_step_post_hooks") and isinstance(
-            getattr(target, "optimizer", None), Optimizer
-        ):
-            target = target.optimizer  # a wrapper, of Accelerate for example, whose own hooks never run
-        if not isinstance(target, Optimizer):
-            raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {type(optimizer).__name__}")
-        own = set(sharding.named_parameters(self._model).values())
-        if not any(p in own for group in target.param_groups for p in group["params"]):
+        target = unwrapped(optimizer)
+        own = {id(p) for p in parameters_of(self._model).values()}
+        if not any(id(p) in own for group in target.param_groups for p in group["params"]):
             raise ValueError("optimizer must have parameters of the averaged model, got one that has none of them")
-        outer = getattr(target, "outer", None)
-        stepping = outer if isinstance(outer, Optimizer) and hasattr(target, "rollout_position") else target
-        self._hooks = [
-            target.register_step_pre_hook(self._refuse_step),
-            stepping.register_step_post_hook(lambda *_: self.update()),
-        ]
+        self._following = Following(target, self.update, lambda: self._refuse_applied("a step"))
         return self
 
     def unfollow(self) -> None:
         """Take no more points by itself."""
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks = []
+        if self._following is not None:
+            self._following.remove()
+        self._following = None
 
     @torch.no_grad()
     def update(self) -> None:
@@ -105,8 +109,9 @@ class Average(ABC):
             ValueError: if a parameter is gone or has another shape.
             RuntimeError: inside `applied`.
         """
-        self._refuse_applied("update()")
-        self._take({name: p.detach() for name, p in sharding.named_parameters(self._model).items()})
+        parameters = parameters_of(self._model)
+        _refuse_holding("update()", parameters)
+        self._take({name: p.detach() for name, p in parameters.items()})
 
     # --------------------------------------------------------------------------------------------------- the average
 
@@ -115,45 +120,58 @@ class Average(ABC):
 
         Raises:
             RuntimeError: if there is no average yet.
+            ValueError: if a parameter is gone or has another shape.
         """
-        values, parameters = self._checked(), sharding.named_parameters(self._model)
-        return {name: value.to(parameters[name], copy=True) for name, value in values.items()}
+        parameters = parameters_of(self._model)
+        values = self._checked(parameters)
+        return {name: v.to(parameters[name].device, parameters[name].dtype, copy=True) for name, v in values.items()}
 
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Inside, the model holds the average; outside, what it held before, bit for bit.
 
-        To evaluate or save it; in the middle of a roll-out too. Steps, points and another `applied` are refused inside.
+        To evaluate or save it, in the middle of a roll-out too. What would move the model is refused inside: steps of
+        the optimizer that is followed, points, another `applied`; with a PGrad all that its `at_anchor` refuses.
+        Buffers stay as they are.
 
         Raises:
-            RuntimeError: if there is no average yet, or inside another `applied` of this average.
+            RuntimeError: if there is no average yet, or the model holds one already.
+            ValueError: if a parameter is gone or has another shape.
         """
         self._refuse_applied("applied()")
-        values, parameters = self._checked(), sharding.named_parameters(self._model)
-        kept = {name: parameters[name].detach().clone() for name in values}
-        _copy(values, parameters)
-        self._applied = True
-        try:
-            yield
-        finally:
-            self._applied = False
-            _copy(kept, parameters)
+        self._checked(parameters_of(self._model))
+        with nullcontext() if self._following is None else self._following.at_rest():
+            parameters = parameters_of(self._model)
+            values = self._values()
+            kept = {name: parameters[name].detach().clone() for name in values}
+            holding = {id(p) for p in parameters.values()}
+            _HOLDING.update(holding)
+            try:
+                copy_into(parameters, values)
+                yield
+            finally:
+                _HOLDING.difference_update(holding)
+                copy_into(parameters, kept)
 
     def copy_to(self, model: nn.Module) -> None:
         """Put the average into the parameters of a model of the same kind; its buffers stay.
 
         Raises:
-            RuntimeError: if there is no average yet.
-            ValueError: if the model has other parameters.
+            RuntimeError: if there is no average yet, or inside `applied` of a model that holds one.
+            ValueError: if the model has other parameters than this average.
         """
-        values, parameters = self._checked(), sharding.named_parameters(model)
-        check_same("model", parameters, values)
-        _copy(values, parameters)
+        parameters = parameters_of(model)
+        _refuse_holding("copy_to()", parameters)
+        values = self._checked(parameters_of(self._model))
+        check_same("model", shapes_of(parameters), shapes_of(values))
+        copy_into(parameters, values)
 
-    def _checked(self) -> Mapping[str, Tensor]:
+    def _checked(self, parameters: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         if not self.ready:
             raise RuntimeError(f"there is no average yet: {self._why_not_ready()}")
-        return self._values()
+        values = self._values()
+        check_known(f"this {type(self).__name__}", values, parameters)
+        return values
 
     def _why_not_ready(self) -> str:
         return "follow an optimizer and make a step, or call update()"
@@ -161,33 +179,43 @@ class Average(ABC):
     # ------------------------------------------------------------------------------------------------ saving, copying
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on bit for bit; loads with ``weights_only=True``. Tensors are references."""
-        return {"type": type(self).__name__, "settings": self._settings(), **self._pack()}
+        """All that is needed to go on bit for bit; loads with ``weights_only=True``. Tensors are references.
+
+        Save the model with it. Under FSDP2 the tensors are DTensors: save with torch.save on every rank, or, for `EMA`
+        and `Mean`, with torch.distributed.checkpoint, which loads into the state of a fresh average.
+        """
+        parameters = parameters_of(self._model)
+        own = {"type": type(self).__name__, "settings": self._settings(), "parameters": shapes_of(parameters)}
+        return {**own, **self._pack()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken.
 
         Raises:
+            TypeError: if it is not a dict.
             ValueError: if it belongs to another kind of average, to other settings or other parameters. Nothing has
                 changed then.
             RuntimeError: inside `applied`.
         """
         self._refuse_applied("load_state_dict()")
-        missing = sorted({"type", "settings", *self._pack()} - state_dict.keys())
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"state_dict must be a dict, got {type(state_dict).__name__}")
+        kind = type(self).__name__
+        if state_dict.get("type", kind) != kind:
+            raise ValueError(f"state_dict must be that of {kind}, got one of {state_dict['type']}")
+        missing = sorted({"type", "settings", "parameters", *self._pack()} - state_dict.keys())
         if missing:
-            raise ValueError(f"state_dict must come from {type(self).__name__}.state_dict(), but lacks {missing}")
-        if state_dict["type"] != type(self).__name__:
-            raise ValueError(f"state_dict must be that of {type(self).__name__}, got one of {state_dict['type']}")
+            raise ValueError(f"state_dict must come from {kind}.state_dict(), but lacks {missing}")
         for name, value in self._settings().items():
-            if state_dict["settings"].get(name) != value:
-                found = state_dict["settings"].get(name)
+            found = state_dict["settings"].get(name)
+            if found != value:
                 raise ValueError(f"state_dict was saved with {name}={found!r}, here it is {value!r}")
-        self._unpack(state_dict)
+        check_same("state_dict", state_dict["parameters"], shapes_of(parameters_of(self._model)))
+        with torch.no_grad():
+            self._unpack(state_dict)
 
     def __getstate__(self) -> dict[str, Any]:
-        if self._applied:
-            raise RuntimeError("an average cannot be copied or pickled inside applied(): leave the block first")
-        return {**self.__dict__, "_hooks": []}
+        return {**self.__dict__, "_following": None}
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self._settings().items())
@@ -209,24 +237,19 @@ class Average(ABC):
 
     @abstractmethod
     def _pack(self) -> dict[str, Any]:
-        """What grows during training, ready for `torch.save`."""
+        """What grows during training, ready for `torch.save`; before the first point with zeros to load into."""
 
     @abstractmethod
     def _unpack(self, state: Mapping[str, Any]) -> None:
         """Check everything, then take up what `_pack` gave."""
 
     def _refuse_applied(self, what: str) -> None:
-        if self._applied:
-            raise RuntimeError(f"{what} is not possible inside applied(): leave the block first")
-
-    def _refuse_step(self, *_: Any) -> None:
-        if self._applied:
-            raise RuntimeError("a step is not possible inside applied(): the model holds the average; leave it first")
+        if _HOLDING:
+            _refuse_holding(what, parameters_of(self._model))
 
 
-@torch.no_grad()
-def _copy(values: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> None:
-    targets = [parameters[name] for name in values]
-    sharding.forget_gathered(targets)
-    for target, value in zip(targets, values.values(), strict=True):
-        sharding.local(target).copy_(sharding.local(value))
+def _refuse_holding(what: str, parameters: Mapping[str, Tensor]) -> None:
+    if any(id(p) in _HOLDING for p in parameters.values()):
+        raise RuntimeError(
+            f"{what} is not possible inside applied(), where the model holds an average: leave the block"
+        )

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pgrad._engine import sharding
 from pgrad.averaging.average import Average
-from pgrad.averaging.points import check_shapes, follow_towards, wide
+from pgrad.averaging.points import blank, check_known, follow_towards, parameters_of, taken_up, whole_number, wide
 
 __all__ = ["EMA"]
 
@@ -58,7 +57,7 @@ class EMA(Average):
         return self._count
 
     def _take(self, point: dict[str, Tensor]) -> None:
-        check_shapes("this EMA", self._mean, point)
+        check_known("this EMA", self._mean, point)
         known = [name for name in point if name in self._mean]
         follow_towards([self._mean[name] for name in known], [point[name] for name in known], 1 - self.decay)
         self._mean |= {name: wide(value, self._device) for name, value in point.items() if name not in self._mean}
@@ -71,13 +70,11 @@ class EMA(Average):
         return {"decay": self.decay}
 
     def _pack(self) -> dict[str, Any]:
-        return {"count": self._count, "mean": dict(self._mean)}
+        mean = dict(self._mean) or blank(parameters_of(self._model), self._device)
+        return {"count": self._count, "mean": mean}
 
-    @torch.no_grad()
     def _unpack(self, state: Mapping[str, Any]) -> None:
-        parameters = sharding.named_parameters(self._model)
-        check_shapes("state_dict", state["mean"], parameters)
-        mean = {name: wide(parameters[name], self._device) for name in state["mean"]}
-        for name, value in state["mean"].items():
-            sharding.local(mean[name]).copy_(sharding.local_part(value, parameters[name]))
-        self._mean, self._count = mean, state["count"]
+        count = whole_number("count", state["count"])
+        saved = state["mean"] if count else {}
+        self._mean = taken_up(saved, parameters_of(self._model), self._device)
+        self._count = count

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pgrad._engine import sharding
 from pgrad.averaging.average import Average
-from pgrad.averaging.points import RunningMean, check_shapes
+from pgrad.averaging.points import RunningMean, check_known, parameters_of, whole_number
 
 __all__ = ["Mean"]
 
@@ -55,7 +54,7 @@ class Mean(Average):
         return max(self._seen - self.start, 0)
 
     def _take(self, point: dict[str, Tensor]) -> None:
-        check_shapes("this Mean", self._points.mean, point)
+        check_known("this Mean", self._points.mean, point)
         if self._seen >= self.start:
             self._points.add(point, dict.fromkeys(point, 1))
         self._seen += 1
@@ -72,10 +71,9 @@ class Mean(Average):
         return {"start": self.start}
 
     def _pack(self) -> dict[str, Any]:
-        return {"seen": self._seen, "points": self._points.pack()}
+        return {"seen": self._seen, "points": self._points.pack(parameters_of(self._model))}
 
-    @torch.no_grad()
     def _unpack(self, state: Mapping[str, Any]) -> None:
-        parameters = sharding.named_parameters(self._model)
-        self._points = RunningMean.unpacked(state["points"], parameters, self._device)
-        self._seen = state["seen"]
+        seen = whole_number("seen", state["seen"])
+        self._points = RunningMean.unpacked(state["points"], parameters_of(self._model), self._device)
+        self._seen = seen

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pgrad._engine import sharding
 from pgrad.averaging.average import Average
-from pgrad.averaging.points import RunningMean, check_shapes
+from pgrad.averaging.points import RunningMean, check_known, parameters_of, shapes_of, whole_number
 
 __all__ = ["SWAD"]
+
+_REMEDY = "save it with torch.save, on every rank; torch.distributed.checkpoint leaves out what a fresh SWAD has not"
 
 
 @dataclass
@@ -30,7 +31,7 @@ class _Segment:
         self.count += other.count
 
     def pack(self) -> dict[str, Any]:
-        return {**self.points.pack(), "count": self.count, "loss": self.loss}
+        return {**self.points.pack({}), "count": self.count, "loss": self.loss}
 
 
 class SWAD(Average):
@@ -142,7 +143,7 @@ class SWAD(Average):
         if self._finished:
             return
         for segment in (self._open, self._valley):
-            check_shapes("this SWAD", segment.points.mean, point)
+            check_known("this SWAD", segment.points.mean, point)
         self._open.points.add(point, dict.fromkeys(point, 1))
         self._open.count += 1
 
@@ -175,12 +176,17 @@ class SWAD(Average):
         """Go on where `state_dict` was taken, by version 0.1 as well; see `Average.load_state_dict`."""
         super().load_state_dict(_present(state_dict, self._settings()))
 
-    @torch.no_grad()
     def _unpack(self, state: Mapping[str, Any]) -> None:
-        parameters = sharding.named_parameters(self._model)
+        parameters = parameters_of(self._model)
 
         def segment(saved: Mapping[str, Any]) -> _Segment:
-            return _Segment(RunningMean.unpacked(saved, parameters, self._device), saved["count"], saved["loss"])
+            count = whole_number("count", saved["count"])
+            points = RunningMean.unpacked(saved, parameters, self._device)
+            if count and not points.mean:
+                raise ValueError(
+                    f"state_dict must have a mean for each segment, got none for {count} points: {_REMEDY}"
+                )
+            return _Segment(points, count, saved["loss"])
 
         self._open, self._valley, *self._waiting = map(segment, [state["open"], state["valley"], *state["waiting"]])
         self._threshold, self._finished = state["threshold"], state["finished"]
@@ -224,6 +230,7 @@ def _present(state: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[s
         **state,
         "type": "SWAD",
         "settings": {name: state[name] for name in settings},
+        "parameters": shapes_of(state["open"]["mean"]),
         "open": segment(state["open"]),
         "valley": segment(state["valley"]),
         "waiting": [segment(old) for old in state["waiting"]],

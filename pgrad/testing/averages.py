@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD
+from torch.optim import SGD, Adam
 
 from pgrad.averaging import Average
-from pgrad.testing.problem import closure_on, expect, expect_same, fail, small_model
+from pgrad.optimizer import PGrad
+from pgrad.testing.problem import closure_on, expect, expect_same, fail, gradient_of, loss_on, small_model
 
 __all__ = ["AverageContract"]
 
@@ -91,6 +92,7 @@ class AverageContract:
             inside = {name: p.detach().clone() for name, p in model.named_parameters()}
             _refused(lambda: average.applied().__enter__(), RuntimeError, "applied() inside applied()")
             _refused(average.update, RuntimeError, "update() inside applied()")
+            _refused(self.make(model).update, RuntimeError, "update() of another average inside applied()")
         expect(
             all(torch.equal(inside[name], value) for name, value in expected.items()), "the average inside applied()"
         )
@@ -118,6 +120,84 @@ class AverageContract:
             inside = copy.deepcopy(model)
             _refused(optimizer.step, RuntimeError, "a step inside applied()")
             expect_same(model, inside, "after a refused step")
+
+    def test_steps_that_are_no_points(self) -> None:
+        """A step that a gradient scaler skips is none, also of a fused optimizer, which runs nevertheless."""
+        optimizers = (lambda params: SGD(params, 0.1), lambda params: Adam(params, 0.01, fused=True))
+        for make_optimizer in optimizers:
+            model, other = small_model(), small_model()
+            average, plain = self.make(model), self.make(other)
+            optimizer = make_optimizer(model.parameters())
+            average.follow(optimizer)
+            scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=10**6)
+            for step in range(_STEPS):
+                optimizer.zero_grad()
+                scaler.scale(loss_on(model, step)).backward()
+                if step == 1:
+                    gradient_of(model.get_parameter("0.weight")).fill_(torch.inf)
+                scaler.step(optimizer)
+                scaler.update()
+                other.load_state_dict(model.state_dict())
+                if step != 1:
+                    plain.update()
+                self._validate(average, step)
+                self._validate(plain, step)
+            _same_average(average, plain, "with a skipped step")
+
+    def test_points_of_roll_outs_are_anchors(self) -> None:
+        """Following a `pgrad.PGrad` takes a point after each outer step, the last one by finish_rollout()."""
+        model, other = small_model(), small_model()
+        average, plain = self.make(model), self.make(other)
+        optimizer = PGrad(model.parameters(), 0.01, 3, outer_lr=0.5)
+        average.follow(optimizer)
+        for step in range(3 * _STEPS - 1):
+            closure_on(model, optimizer, step)()
+            optimizer.step()
+            if step == 3 * _STEPS - 2:
+                optimizer.finish_rollout()
+            if optimizer.rollout_position == 0:
+                other.load_state_dict(model.state_dict())
+                plain.update()
+                self._validate(average, step // 3)
+                self._validate(plain, step // 3)
+        _same_average(average, plain, "of anchors")
+
+    def test_applied_in_a_roll_out(self) -> None:
+        """In the middle of one the inner iterate comes back, and nothing inside can lose the roll-out."""
+        model, other = small_model(), small_model()
+        average = self.make(model)
+        optimizer, plain = (PGrad(m.parameters(), 0.01, 3, outer_lr=0.5) for m in (model, other))
+        average.follow(optimizer)
+        for step in range(4 * _STEPS):
+            for one, its in ((model, optimizer), (other, plain)):
+                closure_on(one, its, step)()
+                its.step()
+            if optimizer.rollout_position == 0:
+                self._validate(average, step // 3)
+            if not average.ready:
+                continue
+            with average.applied():
+                inside = average.average()
+                for move in (optimizer.step, optimizer.finish_rollout, optimizer.discard_rollout):
+                    _refused(move, RuntimeError, f"{move.__name__}() inside applied()")
+                found = dict(model.named_parameters())
+                expect(all(torch.equal(found[name], value) for name, value in inside.items()), "the average inside")
+            expect_same(model, other, f"after applied() at step {step + 1}")
+
+    def test_only_parameters(self) -> None:
+        """Buffers, and parameters of integers, are not averaged and stay."""
+        model = small_model()
+        model.register_buffer("seen", torch.zeros(()))
+        model.register_parameter("index", nn.Parameter(torch.tensor([2**24 + 1]), requires_grad=False))
+        average = self.make(model)
+        for step in range(_STEPS):
+            model.get_buffer("seen").fill_(step)
+            average.update()
+            self._validate(average, step)
+        with average.applied():
+            expect(float(model.get_buffer("seen")) == _STEPS - 1, "a buffer to stay")
+            expect(int(model.get_parameter("index")) == 2**24 + 1, "a parameter of integers to stay")
+        expect(not {"seen", "index"} & average.average().keys(), "neither in average()")
 
     def test_resume(self) -> None:
         """Saved after any point and loaded by a fresh object, it goes on bit for bit; files load with weights_only."""
@@ -147,8 +227,11 @@ class AverageContract:
             self._train(model, average, 0, _STEPS // 2)
             twin, its_average = duplicate((model, average))
             self._train(model, average, _STEPS // 2, 2 * _STEPS)
+            expected = average.average()
             self._train(twin, its_average, _STEPS // 2, 2 * _STEPS)
             _same_average(its_average, average, "copied")
+            for name, value in average.average().items():
+                expect(torch.equal(value, expected[name]), f"the original to stay as it is: {name}")
 
     def test_other_states_are_refused(self) -> None:
         """A state of another model raises ValueError, and nothing has changed."""
@@ -160,7 +243,11 @@ class AverageContract:
         self._train(model, average, 0, _STEPS)
         before = average.average()
         _refused(lambda: average.load_state_dict(strange.state_dict()), ValueError, "the state of another model")
+        state = average.state_dict()
         _refused(lambda: average.load_state_dict({}), ValueError, "an empty state")
+        _refused(lambda: average.load_state_dict({**state, "type": "?"}), ValueError, "the state of another class")
+        larger = self.make(nn.Sequential(*model, nn.Linear(2, 2)))
+        _refused(lambda: larger.load_state_dict(state), ValueError, "the state of a smaller model")
         after = average.average()
         expect(all(torch.equal(after[name], value) for name, value in before.items()), "no change by a refused state")
 
@@ -195,7 +282,8 @@ class AverageContract:
         gap = (average.average()[name] - model.get_parameter(name).detach()).abs().max()
         expect(float(gap) < 1e-6, "a constant late parameter to be its own average")
         model[0] = nn.Linear(4, 7)
-        _refused(average.update, ValueError, "a parameter of another shape")
+        for ask in (average.update, average.average, lambda: average.applied().__enter__()):
+            _refused(ask, ValueError, "a parameter of another shape")
 
     def test_a_foreign_optimizer_is_refused(self) -> None:
         """An optimizer without any parameter of the model cannot be followed."""

@@ -201,7 +201,7 @@ unittest.main(argv=["", "-k", "PGrad", "-k", "_ERM", "-k", "Fishr", "domainbed.t
 """
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_domainbeds_own_tests_pass_for_our_algorithms(domainbed, monkeypatch):
     monkeypatch.setenv("DOMAINBED", str(domainbed))
     done = subprocess.run([sys.executable, "-c", THEIR_TESTS], cwd=ROOT, capture_output=True, text=True, check=False)

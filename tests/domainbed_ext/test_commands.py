@@ -132,7 +132,7 @@ for name in algorithms:
 """
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_training_five_steps_with_all_of_ours_and_some_of_theirs(command, tmp_path, capsys):
     import torch
 

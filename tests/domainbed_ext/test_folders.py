@@ -18,6 +18,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_a_job_killed_in_the_middle_is_interrupted_and_never_done(tmp_path):
     folder = tmp_path / "job"
     assert folders.state(folder) is State.NOT_LAUNCHED

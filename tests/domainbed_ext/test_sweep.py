@@ -22,7 +22,7 @@ def _tables(text):
     return [line.rstrip() for line in text.splitlines() if " +/- " in line]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.slow
 def test_a_sweep_of_a_recipe_killed_and_resumed_and_collected(command, domainbed, tmp_path, capsys):
     data, out = tmp_path / "data", tmp_path / "out"
     miniature.write(data, "PACS", images=6)
@@ -77,7 +77,7 @@ def test_a_sweep_of_a_recipe_killed_and_resumed_and_collected(command, domainbed
     assert sorted(_tables(theirs.stdout)) == sorted(_tables(ours))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_a_failed_job_is_told_kept_and_retried_only_when_asked(command, tmp_path, monkeypatch, capfd):
     (tmp_path / "flaky.py").write_text(
         "from pathlib import Path\nfrom domainbed_ext.networks import tiny\n"

@@ -144,5 +144,5 @@ def test_help_lists_the_targets(checkout: Checkout) -> None:
     status, printed, asked = checkout.make()
     assert status == 0
     assert asked == []
-    for target in ("bench", "test", "lint", "types", "format", "perf", "clean", "help"):
+    for target in ("bench", "test", "quick-test", "lint", "types", "format", "perf", "clean", "help"):
         assert f"make {target} " in printed

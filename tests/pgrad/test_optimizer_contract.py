@@ -396,6 +396,7 @@ def test_autocast_and_reduced_matmul_precision_do_not_reach_the_gram_matrix():
     assert torch.allclose(vector(net), vector(twin), rtol=0, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_nothing_keeps_the_parameters_alive():
     net = model()
     opt = pgrad.PGrad(net.parameters(), rollout_length=3)

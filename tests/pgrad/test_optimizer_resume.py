@@ -30,6 +30,7 @@ VARIANTS = {
     "Adam maximize": functools.partial(torch.optim.Adam, maximize=True),
 }
 INNER = OPTIMIZERS | VARIANTS
+SLOW = pytest.mark.slow
 
 
 def saved(*states):
@@ -46,7 +47,7 @@ def make(net, inner, **options):
 
 
 @pytest.mark.parametrize("killed", [0, 1, 3, 4, 6])
-@pytest.mark.parametrize("name", INNER)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW if name == "LBFGS" else ()) for name in INNER])
 def test_resume_is_bit_exact(name, killed):
     straight, opt = model(), None
     opt = make(straight, INNER[name])

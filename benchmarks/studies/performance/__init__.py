@@ -23,7 +23,7 @@ matrix product; both rates are measured in the same process. In vectors of d num
 and multiplies T (T+1) / 2 times d pairs. The share of the limit is this least time over the time really added.
 `passes` also times Gram matrix and weighted sum alone, against copying the bytes that they must move.
 
-`python -m benchmarks.studies.performance` takes some minutes on two cores; ``--full`` adds the sizes that need an
+`python -m benchmarks performance` takes some minutes on two cores; ``--full`` adds the sizes that need an
 hour, much memory or a GPU. Results: ``results.json`` (environment, every round, failures with their reason) and
 ``overhead.png``.
 """

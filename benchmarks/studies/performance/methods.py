@@ -39,13 +39,20 @@ def principal(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any])
     """T steps of Adam and the outer step of PGrad."""
     kept = {name: value for name, value in options.items() if name != "fused"}
     fused = options.get("fused", False)
-    optimizer = pgrad.PGrad(model.parameters(), LR, steps, inner=lambda params, lr: _adam(params, lr, fused), **kept)
+    optimizer = pgrad.PGrad(
+        model.parameters(), LR, steps, outer_lr=0.1, inner=lambda params, lr: _adam(params, lr, fused), **kept
+    )
     return _loop(optimizer, loss, steps)
+
+
+def displacement(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
+    """The same along the plain displacement: one vector, no Gram matrix."""
+    return principal(model, loss, steps, {**options, "aggregation": pgrad.aggregation.displacement})
 
 
 def dense(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
     """The textbook way: a clone of the model at every point, one matrix of all of them, float64."""
-    walk = _adam(model.parameters(), fused=options.get("fused", False))
+    inner_steps = _adam(model.parameters(), fused=options.get("fused", False))
     params = list(model.parameters())
 
     def vector() -> Tensor:
@@ -54,9 +61,9 @@ def dense(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> 
     def rollout() -> None:
         points = [vector()]
         for _ in range(steps):
-            walk.zero_grad()
+            inner_steps.zero_grad()
             loss().backward()
-            walk.step()
+            inner_steps.step()
             points.append(vector())
         gradient = pgrad.reference.principal_gradient(torch.stack(points), 4).to(points[0])
         nn.utils.vector_to_parameters(points[0] - 0.1 * gradient, params)
@@ -68,8 +75,8 @@ def lookahead(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any])
     """Lookahead of pytorch_optimizer around Adam, k = T."""
     from pytorch_optimizer import Lookahead
 
-    walk = _adam(model.parameters(), fused=options.get("fused", False))
-    return _loop(Lookahead(walk, k=steps, alpha=0.1), loss, steps)
+    inner_steps = _adam(model.parameters(), fused=options.get("fused", False))
+    return _loop(Lookahead(inner_steps, k=steps, alpha=0.1), loss, steps)
 
 
 def sam(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
@@ -96,7 +103,7 @@ def torchjd(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -
     """PCGrad of torchjd: the gradients of the same T micro-batches as one Jacobian, one step of Adam."""
     from torchjd.aggregation import PCGrad
 
-    walk, aggregator = _adam(model.parameters(), fused=options.get("fused", False)), PCGrad()
+    inner_steps, aggregator = _adam(model.parameters(), fused=options.get("fused", False)), PCGrad()
     params = [p for p in model.parameters() if p.requires_grad]
 
     def rollout() -> None:
@@ -105,10 +112,10 @@ def torchjd(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -
             gradients = torch.autograd.grad(loss(), params)
             rows.append(torch.cat([gradient.reshape(-1) for gradient in gradients]))
         direction = aggregator(torch.stack(rows))
-        walk.zero_grad()
+        inner_steps.zero_grad()
         for p, part in zip(params, direction.split([p.numel() for p in params]), strict=True):
             p.grad = part.view_as(p)
-        walk.step()
+        inner_steps.step()
 
     return rollout
 
@@ -116,6 +123,7 @@ def torchjd(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -
 METHODS: dict[str, Method] = {
     "inner": inner,
     "pgrad": principal,
+    "displacement": displacement,
     "dense": dense,
     "lookahead": lookahead,
     "sam": sam,

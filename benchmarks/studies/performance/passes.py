@@ -12,7 +12,7 @@ from pgrad._engine.trajectory import Trajectory
 
 
 def time_passes(numbers: int, steps: int, device: torch.device, clock_name: str, rounds: int = 9) -> dict[str, Any]:
-    """Medians over rounds of closing a roll-out (with its Gram matrix), of the sum, and of a copy of 2T+1 vectors."""
+    """Medians over rounds of ending a roll-out (with its Gram matrix), of the sum, and of a copy of 2T+1 vectors."""
     clock = make_clock(clock_name, device)
     widths = [numbers // 2, numbers - numbers // 2]
     params = [torch.nn.Parameter(torch.randn(width, device=device)) for width in widths]
@@ -30,7 +30,7 @@ def time_passes(numbers: int, steps: int, device: torch.device, clock_name: str,
                 for p in params:
                     p.add_(1e-3)
         start = clock()
-        trajectory.close(steps)
+        trajectory.end(steps)
         seconds["close"].append(clock() - start)
         start = clock()
         trajectory.weighted_sum(weights)

@@ -5,6 +5,6 @@ A sweep ``NAME.yaml`` was done and kept by::
     python -m benchmarks sweep benchmarks/studies/results/NAME.yaml --output runs/NAME
     python -m benchmarks export benchmarks/studies/results/NAME.jsonl.xz --output runs/NAME
 
-``python -m benchmarks.studies.results`` writes the tables anew from the records; ``python -m benchmarks report
+``python -m benchmarks results`` writes the tables anew from the records; ``python -m benchmarks report
 benchmarks/studies/results/NAME.jsonl.xz --output runs/NAME/report`` makes the whole page of one of them.
 """

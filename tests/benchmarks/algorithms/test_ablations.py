@@ -156,7 +156,6 @@ def test_the_optimizer_knows_the_domains_of_its_steps():
 
 
 def test_gradients_are_clipped_where_they_are_to_be():
-    still, moving = (
-        vector(trained("erm-sgd", 3, options={"max_norm": norm}, momentum=0.0, weight_decay=0.0).model) for norm in (1e-9, 0.0)
-    )
+    options = {"momentum": 0.0, "weight_decay": 0.0}
+    still, moving = (vector(trained("erm-sgd", 3, options={"max_norm": n}, **options).model) for n in (1e-9, 0.0))
     assert (still - vector(network())).norm() < 1e-8 < (moving - vector(network())).norm()

@@ -86,6 +86,7 @@ def test_entry(name):
     assert entry.evaluations(5) == entry.passes * (5 if entry.batches == "joint" else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_loss_falls(name):
     """Also with the settings of a random point of the search the loss stays finite."""

@@ -14,8 +14,6 @@ from benchmarks.base.metrics import (
     holm,
     interquartile_mean,
     macro_f1,
-    negative_absolute_error,
-    negative_squared_error,
     performance_profile,
     probability_of_improvement,
     wilcoxon,
@@ -36,14 +34,6 @@ def test_worst_group():
     assert worst_group(outputs, labels, torch.tensor([5, 5, 3, 3])) == 0.5
     with pytest.raises(ValueError, match="found 4, 4 and 3"):
         worst_group(outputs, labels, torch.zeros(3))
-
-
-def test_errors_of_a_regression():
-    outputs, targets = torch.tensor([[1.0], [4.0]]), torch.tensor([0.0, 2.0])
-    assert negative_squared_error(outputs, targets) == -2.5
-    assert negative_absolute_error(outputs, targets) == -1.5
-    with pytest.raises(ValueError, match=r"\(2, 2\) and \(2,\)"):
-        negative_squared_error(torch.zeros(2, 2), targets)
 
 
 def test_holm_by_hand():

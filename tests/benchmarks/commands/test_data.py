@@ -28,9 +28,10 @@ def own_sets():
     return [name for name in DATASETS if not plugins.sources(name, "", "")]
 
 
+@pytest.mark.slow
 def test_the_list(tmp_path):
     process = command("data", "--folder", tmp_path / "none")
-    output, errors = process.communicate(timeout=100)
+    output, errors = process.communicate()
     assert process.returncode == 0, errors
     for name in own_sets():
         assert name in output
@@ -68,6 +69,7 @@ def test_an_own_folder_for_what_is_prepared(mine, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.slow
 def test_show_draws_a_row_for_each_domain(mine, tmp_path, capsys):
     assert data_command("rotated-digits", mine, show=True, output=tmp_path / "sheets") == 0
     digits = Image.open(tmp_path / "sheets" / "rotated-digits.png").convert("RGB")

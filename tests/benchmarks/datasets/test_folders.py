@@ -174,6 +174,7 @@ def test_other_pictures_are_another_data_set(tmp_path):
     assert DATASETS[name].factory().digest() != before
 
 
+@pytest.mark.slow
 def test_a_sweep_and_its_report(tmp_path):
     fill(tmp_path / "mine", ("a", "b", "c"), ("cat", "dog"), number=8)
     name = f"folder:{tmp_path / 'mine'}?size=8"

@@ -68,6 +68,7 @@ def test_the_vocabulary_is_that_of_the_training_domains():
     assert held_out.inputs.count_nonzero(dim=1).tolist() == [1, 0] * 10  # "good" is known, nothing else is
 
 
+@pytest.mark.slow
 def test_a_distribution_comes_through_pip_without_being_built(tmp_path, monkeypatch):
     """The real pip, with a folder as its index."""
     pip = shutil.which("pip")

@@ -38,6 +38,7 @@ def weights(tmp_path):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["train", "frozen-statistics", "frozen"])
 @pytest.mark.parametrize("tuning", ["last-1", "last-2"])
 @pytest.mark.parametrize("name", ["test_byobnet", "test_efficientnet", "test_resnet"])
@@ -73,6 +74,7 @@ def test_networks_of_which_this_is_not_true_are_left_whole():
     assert find("test_byobnet", "last-3", SHAPE) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["erm", "pgrad"])
 def test_a_run_on_kept_features_is_the_run_on_pictures(algorithm, weights, tmp_path, monkeypatch):
     validated({"datasets": "tiny-pictures", "plugins": PLUGIN})

@@ -40,7 +40,7 @@ def test_depth(depth, count):
     ],
 )
 def test_the_cnn_has_the_size_of_domainbeds(channels, outputs, count):
-    assert n_parameters(MODELS["cnn"]((channels, 28, 28), outputs, 64)) == count
+    assert n_parameters(MODELS["cnn"].factory((channels, 28, 28), outputs, 64)) == count
 
 
 @pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 64), (5, 31)])

@@ -94,6 +94,7 @@ def test_what_moves_is_what_is_said(weights, tuning, policy):
     assert trainable == names - own | {"head.1.weight", "head.1.bias"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_no_algorithm_reaches_what_is_not_trained(name, weights):
     """Not by weight decay, noise, averaging or a perturbed pass either; the evaluated model keeps it too."""
@@ -133,6 +134,7 @@ def test_modes(weights):
         assert not any(layer.training for layer in model.modules())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["test_vit", "test_efficientnet", "test_resnet", "test_convnext"])
 def test_every_number_of_stages(name, tmp_path):
     """Gradients reach the last K stages and nothing before them."""

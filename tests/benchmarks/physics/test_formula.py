@@ -127,6 +127,7 @@ def test_cross_section_is_flux_times_phase_space():
 # --- gepard
 
 
+@pytest.mark.slow
 def test_gepard_agrees():
     ours, theirs = cross_section(grid()), gepard_cross_section(grid())
     np.testing.assert_allclose(ours, theirs, rtol=2e-6)
@@ -137,6 +138,7 @@ def test_gepard_agrees():
     assert np.quantile(difference, 0.9) < 1e-6
 
 
+@pytest.mark.slow
 def test_gepard_agrees_exactly_with_its_own_constants(monkeypatch):
     constants, theirs = gepard().constants, gepard_cross_section(grid())
     for module in ("bethe_heitler", "kinematics", "form_factors"):

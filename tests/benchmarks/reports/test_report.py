@@ -132,6 +132,7 @@ def emptiness(figure):
     return empty
 
 
+@pytest.mark.slow
 def test_every_panel_of_every_picture_shows_something(report):
     pictures = [picture for section in report.sections for picture in section.pictures]
     names = {picture.name.split("-")[0] for picture in pictures}
@@ -161,6 +162,7 @@ def test_the_check_finds_an_empty_panel():
     assert emptiness(figure) == ["bare"]
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_and_alone(command, tmp_path):
     code, out, _ = command(put(tmp_path / "runs", records()), "--output", str(tmp_path / "out"))
     assert code == 0
@@ -186,6 +188,7 @@ def test_the_page_is_whole_and_alone(command, tmp_path):
     assert failures[["algorithm", "held_out", "seed", "point"]].to_numpy().tolist() == [["pgrad", "sketch", 7, 1]]
 
 
+@pytest.mark.slow
 def test_the_tables_hold_the_numbers(report):
     tables = {table.name: table.numbers for table in report.tables()}
     accuracy = tables["accuracy-pictures"].set_index(["algorithm", "held_out"])
@@ -215,6 +218,7 @@ def test_the_tables_hold_the_numbers(report):
     assert rollouts["first_null"] == pytest.approx(values[0] / values.sum())
 
 
+@pytest.mark.slow
 def test_few_seeds_cannot_decide():
     report = built(records(seeds=4, gain=0.2))
     (gain,) = [one for one in report.verdicts if one.who == "pgrad against reptile on pictures"]
@@ -222,6 +226,7 @@ def test_few_seeds_cannot_decide():
     assert any("CAUTION: with 4 seeds on pictures and 3 comparisons" in fact for fact in report.facts)
 
 
+@pytest.mark.slow
 def test_latex_is_escaped(report):
     for table in report.tables():
         text = table.latex()
@@ -253,6 +258,7 @@ def test_another_measure_is_that_of_the_chosen_checkpoint():
     np.testing.assert_array_equal(without.measured("pictures", "erm", "balanced accuracy"), [[50.0, np.nan]])
 
 
+@pytest.mark.slow
 def test_many_algorithms_are_spread_over_pictures():
     names = [f"a{number:02}" for number in range(15)]
     content = [
@@ -264,6 +270,7 @@ def test_many_algorithms_are_spread_over_pictures():
     assert len({(look.colour, look.marker) for look in styles}) == 60
 
 
+@pytest.mark.slow
 def test_runs_of_cross_validation_are_not_reported():
     content = [
         record(name, held_out, seed, 0.5, domain_curves={d: [0.5, 0.6] for d in DOMAINS})
@@ -323,18 +330,21 @@ def test_errors_say_what_to_do(command, tmp_path):
         assert expected in errors
 
 
+@pytest.mark.slow
 def test_one_run_is_a_report_too(command, tmp_path):
     code, _, _ = command(put(tmp_path / "runs", [record("erm", "art", 0, 0.5)]))
     assert code == 0
     assert "nothing to compare" in (tmp_path / "runs/report/report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_only_failures_are_a_report_too(command, tmp_path):
     code, _, _ = command(put(tmp_path / "runs", [failed("erm", "art", 0, 0), failed("pgrad", "art", 0, 0)]))
     assert code == 0
     assert "2 runs failed" in (tmp_path / "runs/report/report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_real_sweep_from_its_folder_and_its_store(command, tmp_path):
     tiny = Overrides(rollouts=2, evaluate_every=1, batch_size=8, splits=1, width=4)
     sweep = SweepConfig(datasets={"coloured-digits": tiny}, algorithms=("erm", "pgrad"), seeds=1, launcher=InProcess())
@@ -349,5 +359,6 @@ def test_a_real_sweep_from_its_folder_and_its_store(command, tmp_path):
     assert "Roll-outs" in pages[0].decode()
 
 
+@pytest.mark.slow
 def test_settings_of_matplotlib_stay_as_they_were(report):
     assert mpl.rcParams["svg.fonttype"] == mpl.rcParamsDefault["svg.fonttype"]

@@ -155,7 +155,7 @@ KILLED = """
 """
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.slow
 def test_a_sweep_whose_writer_was_killed_goes_on(weights, tmp_path):
     broken, whole = tmp_path / "broken", tmp_path / "whole"
     for folder in (broken, whole):

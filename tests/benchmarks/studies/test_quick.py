@@ -37,6 +37,7 @@ def command(tmp_path, capsys):
     return call
 
 
+@pytest.mark.slow
 def test_from_the_command_line_to_the_picture(command, tmp_path):
     code, out, _ = command("--seeds", "2", "--points", "1", "--rollouts", "1")
     assert code == 0
@@ -100,6 +101,7 @@ def test_errors_point_at_the_wrong_word(command, tmp_path, words, expected):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_failed_runs_are_stored_shown_and_tried_again(tmp_path, monkeypatch):
     real = worker.run
 

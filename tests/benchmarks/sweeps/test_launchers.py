@@ -59,12 +59,14 @@ def check(records, summary, expected, kind):
     assert sum(worker["runs"] for worker in summary["workers"]) == len(records)
 
 
+@pytest.mark.slow
 def test_local(tmp_path, expected):
     records, summary = done(tmp_path, kind="local", workers=2, gpus=0)
     check(records, summary, expected, "local")
     assert len({worker["pid"] for worker in summary["workers"]}) == len(summary["workers"])
 
 
+@pytest.mark.slow
 def test_local_worker_that_is_killed_by_its_run(tmp_path):
     """Such a run is tried as often as allowed, and told of; the others are done."""
     sweep = toy_sweep("toy-sgd", "toy-killed", launcher={"kind": "local", "workers": 1, "gpus": 0}, max_attempts=2)
@@ -90,7 +92,7 @@ def test_gpus_that_are_not_there(tmp_path):
         launcher(Local(gpus=2), tmp_path)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_slurm_jobs_on_this_machine(tmp_path, expected):
     pytest.importorskip("submitit", reason="no submitit: pip install 'pgrad[slurm]'")
     records, summary = done(tmp_path, kind="slurm", cluster="local", workers=1)
@@ -98,13 +100,14 @@ def test_slurm_jobs_on_this_machine(tmp_path, expected):
     assert list((tmp_path / "slurm").glob("*/*_log.out"))
 
 
+@pytest.mark.slow
 def test_slurm_without_slurm(tmp_path):
     pytest.importorskip("submitit", reason="no submitit: pip install 'pgrad[slurm]'")
     with pytest.raises(RuntimeError, match=r"no Slurm here.*cluster=local"):
         done(tmp_path, kind="slurm")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_ray(tmp_path, expected):

@@ -81,7 +81,7 @@ def postgresql():
         )
     address = f"postgresql://tester@127.0.0.1:{port}/postgres"
     try:
-        for _ in range(300):
+        while True:
             try:
                 Store(address).close()
                 break
@@ -92,7 +92,7 @@ def postgresql():
         yield address
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait()
         shutil.rmtree(folder)
 
 
@@ -103,7 +103,7 @@ def _exists(pwd, name):
         return False
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def address(request, tmp_path):
     if request.param == "sqlite":
         return str(tmp_path / "store.sqlite")

@@ -142,21 +142,19 @@ def test_interrupted_and_resumed(tmp_path, stop):
 
 
 def test_interrupted_in_the_middle_of_a_run(tmp_path, monkeypatch):
-    real = worker.run
-
-    def interrupt(config, place):
+    def interrupt(self, claim):
         raise KeyboardInterrupt
 
     sweep = toy_sweep()
-    monkeypatch.setattr(worker, "run", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        run_here(sweep, tmp_path)
-    monkeypatch.setattr(worker, "run", real)
+    with monkeypatch.context() as patched:
+        patched.setattr(worker.Worker, "_outcome", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_here(sweep, tmp_path)
     first, *_ = run_here(sweep, tmp_path)
     assert [attempt["status"] for attempt in first["attempts"]] == ["interrupted", "finished"]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(tmp_path):
     out = tmp_path / "out"
     words = ("sweep", "--datasets", "toy", "--algorithms", "toy-slow", "--plugin", TOYS, "--output", out)
@@ -164,7 +162,7 @@ def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(tmp_path):
     try:
         wait_for(lambda: (out / "store.sqlite").exists() and running(out) == 2, process)
         os.kill(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=150)
+        _, errors = process.communicate()
     finally:
         end(process)
     assert process.returncode == 130
@@ -183,14 +181,13 @@ def running(out):
         return len(store.running(1)) if store.sweeps() else 0
 
 
-def wait_for(condition, process, seconds=120):
-    end = time.monotonic() + seconds
+def wait_for(condition, process):
     while not condition():
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end, "it takes too long"
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_silence_is_a_lost_attempt(tmp_path):
     """An attempt on another machine that does not beat is given up; one that beats is waited for."""
     sweep = toy_sweep()
@@ -227,6 +224,7 @@ def test_silence_is_a_lost_attempt(tmp_path):
     assert "no sign of life from elsewhere" in records[0]["attempts"][0]["error"]
 
 
+@pytest.mark.slow
 def test_a_process_that_is_gone_is_a_lost_attempt(tmp_path):
     sweep = toy_sweep()
     address = str(tmp_path / "store.sqlite")
@@ -248,6 +246,7 @@ def claim_and_end(address, number):
     store.claim(number, store.new_worker("test", number))
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_start_stop_the_sweep_with_the_reason(tmp_path, monkeypatch):
     plugin = tmp_path / "only_here.py"
     plugin.write_text(
@@ -269,6 +268,7 @@ def test_changed_sources_are_no_failure(tmp_path, monkeypatch):
         assert store.counts(1) == {"pending": 3, "running": 0, "finished": 0, "failed": 0}
 
 
+@pytest.mark.slow
 def test_sources_hold_every_module_that_a_run_imports():
     code = """
 import sys, benchmarks.runs.runner
@@ -286,7 +286,7 @@ ALLOWED = {"benchmarks/base/config.py", "benchmarks/base/errors.py"}
 """What every configuration is made of, and what is said about wrong names: they decide no result."""
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.slow
 def test_many_short_runs_keep_the_workers_busy(tmp_path):
     sweep = toy_sweep("toy-busy", launcher={"kind": "local", "workers": 2, "gpus": 0}, seeds=5)
     with Store(tmp_path / "store.sqlite") as store:

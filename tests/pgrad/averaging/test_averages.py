@@ -1,4 +1,4 @@
-"""EMA and Mean against torch's and against closed forms; what all averages follow and refuse."""
+"""EMA and Mean against torch's and against closed forms; models of all kinds; what is refused."""
 
 import copy
 import functools
@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-import pgrad
 from pgrad.averaging import EMA, SWAD, Average, Mean
 from pgrad.testing import AverageContract
-from tests.pgrad.problems import DOMAINS, loss, model, train, vector
+from tests.pgrad.problems import loss, model, train, vector
 
 SETTINGS = settings(max_examples=40, deadline=None)
 
@@ -102,121 +101,6 @@ def test_it_is_that_of_torch(make, theirs):
     assert torch.allclose(averaged(average), vector(reference.module), rtol=1e-6, atol=1e-7)
 
 
-# ---------------------------------------------------------------------------------------------------- whom they follow
-
-
-@pytest.mark.parametrize("aggregation", [pgrad.aggregation.principal, pgrad.aggregation.displacement])
-def test_of_roll_outs_the_points_are_the_anchors(aggregation):
-    net = model(torch.float64)
-    opt = pgrad.PGrad(net.parameters(), 1e-2, 3, outer_lr=0.5, aggregation=aggregation)
-    average = Mean(net).follow(opt)
-    anchors = []
-    for step in range(13):
-        train(net, opt, step, step + 1)
-        if opt.rollout_position == 0:
-            anchors.append(vector(net))
-    opt.finish_rollout()
-    anchors.append(vector(net))
-    assert average.count == len(anchors) == 5
-    assert torch.allclose(averaged(average), torch.stack(anchors).mean(0), rtol=1e-12)
-
-
-def test_whole_roll_outs_give_a_point_each():
-    net = model()
-    opt = pgrad.PGrad(net.parameters(), 1e-2, None)
-    average = EMA(net).follow(opt)
-
-    def closure(step):
-        value = loss(net, step)
-        value.backward()
-        return value
-
-    for _ in range(4):
-        opt.rollout([functools.partial(closure, step) for step in range(DOMAINS)])
-    assert average.count == 4
-
-
-def test_roll_outs_that_are_dropped_give_none():
-    net = model()
-    opt = pgrad.PGrad(net.parameters(), 1e-2, 3)
-    average = EMA(net).follow(opt)
-    train(net, opt, 0, 2)
-    opt.discard_rollout()
-    train(net, opt, 0, 2)
-    opt.forget_rollout()
-    train(net, opt, 0, 2)
-    with torch.no_grad():
-        net[0].weight[0, 0] = torch.inf
-    with pytest.warns(RuntimeWarning, match="left the finite numbers"):
-        opt.step()
-    assert average.count == 0
-
-
-def test_applied_in_the_middle_of_a_roll_out_and_at_its_anchor():
-    net = model()
-    opt = pgrad.PGrad(net.parameters(), 1e-2, 3, outer_lr=0.5)
-    average = Mean(net).follow(opt)
-    twin = model()
-    plain = pgrad.PGrad(twin.parameters(), 1e-2, 3, outer_lr=0.5)
-    train(net, opt, 0, 8)
-    train(twin, plain, 0, 8)
-    middle = vector(net)
-    with average.applied():
-        assert torch.equal(vector(net), averaged(average))
-        with pytest.raises(RuntimeError, match=r"a step is not possible inside applied\(\)"):
-            opt.step()
-    assert torch.equal(vector(net), middle)
-    train(net, opt, 8, 15)
-    train(twin, plain, 8, 15)
-    assert torch.equal(vector(net), vector(twin))
-
-
-def test_a_skipped_step_of_a_gradient_scaler_gives_no_point():
-    net = model()
-    opt = torch.optim.SGD(net.parameters(), 0.1)
-    average = Mean(net).follow(opt)
-    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
-    for step in range(4):
-        opt.zero_grad()
-        scaler.scale(loss(net, step)).backward()
-        if step == 2:
-            net[0].weight.grad.fill_(torch.inf)
-        scaler.step(opt)
-        scaler.update()
-    assert average.count == 3
-
-
-def test_lbfgs_gives_a_point_a_step():
-    net = model()
-    opt = torch.optim.LBFGS(net.parameters(), max_iter=3)
-    average = Mean(net).follow(opt)
-    train(net, opt, 0, 2)
-    assert average.count == 2
-
-
-def test_the_optimizer_inside_a_wrapper_is_followed():
-    accelerate = pytest.importorskip("accelerate")
-    net = model()
-    wrapped = accelerate.Accelerator(cpu=True).prepare(torch.optim.SGD(net.parameters(), 0.1))
-    average = Mean(net).follow(wrapped)
-    loss(net, 0).backward()
-    wrapped.step()
-    assert average.count == 1
-
-
-def test_a_copy_is_followed_anew():
-    net = model()
-    opt = pgrad.PGrad(net.parameters(), 1e-2, 3)
-    average = EMA(net).follow(opt)
-    train(net, opt, 0, 4)
-    twin, its_opt, its_average = copy.deepcopy((net, opt, average))
-    its_average.follow(its_opt)
-    train(net, opt, 4, 12)
-    train(twin, its_opt, 4, 12)
-    assert its_average.count == average.count == 4
-    assert torch.equal(averaged(its_average), averaged(average))
-
-
 # -------------------------------------------------------------------------------------------------- models of all kinds
 
 
@@ -264,6 +148,102 @@ def test_complex_parameters():
     assert torch.allclose(average.average()["0"], torch.tensor([2 + 4j, 6 - 2j]))
 
 
+def test_late_parameters_join_with_a_count_of_their_own():
+    net = nn.Sequential(nn.Linear(1, 1, bias=False))
+    opt = torch.optim.SGD(net.parameters(), 0.0)
+    average = Mean(net).follow(opt)
+    for value in (0.0, 1.0, 2.0):
+        if value == 1.0:
+            net.append(nn.Linear(1, 1, bias=False))
+            opt.add_param_group({"params": net[1].parameters()})
+            nn.init.constant_(net[1].weight, 7.0)
+            with average.applied():
+                assert [p.item() for p in net.parameters()] == [0.0, 7.0]  # no point yet: it stays
+        for layer in net:
+            nn.init.constant_(layer.weight, value)
+        opt.step()
+    assert {name: p.item() for name, p in average.average().items()} == {"0.weight": 1.0, "1.weight": 1.5}
+    state = copy.deepcopy(average.state_dict())
+    again = Mean(net)
+    again.load_state_dict(state)
+    nn.init.constant_(net[0].weight, 5.0)
+    nn.init.constant_(net[1].weight, 6.0)
+    again.update()
+    assert {name: p.item() for name, p in again.average().items()} == {"0.weight": 2.0, "1.weight": 3.0}
+    del net[1]
+    with pytest.raises(ValueError, match=r"this Mean needs parameters.*'1\.weight' of shape \(1, 1\) \(got none\)"):
+        average.update()
+
+
+def test_autocast_does_not_keep_the_old_weights():
+    """It keeps its casts of the parameters until its block ends."""
+    net, x = nn.Linear(4, 2), torch.randn(3, 4)
+    average = EMA(net)
+    average.update()
+    with torch.no_grad():
+        net.weight.add_(5.0)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        own = net(x)
+        with average.applied():
+            inside = net(x)
+        assert not torch.equal(inside, own)
+        assert torch.equal(net(x), own)
+
+
+def test_a_compiled_model_holds_the_average_too():
+    net, x = nn.Linear(4, 2), torch.randn(3, 4)
+    compiled = torch.compile(net, backend="eager")
+    average = EMA(net)
+    average.update()
+    expected = compiled(x).detach()
+    with torch.no_grad():
+        net.weight.add_(5.0)
+    with average.applied():
+        assert torch.equal(compiled(x), expected)
+    assert not torch.equal(compiled(x), expected)
+
+
+def test_inference_mode():
+    net = model()
+    average = EMA(net)
+    with torch.inference_mode():
+        average.update()
+        with average.applied():
+            loss(net, 0)
+    average.update()
+    train(net, torch.optim.SGD(net.parameters(), 0.1), 0, 1)
+    assert average.count == 2
+
+
+@SETTINGS
+@given(POINTS, st.sampled_from([EMA, Mean]), st.integers(0, 2**32))
+def test_the_order_of_parameters_and_groups_does_not_matter(points, make, seed):
+    """As many parameters as numbers, in another order and in two groups: the same bits."""
+    order = torch.randperm(6, generator=torch.Generator().manual_seed(seed)).tolist()
+    one = nn.ParameterDict({str(i): nn.Parameter(torch.zeros(1, dtype=torch.float64)) for i in range(6)})
+    other = nn.ParameterDict({str(i): nn.Parameter(torch.zeros(1, dtype=torch.float64)) for i in order})
+    groups = [{"params": [other[str(i)]]} for i in order[:2]] + [{"params": [other[str(i)] for i in order[2:]]}]
+    averages = [make(one).follow(torch.optim.SGD(one.parameters(), 0.0)), make(other)]
+    opt = torch.optim.SGD(groups, 0.0)
+    averages[1].follow(opt)
+    for point in points:
+        for net in (one, other):
+            for name, p in net.items():
+                p.data.fill_(point[int(name)])
+        averages[0].update()
+        opt.step()
+    expected, found = averages[0].average(), averages[1].average()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_a_decay_of_zero_is_the_last_point():
+    net = model()
+    opt = torch.optim.Adam(net.parameters(), 1e-2)
+    average = EMA(net, decay=0.0).follow(opt)
+    train(net, opt, 0, 5)
+    assert torch.equal(averaged(average), vector(net))
+
+
 # ------------------------------------------------------------------------------------------------------------ bad input
 
 
@@ -289,12 +269,46 @@ def test_states_of_another_kind():
     ema, mean = EMA(net), Mean(net)
     ema.update()
     mean.update()
-    with pytest.raises(ValueError, match=r"lacks \['points', 'seen'\]"):
+    with pytest.raises(ValueError, match="must be that of Mean, got one of EMA"):
         mean.load_state_dict(ema.state_dict())
+    with pytest.raises(ValueError, match=r"must come from Mean.state_dict\(\), but lacks \['points', 'seen'\]"):
+        mean.load_state_dict({**ema.state_dict(), "type": "Mean"})
     with pytest.raises(ValueError, match="must be that of EMA, got one of Mean"):
         ema.load_state_dict({**ema.state_dict(), "type": "Mean"})
     with pytest.raises(ValueError, match=r"saved with decay=0\.99, here it is 0\.5"):
         EMA(net, 0.5).load_state_dict(ema.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda state: None, TypeError, "state_dict must be a dict, got NoneType"),
+        (lambda state: {**state, "seen": -1}, ValueError, "must have a count of points as seen, got -1"),
+        (lambda state: {**state, "points": {}}, ValueError, "must have a mean and a count for each parameter"),
+        (
+            lambda state: {
+                **state,
+                "points": {**state["points"], "counts": dict.fromkeys(state["points"]["mean"], "3")},
+            },
+            ValueError,
+            "must have a count of points as counts.*got '3'",
+        ),
+        (
+            lambda state: {**state, "points": {**state["points"], "counts": {}}},
+            ValueError,
+            "must have a mean and a count for each parameter",
+        ),
+    ],
+)
+def test_states_that_were_changed(change, error, message):
+    net = model()
+    average = Mean(net)
+    average.update()
+    before = averaged(average)
+    with pytest.raises(error, match=message):
+        average.load_state_dict(change(average.state_dict()))
+    assert average.count == 1
+    assert torch.equal(averaged(average), before)
 
 
 def test_the_remedy_is_in_the_message():

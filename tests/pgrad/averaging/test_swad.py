@@ -211,7 +211,7 @@ def test_bad_states():
         swad.load_state_dict({k: v for k, v in state.items() if k != "open"})
     with pytest.raises(ValueError, match=r"saved with tolerance=0\.3, here it is 0.2"):
         SWAD(scalar(), tolerance=0.2).load_state_dict(state)
-    with pytest.raises(ValueError, match="state_dict has averages of parameters that the model has not"):
+    with pytest.raises(ValueError, match="state_dict must have the same parameters, but these differ in name or shape"):
         SWAD(noisy()).load_state_dict(state)
 
 

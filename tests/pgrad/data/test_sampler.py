@@ -102,6 +102,7 @@ def test_epochs_and_domains_are_shuffled_differently():
     assert len(set(orders)) == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("domains", [2, 3])
 def test_the_domain_order_is_fresh_in_each_pass_and_uniform(domains):
     """Chi-square of the 3! (2!) orders against uniform; the same for pairs of passes, so they are independent."""

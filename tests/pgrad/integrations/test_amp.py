@@ -160,3 +160,20 @@ def test_clipping_bounds_an_inner_step():
     lengths = [float((b - a).norm()) for a, b in zip([start, *points], points, strict=False)]
     assert max(lengths) <= 0.01 * (1 + 1e-4)
     assert min(lengths) > 0
+
+
+def test_autocast_sees_the_anchor_inside_and_the_inner_iterate_outside():
+    """Within one autocast block torch keeps the weights that it has cast; they must not outlive a swap."""
+    model = torch.nn.Linear(4, 3)
+    opt = PGrad(model.parameters(), lr=0.5, rollout_length=3, inner=torch.optim.SGD)
+    x = torch.randn(2, 4)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        at_start = model(x)
+    model(x).square().sum().backward()
+    opt.step()
+    with torch.autocast("cpu", torch.bfloat16):  # with gradients: only then are casts kept
+        outside = model(x).detach()
+        with opt.at_anchor():
+            assert torch.equal(model(x).detach(), at_start)
+        assert torch.equal(model(x).detach(), outside)
+    assert not torch.equal(outside, at_start)

@@ -17,6 +17,7 @@ def _reset():
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_compiled_model_trains_like_the_plain_one():
     """The parameters change in place and keep their storage, so that nothing is compiled again for PGrad's sake."""
@@ -31,6 +32,7 @@ def test_a_compiled_model_trains_like_the_plain_one():
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_compiled_model_sees_the_anchor():
     model = net()

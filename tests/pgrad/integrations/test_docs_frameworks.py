@@ -22,6 +22,7 @@ from pgrad.averaging import SWAD
 from pgrad.integrations.lightning import EvaluateAtAnchor, ResumableLoader
 from tests.pgrad.integrations.problem import dataset, sampler
 
+pytestmark = pytest.mark.slow
 PAGE = Path(__file__).parents[3] / "docs" / "frameworks.md"
 
 
@@ -76,7 +77,6 @@ def test_the_code_runs(tmp_path):
     GradientState._reset_state()
 
 
-@pytest.mark.timeout(300)
 def test_the_table_of_batchnorm_is_what_the_example_prints():
     """One seed here, five on the page: the ranking it is read for must be the same."""
     page = re.findall(r"^(Adam|PGrad) +(left to run|recalibrated|frozen) +([\d.]+) \+-", PAGE.read_text(), re.MULTILINE)

@@ -18,6 +18,7 @@ SAYS = {
     "hf_trainer.py": "position 0 of 3",
     "timm_loop.py": "epoch 3: loss",
     "batchnorm.py 1": "PGrad      frozen",
+    "averaging.py": "anchors is in the model",
 }
 SEVERAL_PROCESSES = {"ddp.py", "fsdp2.py"}
 
@@ -37,6 +38,7 @@ def test_none_is_forgotten():
     assert names - SEVERAL_PROCESSES == {name.split()[0] for name in SAYS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", SAYS)
 def test_it_runs(example, tmp_path, monkeypatch, capsys):
     name, *arguments = example.split()

@@ -12,6 +12,7 @@ from pgrad.integrations.lightning import EvaluateAtAnchor, ResumableLoader
 from tests.pgrad.integrations.problem import LENGTH, dataset, loader, net, optimizer, plain, sampler, vector
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
     pytest.mark.filterwarnings("ignore:.*have no `val_dataloader`"),
     pytest.mark.filterwarnings("ignore:.*smaller than the logging interval"),

@@ -9,6 +9,7 @@ from pgrad import PGrad
 from tests.pgrad.integrations.problem import LENGTH, dataset, loader, net, optimizer, plain, vector
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*pin_memory.*"),
     pytest.mark.filterwarnings("ignore:.*fork.*"),
 ]

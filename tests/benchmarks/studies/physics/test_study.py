@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.commands.physics import app
 from benchmarks.datasets.bethe_heitler import SETTINGS, measure
 from benchmarks.runs.config import Settings
 from benchmarks.studies.physics import baselines as study
-from benchmarks.studies.physics.__main__ import app
 
 SHORT = Settings(rollouts=12, evaluate_every=6, batch_size=32, splits=3, model="mlp", width=32)
 
@@ -39,6 +39,7 @@ def test_training_beats_the_best_constant_on_settings_that_were_seen():
     assert unseen > seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["erm", "pgrad", "vrex"])
 def test_uncertainties_of_every_kind_of_mini_batch(algorithm):
     found = study.uncertainties("bethe-heitler-physics", algorithm, "11 GeV, low x", 2, SHORT)
@@ -49,6 +50,7 @@ def test_uncertainties_of_every_kind_of_mini_batch(algorithm):
         assert uncertainty.ignorance**2 == pytest.approx(max(0, excess))
 
 
+@pytest.mark.slow
 def test_more_is_unknown_of_the_unseen_setting():
     length = SHORT.model_copy(update={"rollouts": 60})
     found = study.uncertainties("bethe-heitler-physics", "erm", "11 GeV, low x", 2, length)

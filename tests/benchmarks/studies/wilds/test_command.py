@@ -21,7 +21,7 @@ from tests.miniatures import run_folder
 ROOT = Path(__file__).parents[4]
 
 
-@pytest.mark.timeout(400)  # a process of its own, which imports everything
+@pytest.mark.slow
 def test_the_demo_runs_from_nothing_in_an_empty_folder(tmp_path: Path) -> None:
     code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from benchmarks.__main__ import app; app(sys.argv[1:])"
     command = [sys.executable, "-c", code, str(ROOT), "wilds", "--demo", "--steps", "36", "--eval-every", "36"]
@@ -155,11 +155,13 @@ def test_the_optimizer_is_the_published_one(miniature, data: Path) -> None:
     assert parts.training.algorithm.setup.max_norm == 1.0
 
 
+@pytest.mark.slow
 def test_image_weights_that_cannot_be_had_are_named(call, capsys) -> None:
     assert call("celebA", backbone="timm/resnet10t", pretrained=True) == 1
     assert "weights of backbone timm/resnet10t are not on this machine" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_had_are_named(call, capsys) -> None:
     assert call("civilcomments", backbone="transformers/no-such-model", pretrained=True) == 1
     assert "transformers/no-such-model is neither a folder nor in the cache" in capsys.readouterr().err

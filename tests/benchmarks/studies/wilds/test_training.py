@@ -59,6 +59,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, *updates: int) -> None:
     monkeypatch.setattr(checkpoint, "save", save_and_stop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in MINIATURES if name != "py150"])
 def test_every_data_set_is_trained_evaluated_and_exported(name: str, call, miniature, records, tmp_path: Path) -> None:
     assert call(name, splits=1, groups=2, steps=4, eval_every=2) == 0
@@ -140,6 +141,7 @@ def test_the_loop_is_the_plain_one(algorithm: str, call, miniature, tmp_path: Pa
         torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dataset", "algorithm", "options"),
     [
@@ -172,7 +174,7 @@ def test_a_run_that_stopped_ends_like_one_that_did_not(
     assert all((one / file).read_bytes() == (other / file).read_bytes() for file in files)
 
 
-@pytest.mark.timeout(400)  # a process of its own, which imports everything
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on(miniature, data: Path, records, tmp_path: Path) -> None:
     miniature("waterbirds")
     options = ["--backbone", "tiny", "--resolution", "32", "--batch-size", "4", "--splits", "1", "--lr", "0.001"]
@@ -202,7 +204,6 @@ def test_a_run_that_is_killed_goes_on(miniature, data: Path, records, tmp_path: 
         while not list((tmp_path / "killed").glob("*/checkpoint.pt")):
             assert killed.poll() is None
             time.sleep(0.02)
-        time.sleep(0.3)
     finally:
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
@@ -296,6 +297,7 @@ def test_the_best_checkpoint_of_validation_is_the_one_that_is_evaluated(call, re
     assert record["model_file"] == (run_folder(tmp_path / "run") / "best.pt").relative_to(tmp_path / "run").as_posix()
 
 
+@pytest.mark.slow
 def test_steps_are_whole_roll_outs_for_every_algorithm_alike(call, records, capsys) -> None:
     for algorithm in ("erm", "sam", "pgrad", "upgrad"):  # a step, two, a step, and three at a time
         assert call("camelyon17", algorithm=algorithm, splits=1, steps=10, eval_every=5, eval_splits=("val",)) == 0
@@ -303,6 +305,7 @@ def test_steps_are_whole_roll_outs_for_every_algorithm_alike(call, records, caps
     assert [record["curves"]["step"] for record in records()] == [[6, 12]] * 4
 
 
+@pytest.mark.slow
 def test_folds_are_the_held_out_domains_of_poverty(call, records, tmp_path: Path) -> None:
     for fold in ("A", "B"):
         assert call("poverty", algorithm="erm", steps=5, fold=fold, eval_splits=("test",)) == 0
@@ -311,6 +314,7 @@ def test_folds_are_the_held_out_domains_of_poverty(call, records, tmp_path: Path
     assert files == {wilds.prediction_file("poverty", "test", fold=fold) for fold in ("A", "B")}
 
 
+@pytest.mark.slow
 def test_a_report_compares_the_runs_of_a_folder(call, tmp_path: Path) -> None:
     from benchmarks.commands.report import report
     from benchmarks.commands.sweep import status_command
@@ -328,6 +332,7 @@ def test_a_report_compares_the_runs_of_a_folder(call, tmp_path: Path) -> None:
     assert "official metric acc_avg; the split val chooses, the split test is held out" in page
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # means of nothing
 def test_scores_that_are_not_defined_are_none_in_records_and_missing_in_reports(
     call, records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -392,6 +397,7 @@ def test_a_checkpoint_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest
 FITTING = [name for name in ALGORITHMS if name not in QUICK]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", FITTING)
 def test_every_algorithm_trains_and_resumes_bit_for_bit(
     algorithm: str, call, records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -426,6 +432,7 @@ def test_algorithms_that_do_not_fit_are_refused(
     assert not (tmp_path / "run" / "records.jsonl").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["bdd100k", "globalwheat"])
 def test_pooled_and_single_domain_algorithms_need_no_other_loss(dataset: str, call) -> None:
     for algorithm in ("sam", "reptile-ema"):

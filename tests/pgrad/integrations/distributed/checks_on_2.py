@@ -307,10 +307,10 @@ def tensor_parallel_equals_the_unsharded_run(_):
 def partial_and_flattened_parameters_are_refused(_):
     mesh = init_device_mesh("cpu", (2,))
     partial = nn.Parameter(DTensor.from_local(torch.ones(3), mesh, [Partial()]))
-    assert "Partial" in raised(ValueError, pgrad.PGrad, [partial])
+    assert "Partial" in raised(ValueError, pgrad.PGrad, [partial], rollout_length=4)
     for use_orig_params in (True, False):
         flat = FullyShardedDataParallel(net(), use_orig_params=use_orig_params, device_id=torch.device("cpu"))
-        assert "fully_shard" in raised(ValueError, pgrad.PGrad, flat.parameters())
+        assert "fully_shard" in raised(ValueError, pgrad.PGrad, flat.parameters(), rollout_length=4)
 
 
 def state_of_the_optimizer_copies(_):

@@ -12,7 +12,7 @@ import pgrad
 
 rank, store = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group(
-    "gloo", init_method=f"file://{store}", rank=rank, world_size=2, timeout=datetime.timedelta(seconds=30)
+    "gloo", init_method=f"file://{store}", rank=rank, world_size=2, timeout=datetime.timedelta(minutes=10)
 )
 weight = torch.nn.Parameter(torch.ones(3))
 opt = pgrad.PGrad([weight], lr=0.1, rollout_length=3, check_ranks=True)

@@ -10,12 +10,12 @@ ROOT = HERE.parents[3]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
-def run(command, seconds):
+def run(command):
     """Exit code and output; nothing of it is left behind."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(command, env=ENVIRONMENT, **pipes) as process:
         try:
-            output, _ = process.communicate(timeout=seconds)
+            output, _ = process.communicate()
         finally:
             process.terminate()  # if it still runs: torchrun then ends its ranks, which a kill would leave behind
             try:
@@ -25,6 +25,6 @@ def run(command, seconds):
     return process.returncode, output
 
 
-def torchrun(ranks, script, *arguments, seconds=400):
+def torchrun(ranks, script, *arguments):
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    return run([sys.executable, *launch, str(script), *map(str, arguments)], seconds)
+    return run([sys.executable, *launch, str(script), *map(str, arguments)])

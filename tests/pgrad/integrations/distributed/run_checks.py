@@ -28,7 +28,7 @@ def chosen(names):
 def main(report, folder, *names):
     torch.set_num_threads(1)
     warnings.simplefilter("error", RuntimeWarning)
-    dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
+    dist.init_process_group("gloo", timeout=datetime.timedelta(minutes=10))
     outcome = {}
     for name, check in chosen(names):
         try:

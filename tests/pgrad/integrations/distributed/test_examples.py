@@ -6,10 +6,10 @@ import pytest
 
 from tests.pgrad.integrations.distributed.launch import ROOT, torchrun
 
-pytestmark = pytest.mark.timeout(600)  # launches are slow on a busy machine
 EXAMPLES = [ROOT / "examples" / name for name in ("ddp.py", "fsdp2.py")]
 
 
+@pytest.mark.slow
 def test_ddp_learns():
     code, output = torchrun(2, EXAMPLES[0])
     assert code == 0, output
@@ -17,6 +17,7 @@ def test_ddp_learns():
     assert after < before / 2
 
 
+@pytest.mark.slow
 def test_fsdp2_goes_on_in_a_rollout(tmp_path):
     code, first = torchrun(2, EXAMPLES[1], tmp_path, 40)
     assert code == 0, first

@@ -42,6 +42,7 @@ def test_wilds_averages_over_groups_without_torch_scatter() -> None:
     assert (results["acc_group:2"], results["count_group:1"], results["acc_wg"]) == (0.0, 0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_importing_wilds_starts_no_thread_and_asks_no_index() -> None:
     code = (
         "import sys, threading\n"

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.physics`: the tables of docs/physics.md."""
+"""``physics``: the tables of docs/physics.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.datasets.bethe_heitler import ENTRIES, SETTINGS
 from benchmarks.studies.physics import baselines as study
 from benchmarks.studies.physics.agreement import agreement
 
-app = cyclopts.App(name="python -m benchmarks.physics", help=study.__doc__, version_flags=[])
+app = cyclopts.App(name="physics", help=study.__doc__, version_flags=[])
 
 
 def _one_of(known: Collection[str]) -> Any:
@@ -83,7 +83,3 @@ def uncertainty(
 ) -> None:
     """Random targets: what of the error is the noise of the training data, and what is ignorance."""
     _print(study.noise_and_ignorance(datasets, algorithm, held_out, replicas, _length(rollouts)))
-
-
-if __name__ == "__main__":
-    app()

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.studies.performance`: the command line."""
+"""``performance``: the command line."""
 
 from __future__ import annotations
 
@@ -23,12 +23,10 @@ from benchmarks.studies.performance.passes import time_passes
 from benchmarks.studies.performance.problems import PROBLEMS
 from benchmarks.studies.performance.run import Task, tasks_of, time_all
 
-app = cyclopts.App(
-    name="python -m benchmarks.studies.performance", help=benchmarks.studies.performance.__doc__, version_flags=[]
-)
+app = cyclopts.App(name="performance", help=benchmarks.studies.performance.__doc__, version_flags=[])
 QUICK = tuple(name for name, problem in PROBLEMS.items() if not problem.full)
 _Positive = Parameter(validator=cyclopts.validators.Number(gte=1))
-_VARIANTS: tuple[dict[str, Any], ...] = ({"trajectory_dtype": "bfloat16"}, {"sketch_size": 6})
+_VARIANTS: tuple[dict[str, Any], ...] = ({"trajectory_dtype": "bfloat16"},)
 
 
 def _one_of(known: Collection[str]) -> Any:
@@ -81,14 +79,14 @@ def performance(
     fused:
         Whether Adam is torch's fused one: the fastest base line.
     variants:
-        Whether to measure PGrad with bfloat16 displacements and with a sketch of six vectors too.
+        Whether to measure PGrad with bfloat16 displacements too.
     memory:
         Whether to measure memory of models from a million parameters on, each method in a process of its own.
     """
     console = Console(width=None if sys.stdout.isatty() else 140)
     names = problems or (tuple(PROBLEMS) if full else QUICK)
     base = Task("", "inner", steps, device, batch, {"fused": fused} if fused else {})
-    added = [v for v in _VARIANTS if v.get("sketch_size", 0) < steps] if variants and "pgrad" in methods else []
+    added = list(_VARIANTS) if variants and "pgrad" in methods else []
     output.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {
         "environment": {**environment(), "threads": torch.get_num_threads(), "device": _describe(device)},
@@ -144,7 +142,3 @@ def _write(path: Path, results: dict[str, Any]) -> None:
     draft = path.with_suffix(".tmp")
     draft.write_text(json.dumps(results, indent=1) + "\n")
     draft.replace(path)
-
-
-if __name__ == "__main__":
-    app()

@@ -1,0 +1,13 @@
+"""``results``: the tables of docs/results.md."""
+
+from __future__ import annotations
+
+from benchmarks.studies.results import tables
+
+__all__ = ["results_command"]
+
+
+def results_command() -> int:
+    """Write the tables of docs/results.md anew from the committed records."""
+    tables.main()
+    return 0
