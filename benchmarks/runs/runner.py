@@ -54,12 +54,8 @@ class RunKind:
         run: `run(config, place)` gives the outcome; it raises nothing but what stops a whole worker.
     """
 
-    config: type[RunIdentity] = RunConfig
-    run: Callable[[Any, Place], Outcome] = run
-
-
-IN_MEMORY = RunKind()
-"""Runs on the data sets of the registry."""
+    config: type[RunIdentity]
+    run: Callable[[Any, Place], Outcome]
 
 
 def outcome_of(config: RunIdentity, device: str, do: Callable[[Outcome], None]) -> Outcome:

@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from benchmarks.base.records import Record
-from benchmarks.runs.runner import IN_MEMORY, RunKind
+from benchmarks.runs.runner import RunKind
 from benchmarks.sweeps.config import Sweep, SweepConfig
 from benchmarks.sweeps.launcher_config import InProcess
 from benchmarks.sweeps.launchers import Ending, Launcher, WorkerHandle, launcher
@@ -94,7 +94,7 @@ class Coordinator:
         watch: Is told how far the sweep is.
         beat: Seconds between two signs of life of a worker.
         patience: Seconds for which a record waits if the store refuses it.
-        kind: Of the runs.
+        kind: Of the runs; None for those on the data sets of the registry.
         threads: Of torch in a worker; None leaves them as they are.
     """
 
@@ -104,7 +104,7 @@ class Coordinator:
     watch: Watch = lambda _: None
     beat: float = 10.0
     patience: float = 60.0
-    kind: RunKind = IN_MEMORY
+    kind: RunKind | None = None
     threads: int | None = 1
     handles: list[WorkerHandle] = field(default_factory=list)
     lost: int = 0

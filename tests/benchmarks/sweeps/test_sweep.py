@@ -142,14 +142,16 @@ def test_interrupted_and_resumed(tmp_path, stop):
 
 
 def test_interrupted_in_the_middle_of_a_run(tmp_path, monkeypatch):
-    def interrupt(self, claim):
+    real = worker.run
+
+    def interrupt(config, place):
         raise KeyboardInterrupt
 
     sweep = toy_sweep()
-    with monkeypatch.context() as patched:
-        patched.setattr(worker.Worker, "_outcome", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            run_here(sweep, tmp_path)
+    monkeypatch.setattr(worker, "run", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_here(sweep, tmp_path)
+    monkeypatch.setattr(worker, "run", real)
     first, *_ = run_here(sweep, tmp_path)
     assert [attempt["status"] for attempt in first["attempts"]] == ["interrupted", "finished"]
 
