@@ -241,8 +241,8 @@ def _perform(
 
     begun = saved["progress"]["updates"] * parts.training.cost if saved is not None else 0
     say(
-        f"{config.name}: {len(parts.dataset)} examples, {config.algorithm} on {config.model}, {parts.steps} steps, "
-        f"roll-outs of {parts.rollout_length}" + (f", from step {begun}" if begun else "")
+        f"{config.name}: {len(parts.judge.dataset)} examples, {config.algorithm} on {config.model}, "
+        f"{parts.steps} steps, roll-outs of {parts.rollout_length}" + (f", from step {begun}" if begun else "")
     )
     if config.steps is not None and config.steps != parts.steps:
         say(f"note: {config.steps} steps are not whole roll-outs of {parts.rollout_length}: {parts.steps} are made")

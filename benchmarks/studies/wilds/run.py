@@ -16,7 +16,7 @@ from benchmarks.runs.outputs import Place
 from benchmarks.runs.runner import outcome_of
 from benchmarks.runs.training import Keeper, Outcome, Score, train
 from benchmarks.studies.wilds.config import Where, WildsConfig
-from benchmarks.studies.wilds.setup import Parts, evaluation_options
+from benchmarks.studies.wilds.setup import Parts
 from pgrad.integrations import wilds
 
 __all__ = ["keeper", "run"]
@@ -83,8 +83,7 @@ def _text(score: Score) -> str:
 def _finish(config: WildsConfig, parts: Parts, where: Where, step: int, say: Say) -> None:
     """The official evaluation of the chosen weights, its predictions and its results."""
     parts.model.load_state_dict(checkpoint.load(where.folder / "best.pt", where.device)["model"])
-    options = evaluation_options(config, where, parts.prepare)
-    evaluations = wilds.evaluate(parts.model, parts.dataset, list(config.eval_splits) or None, **options)
+    evaluations = parts.judge.evaluate(parts.model, config.eval_splits or None)
     results: dict[str, dict[str, Score]] = {}
     for split, found in evaluations.items():
         name = wilds.prediction_file(config.name, split, seed=config.seed, fold=config.fold or "A")

@@ -17,11 +17,12 @@ from torch.utils.data import DataLoader
 from benchmarks.algorithms import ALGORITHMS, Setup
 from benchmarks.base.seeds import seed_from
 from benchmarks.runs import checkpoint
-from benchmarks.runs.training import Scores, Training, checkpoint_plan
+from benchmarks.runs.training import Training, checkpoint_plan
 from benchmarks.studies.wilds import backbones
 from benchmarks.studies.wilds.catalogue import DEFAULTS
 from benchmarks.studies.wilds.config import TEST, Where, WildsConfig, part
 from benchmarks.studies.wilds.inputs import augment, transform
+from benchmarks.studies.wilds.judge import Judge
 from benchmarks.studies.wilds.losses import LOSSES, batch_loss
 from benchmarks.studies.wilds.stream import Stream
 from pgrad import DomainBatchSampler, GroupBatchSampler
@@ -54,16 +55,14 @@ class Parts:
     """The objects of a run.
 
     Attributes:
-        dataset: The whole data set.
-        prepare: The transform of one input.
+        judge: Evaluates officially.
         training: What the loop drives.
         steps: Of the whole run.
         rollout_length: T, whether the algorithm makes roll-outs or not.
         random: The random states at the beginning of the training.
     """
 
-    dataset: Any
-    prepare: Callable[[Any], Any] | None
+    judge: Judge
     training: Training
     steps: int
     rollout_length: int
@@ -145,20 +144,19 @@ def assemble(config: WildsConfig, where: Where) -> Parts:
         augment(defaults),
         where.device,
     )
-    held_out = {part(TEST, config.fold): TEST}
-    splits = {part(wilds.SELECTION_SPLIT, config.fold): wilds.SELECTION_SPLIT, **held_out}
+    judge = Judge(config, where, dataset, prepare)
     training = Training(
         algorithm=algorithm,
         source=source,
         cost=cost,
         checkpoints=checkpoint_plan(rollouts, every, length, cost, config.algorithm),
-        validation=tuple(name for name in splits if name not in held_out),
-        held_out=tuple(held_out),
-        evaluate=lambda evaluated: _scores(config, where, dataset, prepare, evaluated, splits),
-        validation_loss=lambda: _validation_loss(config, where, dataset, prepare, model, setup),
+        validation=(part(wilds.SELECTION_SPLIT, config.fold),),
+        held_out=config.held_out,
+        evaluate=judge.scores,
+        validation_loss=lambda: judge.validation_loss(model, setup),
         rate=schedule(defaults.schedule, rollouts * length, per_epoch, defaults.warmup),
     )
-    return Parts(dataset, prepare, training, rollouts * length, length, checkpoint.random_state())
+    return Parts(judge, training, rollouts * length, length, checkpoint.random_state())
 
 
 def _path(start_from: str) -> Path:
@@ -248,55 +246,3 @@ def schedule(kind: str, steps: int, per_epoch: int, warmup: int) -> Callable[[in
         return left if kind == "linear" else 0.5 * (1 + math.cos(math.pi * (1 - left)))
 
     return factor
-
-
-def evaluation_options(config: WildsConfig, where: Where, prepare: Callable[[Any], Any] | None) -> dict[str, Any]:
-    """For `pgrad.integrations.wilds.evaluate`."""
-    options = {"batch_size": config.eval_batch_size, "device": where.device, "num_workers": where.workers}
-    return {"transform": prepare, **options}
-
-
-def _scores(
-    config: WildsConfig,
-    where: Where,
-    dataset: Any,
-    prepare: Callable[[Any], Any] | None,
-    model: nn.Module,
-    splits: dict[str, str],
-) -> Scores:
-    found = wilds.evaluate(model, dataset, list(splits.values()), **evaluation_options(config, where, prepare))
-    scores: dict[str, float | None] = {}
-    for name, split in splits.items():
-        results = found[split].results
-        if config.metric not in results:
-            known = ", ".join(key for key in results if ":" not in key)
-            raise ValueError(
-                f"metric of {config.name} with these options must be one of {known}; got {config.metric!r}"
-            )
-        scores[name] = results[config.metric] if math.isfinite(results[config.metric]) else None
-    return Scores(scores)
-
-
-@torch.no_grad()
-def _validation_loss(
-    config: WildsConfig,
-    where: Where,
-    dataset: Any,
-    prepare: Callable[[Any], Any] | None,
-    model: nn.Module,
-    setup: Setup,
-) -> float:
-    subset = dataset.get_subset(wilds.SELECTION_SPLIT, transform=prepare)
-    loader = DataLoader(
-        subset,
-        batch_size=config.eval_batch_size,
-        collate_fn=subset.collate,
-        generator=torch.Generator(),
-        num_workers=where.workers,
-    )
-    total = 0.0
-    model.eval()
-    for inputs, labels, _ in loader:
-        total += float(setup.risk(model, inputs.to(where.device), labels)) * len(inputs)
-    model.train()
-    return total / len(subset)

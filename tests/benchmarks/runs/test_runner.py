@@ -1,6 +1,15 @@
-import pytest
+import itertools
 
+import pytest
+import torch
+
+from benchmarks.algorithms import ALGORITHMS, Setup
+from benchmarks.base.metrics import accuracy
+from benchmarks.base.seeds import seed_from
+from benchmarks.datasets import DATASETS
+from benchmarks.models import build
 from benchmarks.runs.config import RunConfig
+from benchmarks.runs.protocol import batches, leave_out
 from benchmarks.runs.runner import run
 from tests.benchmarks.toy_sweeps import toy_sweep
 
@@ -41,6 +50,27 @@ def test_record():
 @pytest.mark.parametrize("algorithm", ["erm", "pgrad", "reptile"])
 def test_same_specification_same_result(algorithm):
     assert result(but(algorithm=algorithm)) == result(but(algorithm=algorithm))
+
+
+@pytest.mark.parametrize("algorithm", ["erm", "pgrad"])
+def test_the_loop_is_the_plain_one(algorithm):
+    config = but(algorithm=algorithm)
+    data, entry = DATASETS[config.dataset].factory(), ALGORITHMS[algorithm]
+    split = leave_out(data, config.held_out, config.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_from("initialisation", config.dataset, config.seed))
+        model = build(config, data.input_shape, data.n_outputs, None)
+    names = (config.dataset, "80%", config.seed)
+    made = entry.factory(model, config.hparams, Setup(6, 2, 30, seed_from("algorithm", *names)))
+    order = batches(entry.batches, split.domains, 8, 3, seed_from("order", *names))
+    losses, held_out = [], []
+    for number in (12, 12, 6):
+        updates = [made.update(split.inputs[index], split.labels[index]) for index in itertools.islice(order, number)]
+        losses.append(float(sum(updates)) / number)
+        with made.evaluated() as evaluated, torch.inference_mode():
+            held_out.append(accuracy(evaluated(split.held_out[0].inputs), split.held_out[0].labels))
+    assert result(config)["loss"] == losses
+    assert result(config)["held_out"] == held_out
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"held_out": "10%"}, {"algorithm": "erm"}])
