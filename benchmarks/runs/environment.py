@@ -16,8 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn")
 SOURCES = (
     "pgrad/*.py",
-    *(f"pgrad/{room}/*.py" for room in ("_engine", "averaging")),
-    "pgrad/data/*.py",
+    *(f"pgrad/{room}/*.py" for room in ("_engine", "averaging", "data")),
     *(f"benchmarks/{room}/*.py" for room in ("algorithms", "datasets", "models", "physics", "runs")),
     "benchmarks/datasets/*.txt",
     *(f"benchmarks/base/{name}.py" for name in ("losses", "metrics", "search", "seeds")),
