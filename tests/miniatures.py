@@ -41,6 +41,20 @@ def call(miniature, data: Path, tmp_path: Path):
 
 
 @pytest.fixture
+def records(tmp_path: Path):
+    """``records(folder)`` are those of a command's output folder; by default of what `call` did."""
+    from benchmarks.reports.load import load_records
+
+    return lambda folder="run": load_records(str(tmp_path / folder / "records.jsonl"))
+
+
+def run_folder(output: Path) -> Path:
+    """The folder of the one run in an output folder."""
+    (found,) = [path for path in output.iterdir() if path.is_dir() and "-seed" in path.name]
+    return found
+
+
+@pytest.fixture
 def offline_tokenizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tokenizer of 70 words where transformers finds it under the name that py150 asks for."""
     pytest.importorskip("transformers")

@@ -14,13 +14,17 @@ Fields that every record has:
     where they are not at their defaults ``depth`` (None), ``weights`` (``"none"``, or their name; a file's ends in
     ``#`` and the beginning of its SHA-256), ``tuning`` (``"full"``), ``batch_norm`` (None), ``image_size`` (None).
     ``held_out`` is one string: the name of the held-out domain, or the names joined by ``+`` (see
-    :func:`held_out_domains`) if a run leaves out several.
+    :func:`held_out_domains`) if a run leaves out several. Runs on WILDS (``wilds:NAME``) have the fields of
+    :class:`benchmarks.studies.wilds.config.WildsConfig` instead; their held-out domain is the split ``test``, and
+    their validation part the split ``val``.
 ``status``
     ``"finished"`` or ``"failed"``.
 ``timings``
-    ``wall_seconds`` and ``cpu_seconds`` of the run itself; ``started`` and ``ended`` in seconds since 1970.
+    ``wall_seconds`` and ``cpu_seconds`` of the run itself, of all processes that it took where it goes on from a file;
+    ``started`` and ``ended`` in seconds since 1970.
 ``evaluations``
-    Gradient evaluations that the configuration pays for; None in imported records.
+    Gradient evaluations that the configuration pays for; None in imported records, and on WILDS, where the number of
+    examples decides.
 ``peak_memory``
     ``resident_bytes``: the largest resident set of the worker process up to the end of the run (a long-lived worker
     never shrinks it); ``cuda_bytes``: the most that torch held on the GPU during the run, None without one.

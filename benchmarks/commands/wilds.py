@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import signal
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,11 +12,19 @@ import torch
 from cyclopts import Parameter
 from rich.console import Console
 
+from benchmarks.algorithms import ALGORITHMS
+from benchmarks.commands.options import address
+from benchmarks.models.weights import digest
+from benchmarks.runs.runner import RunKind
 from benchmarks.studies.wilds.catalogue import DEFAULTS
-from benchmarks.studies.wilds.learners import batches_of
+from benchmarks.studies.wilds.config import SCHEME, TEST, Where, WildsConfig, part
 from benchmarks.studies.wilds.miniatures import make
-from benchmarks.studies.wilds.setup import Config
-from benchmarks.studies.wilds.training import run
+from benchmarks.studies.wilds.run import keeper, run
+from benchmarks.studies.wilds.setup import assemble, require_fitting
+from benchmarks.sweeps.config import SingleRun
+from benchmarks.sweeps.coordinator import Coordinator
+from benchmarks.sweeps.store import Store, StoreError
+from benchmarks.sweeps.store.transfer import write_lines
 from pgrad.integrations import wilds as integration
 
 __all__ = ["wilds"]
@@ -58,9 +68,13 @@ def wilds(
     workers: Annotated[int, Parameter(validator=cyclopts.validators.Number(gte=0))] = 0,
     device: str | None = None,
     output: Path | None = None,
+    store: str | None = None,
     predictions: Path | None = None,
+    retry_failed: bool = False,
 ) -> int:
     """Train on a WILDS data set and evaluate officially; a run that was killed goes on when called again.
+
+    The exit status is 0 if the run is finished, 1 if it failed or could not be begun, 130 after Ctrl-C.
 
     Options that are not given are those published for the data set.
 
@@ -73,9 +87,9 @@ def wilds(
     demo:
         Take a made-up miniature of the data set and a tiny network: shows that it works, measures nothing.
     algorithm:
-        erm, pgrad, reptile (the matched control), or a peer: pcgrad, groupdro, irm, coral, sam, ...
+        Any of the benchmarks: erm, pgrad, reptile (the matched control), erm-ema, sam, upgrad, groupdro, coral, ...
     steps:
-        Gradient evaluations; by default the published epochs.
+        Gradient evaluations, made whole roll-outs for every algorithm alike; by default the published epochs.
     seed:
         Of initialisation and order of the batches; the replicate for the leaderboard.
     fold:
@@ -115,7 +129,7 @@ def wilds(
     max_tokens:
         Length of a text.
     eval_every:
-        Steps between evaluations on the validation split; by default an epoch.
+        Steps between evaluations on the splits val and test, made whole roll-outs; by default an epoch.
     eval_splits:
         Splits to evaluate in the end; by default all but train.
     eval_batch_size:
@@ -127,40 +141,47 @@ def wilds(
     device:
         Of torch; by default cuda if there is one.
     output:
-        Folder of the run; by default runs/wilds/DATASET-ALGORITHM-seedN (of poverty, -foldX too).
+        Folder for the store, records.jsonl and a folder of each run; by default runs/wilds/DATASET, for all algorithms
+        and seeds, so that ``report`` compares them.
+    store:
+        Address of the store, if it is not the file store.sqlite in the output folder.
     predictions:
-        Folder of the predictions; by default OUTPUT/predictions. Several seeds in one folder are a submission.
+        Folder of the predictions; by default one in the folder of the run. Several seeds in one are a submission.
+    retry_failed:
+        Go on with a run that failed before.
     """
-    console = Console()
+    console, errors = Console(), Console(stderr=True)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         _check(dataset, algorithm, data, demo)
-        defaults = DEFAULTS[dataset]
-        name = (
-            f"{'demo-' if demo else ''}{dataset}-{algorithm}-seed{seed}{f'-fold{fold}' if dataset == 'poverty' else ''}"
-        )
-        output = output or Path("runs/wilds") / name
+        output = output or Path("runs/wilds") / (f"demo-{dataset}" if demo else dataset)
         if demo:
             data = data or Path("runs/wilds/miniatures")
             console.print(f"miniature in {make(dataset, data)}: made up, its results mean nothing", soft_wrap=True)
-        task = integration.task(dataset)
+        defaults, task = DEFAULTS[dataset], integration.task(dataset)
         size = batch_size or (4 if demo else defaults.batch_size)
         chosen_backbone = backbone or ("tiny" if demo else defaults.backbone)
-        config = Config(
-            dataset=dataset,
+        config = WildsConfig(
+            dataset=SCHEME + dataset,
             algorithm=algorithm,
+            held_out=(part(TEST, fold if dataset == "poverty" else ""),),
             seed=seed,
-            fold=fold,
+            point=0,
+            hparams=_hparams(
+                algorithm,
+                lr=lr if lr is not None else 3e-3 if demo else defaults.lr,
+                weight_decay=weight_decay if weight_decay is not None else 0.0 if demo else defaults.weight_decay,
+                outer_lr=outer_lr,
+                n_components=components,
+            ),
+            model=chosen_backbone,
             split_scheme=split_scheme,
             group_by=group_by or task.domain_fields,
             metric=metric or task.metric,
-            steps=steps or (_DEMO_STEPS if demo else 0),
-            backbone=chosen_backbone,
             pretrained=_pretrained(pretrained, chosen_backbone, defaults.pretrained),
-            start_from=str(start_from or ""),
-            lr=lr if lr is not None else 3e-3 if demo else defaults.lr,
-            weight_decay=weight_decay if weight_decay is not None else 0.0 if demo else defaults.weight_decay,
-            outer_lr=outer_lr,
-            components=components,
+            start_from=f"{start_from}#{digest(start_from)}" if start_from is not None else "",
+            steps=steps or (_DEMO_STEPS if demo else None),
+            evaluate_every=eval_every or (_DEMO_STEPS // 3 if demo else None),
             batch_size=size,
             groups=groups,
             splits=splits or defaults.splits,
@@ -168,30 +189,98 @@ def wilds(
             uniform=uniform,
             resolution=resolution or (32 if demo and defaults.resolution else defaults.resolution),
             max_tokens=max_tokens or defaults.max_tokens,
-            eval_every=eval_every or (_DEMO_STEPS // 3 if demo else 0),
             eval_splits=eval_splits,
             eval_batch_size=eval_batch_size or size,
+        )
+        replicate = f"seed{seed}-fold{fold}" if config.fold else f"seed{seed}"
+        folder = output / f"{algorithm}-{replicate}-{config.key()[:8]}"
+        where = Where(
             data=data or Path(),
-            output=output,
-            predictions=predictions or output / "predictions",
+            folder=folder,
+            predictions=predictions or folder / "predictions",
             device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
             workers=workers,
             checkpoint_every=checkpoint_every,
         )
-        run(config, lambda line: console.print(line, soft_wrap=True, highlight=False))
-    except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
-        Console(stderr=True).print(f"error: {error}", soft_wrap=True, highlight=False, markup=False, style="red")
+        with Store(address(store, output)) as opened:
+            return _perform(config, where, opened, output, retry_failed=retry_failed, console=console, errors=errors)
+    except (ValueError, TypeError, OSError, ImportError, StoreError) as error:
+        errors.print(f"error: {error}", soft_wrap=True, highlight=False, markup=False, style="red")
         return 1
+    except KeyboardInterrupt:
+        errors.print("Stopped; to go on, give the same command again.", soft_wrap=True)
+        return 130
+
+
+def _perform(
+    config: WildsConfig,
+    where: Where,
+    store: Store,
+    output: Path,
+    *,
+    retry_failed: bool,
+    console: Console,
+    errors: Console,
+) -> int:
+    """Does the run unless the store has it; the exit status."""
+    sweep = SingleRun.of(config)
+    known = store.known(sweep)
+    if known["finished"]:
+        console.print(f"{output} holds this run, finished: nothing is done again", soft_wrap=True)
+        return 0
+    if known["failed"] and not retry_failed:
+        raise ValueError(f"{output} holds this run, failed; --retry-failed does it again where it was saved last")
+    kept = keeper(config, where)
+    saved = kept.load()
+    parts = assemble(config, where)
+    if config.split_scheme or config.metric != integration.task(config.name).metric:
+        parts.training.evaluate(parts.model)  # an unknown metric shows now, not after an epoch
+
+    def say(line: str) -> None:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    begun = saved["progress"]["updates"] * parts.training.cost if saved is not None else 0
+    say(
+        f"{config.name}: {len(parts.judge.dataset)} examples, {config.algorithm} on {config.model}, "
+        f"{parts.steps} steps, roll-outs of {parts.rollout_length}" + (f", from step {begun}" if begun else "")
+    )
+    if config.steps is not None and config.steps != parts.steps:
+        say(f"note: {config.steps} steps are not whole roll-outs of {parts.rollout_length}: {parts.steps} are made")
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    kind = RunKind(WildsConfig, functools.partial(run, parts=parts, where=where, say=say))
+    coordinator = Coordinator(sweep, store, output, kind=kind, threads=None)
+    if retry_failed:
+        store.retry_failed(coordinator.sweep_id)
+    try:
+        (record,) = coordinator.run()
+    finally:
+        write_lines(store.records(), output / "records.jsonl")
+    if record["status"] == "failed":
+        errors.print(f"error: {record['error']}", soft_wrap=True, highlight=False, markup=False, style="red")
+        return 1
+    kept.path.unlink(missing_ok=True)  # nothing is left to go on with
+    say(f"compare the runs in this folder with: python -m benchmarks report {output}")
     return 0
+
+
+def _interrupt(_signum: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _check(dataset: str, algorithm: str, data: Path | None, demo: bool) -> None:
     integration.task(dataset)
-    batches_of(algorithm)
+    require_fitting(algorithm, dataset)
     if data is None and not demo:
         raise ValueError(
             f"--data must name the folder with the data set; {integration.download_command(dataset, 'DIR')}"
         )
+
+
+def _hparams(algorithm: str, **given: float) -> dict[str, int | float]:
+    """The defaults of the algorithm, with what is given of its own."""
+    space = ALGORITHMS[algorithm].space
+    own = {name: value for name, value in given.items() if name in space or name in ("lr", "weight_decay")}
+    return {**{name: choice.default for name, choice in space.items()}, **own}
 
 
 def _pretrained(asked: bool | None, backbone: str, default: bool) -> bool:

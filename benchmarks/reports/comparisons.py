@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.algorithms import ALGORITHMS
 from benchmarks.base.metrics import (
     Estimate,
     Interval,
@@ -21,6 +20,7 @@ from benchmarks.base.metrics import (
     probability_of_improvement,
     wilcoxon,
 )
+from benchmarks.reports.names import control_of
 from benchmarks.reports.selection import Study, differences
 from benchmarks.reports.text import number
 
@@ -108,10 +108,10 @@ def compare(study: Study, seed: int) -> list[Comparison]:
 def compare_with_controls(study: Study, seed: int) -> list[Comparison]:
     """Every algorithm with the one that its registry entry names as the same in everything but one thing."""
     pairs = [
-        (dataset, algorithm, ALGORITHMS[algorithm].control)
+        (dataset, algorithm, control_of(algorithm))
         for dataset in study.datasets
         for algorithm in study.algorithms_on(dataset)
-        if algorithm in ALGORITHMS and ALGORITHMS[algorithm].control in study.algorithms_on(dataset)
+        if control_of(algorithm) in study.algorithms_on(dataset)
     ]
     return _all(study, pairs, [seed, 2])
 

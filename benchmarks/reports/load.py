@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,13 +86,23 @@ def _rank(record: Run) -> tuple[bool, float]:
 
 
 def _completed(record: Run) -> Run:
-    """What older records lack and their curves tell."""
+    """With NaN for scores that are not defined, and with what older records lack and their curves tell."""
+    for name in ("curves", "domain_curves"):
+        if record.get(name):
+            record = {
+                **record,
+                name: {key: [_number(value) for value in values] for key, values in record[name].items()},
+            }
     curves = record.get("curves") or {}
     if record["status"] == "finished" and "selections" not in record:
         record = {**record, "selections": checkpoints(curves)}
     if record.get("evaluations") is None and record["status"] == "finished" and curves.get("step"):
         record = {**record, "evaluations": curves["step"][-1]}
     return record
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 _PLACE = ("dataset", "algorithm", "held_out", "seed", "point")

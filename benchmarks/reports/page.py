@@ -13,11 +13,10 @@ import jinja2
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.algorithms import ALGORITHMS
-from benchmarks.datasets import DATASETS
 from benchmarks.reports import draw_runs, draw_scores, tables
 from benchmarks.reports.comparisons import LEVEL, Comparison, compare, compare_with_controls
 from benchmarks.reports.load import Loaded
+from benchmarks.reports.names import describe_algorithm, describe_dataset
 from benchmarks.reports.selection import Study
 from benchmarks.reports.spectra import agreements
 from benchmarks.reports.style import RC, Look, looks
@@ -180,7 +179,8 @@ def _each(
 def _scores(study: Study, style: dict[str, Look]) -> Section:
     caption = "mean over seeds on every held-out domain and, shaded, on average; bars are 95 % t-intervals."
     pictures = _each(study, "accuracy", caption, draw_scores.accuracies, style)
-    text = [f"{name}: {DATASETS[name].description}." for name in study.datasets if name in DATASETS]
+    known = {name: describe_dataset(name, study.of_dataset(name)) for name in study.datasets}
+    text = [f"{name}: {what}." for name, what in known.items() if what]
     return Section("Held-out scores", text, pictures, [tables.accuracies(study, name) for name in study.datasets])
 
 
@@ -288,7 +288,7 @@ def _failures(study: Study) -> Section:
 
 
 def _settings(study: Study) -> Section:
-    text = [f"{name}: {ALGORITHMS[name].description}." for name in study.algorithms if name in ALGORITHMS]
+    text = [f"{name}: {what}." for name in study.algorithms if (what := describe_algorithm(name))]
     environments = {
         ", ".join(f"{key} {value}" for key, value in record.get("environment", {}).items()) for record in study.records
     }

@@ -12,21 +12,12 @@ import pandas as pd
 
 from benchmarks.algorithms import BASELINE, CONTROL
 from benchmarks.base.errors import unknown
-from benchmarks.base.metrics import Estimate, Matrix, accuracy, columns, macro_f1, seed_averages, worst_group
+from benchmarks.base.metrics import Estimate, Matrix, columns, seed_averages
 from benchmarks.base.records import held_out_domains
-from benchmarks.datasets import DATASETS
+from benchmarks.reports import names
 from benchmarks.reports.load import Run
+from benchmarks.reports.names import Scale
 from benchmarks.runs.protocol import LEAVE_ONE_OUT, METHODS, TRAINING_DOMAIN, select_all
-
-_PERCENT = {accuracy: "accuracy", macro_f1: "macro F1", worst_group: "accuracy of the worst group"}
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How scores are shown: multiplied by ``factor``, under the name ``label``."""
-
-    factor: float
-    label: str
 
 
 @dataclass(frozen=True)
@@ -116,15 +107,7 @@ class Study:
 
     def scale(self, dataset: str) -> Scale:
         """Percent for what is a share, the plain figure for the rest."""
-        if dataset in DATASETS:
-            metric = DATASETS[dataset].metric
-            if metric in _PERCENT:
-                return Scale(100.0, f"{_PERCENT[metric]}, %")
-            return Scale(1.0, getattr(metric, "__name__", "score").replace("_", " "))
-        values = [
-            value for record in self.of_dataset(dataset) for value in (record.get("curves") or {}).get("held_out", ())
-        ]
-        return Scale(100.0, "score, %") if all(0.0 <= value <= 1.0 for value in values) else Scale(1.0, "score")
+        return names.scale(dataset, self.of_dataset(dataset))
 
     def selected_by(self, method: str) -> pd.DataFrame:
         """One row for each data set, algorithm, held-out set and seed that the method could choose for."""
@@ -218,9 +201,8 @@ class _Set:
     def of(cls, dataset: str, records: list[Run], algorithms: Sequence[str]) -> _Set:
         present = {record["config"]["algorithm"] for record in records}
         held_out = list(dict.fromkeys(record["config"]["held_out"] for record in records))
-        if dataset in DATASETS:
-            order = {name: number for number, name in enumerate(DATASETS[dataset].domains)}
-            held_out.sort(key=lambda names: [order.get(name, len(order)) for name in held_out_domains(names)])
+        order = names.domain_order(dataset)
+        held_out.sort(key=lambda one: [order.get(name, len(order)) for name in held_out_domains(one)])
         return cls(
             records=records,
             algorithms=tuple(name for name in algorithms if name in present),

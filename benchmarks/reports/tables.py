@@ -271,8 +271,16 @@ def settings(study: Study) -> Table:
             {"data set": dataset, "held out in turn": ", ".join(study.held_out(dataset)), "seeds": seeds, **own}
         )
     frame = pd.DataFrame(lines)
+    text = pd.DataFrame([{name: _shown(value) for name, value in line.items()} for line in lines]).fillna("")
     note = "A seed decides the data split, the initialisation and the order of the mini-batches."
-    return Table("settings", "Settings", note, frame, frame.astype(str))
+    return Table("settings", "Settings", note, frame, text)
+
+
+def _shown(value: Any) -> str:
+    """A setting to read."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 _VARIED = ("dataset", "algorithm", "held_out", "seed", "point", "hparams")

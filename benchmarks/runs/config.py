@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
-from benchmarks.base.config import Count
+from benchmarks.base.config import Count, Frozen
 from benchmarks.base.records import SEPARATOR, held_out_domains
+from benchmarks.datasets import DATASETS
 from benchmarks.models.settings import ModelSettings
 
 
@@ -58,16 +59,45 @@ class Settings(ModelSettings):
     splits: Count = 3
 
 
-class RunConfig(Settings):
-    """One training run.
+class RunIdentity(Frozen):
+    """What every run has, whatever its data set is: a place in a comparison, and a name made of all that decides it.
 
     Attributes:
-        dataset: Name in the registry of data sets.
+        dataset: Name of the data set.
         algorithm: Name in the registry of algorithms.
         held_out: Names of the domains that the run must not see; in JSON joined by "+".
         seed: Of the data split, the initialisation and the order of the batches.
         point: Number of the point of random search; point 0 is the defaults.
         hparams: The hyper-parameters of that point.
+        model: Name of the network.
+    """
+
+    dataset: str
+    algorithm: str
+    held_out: HeldOut
+    seed: Annotated[int, Field(ge=0)]
+    point: Annotated[int, Field(ge=0)]
+    hparams: Annotated[dict[str, int | float], AfterValidator(HParamValues), PlainSerializer(dict)]
+    model: str
+
+    def config(self) -> dict[str, Any]:
+        """The fields, ready for JSON."""
+        return self.model_dump(mode="json")
+
+    def key(self) -> str:
+        """A short name, the same for the same fields, whatever their order."""
+        return hashlib.sha256(json.dumps(self.config(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def budget(self) -> int | None:
+        """Gradient evaluations that the run pays for; None where its configuration alone does not tell."""
+        return None
+
+
+class RunConfig(RunIdentity, Settings):
+    """A training run on a data set of the registry, held in memory.
 
     Example:
         >>> run = RunConfig(dataset="coloured-digits", algorithm="erm", held_out="10%", seed=0, point=0, hparams={})
@@ -78,25 +108,14 @@ class RunConfig(Settings):
     """
 
     model: str = "mlp"
-    dataset: str
-    algorithm: str
-    held_out: HeldOut
-    seed: Annotated[int, Field(ge=0)]
-    point: Annotated[int, Field(ge=0)]
-    hparams: Annotated[dict[str, int | float], AfterValidator(HParamValues), PlainSerializer(dict)]
 
     def config(self) -> dict[str, Any]:
         """The fields, ready for JSON; of those in :data:`LATER` the ones that are not at their defaults."""
-        fields = self.model_dump(mode="json")
-        return {name: value for name, value in fields.items() if name not in LATER or value != LATER[name]}
-
-    def key(self) -> str:
-        """A short name, the same for the same fields, whatever their order."""
-        return hashlib.sha256(json.dumps(self.config(), sort_keys=True).encode()).hexdigest()[:16]
-
-    def __hash__(self) -> int:
-        return hash(self.key())
+        return {name: value for name, value in super().config().items() if name not in LATER or value != LATER[name]}
 
     def evaluations(self, n_domains: int) -> int:
         """Gradient evaluations that the run pays for on a data set of `n_domains` domains in all."""
         return self.rollouts * self.splits * (n_domains - len(self.held_out))
+
+    def budget(self) -> int:
+        return self.evaluations(len(DATASETS[self.dataset].domains))

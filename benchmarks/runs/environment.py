@@ -23,6 +23,9 @@ SOURCES = (
 )
 """The files that can change the result of a run; a change anywhere else makes no run out of date."""
 
+OF_SCHEME = {"wilds": ("pgrad/integrations/wilds/*.py", "benchmarks/studies/wilds/*.py")}
+"""More of them, for data sets whose names begin with such a word and a colon."""
+
 
 def code_fingerprint(*others: Path) -> str:
     """A hash of the sources that can change the result of a run, and of `others`.
@@ -39,8 +42,11 @@ def code_fingerprint(*others: Path) -> str:
 
 
 def fingerprint(dataset: str = "", algorithm: str = "", model: str = "") -> str:
-    """:func:`code_fingerprint` with the files of the plugins that registered these names, and the user's own data."""
-    code = code_fingerprint(*plugins.sources(dataset, algorithm, model))
+    """:func:`code_fingerprint` with the files of the plugins that registered these names, those of the
+    data set's scheme, and the user's own data."""
+    patterns = OF_SCHEME.get(dataset.partition(":")[0], ())
+    others = sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+    code = code_fingerprint(*plugins.sources(dataset, algorithm, model), *others)
     own = identity(dataset)
     return hashlib.sha256(f"{code}\0{own}".encode()).hexdigest()[:16] if own else code
 

@@ -1,4 +1,4 @@
-"""What a run leaves besides its record: kept weights and TensorBoard logs.  None of it changes a result."""
+"""What a run leaves besides its record: kept weights and TensorBoard logs. None of it changes a result."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.runs.config import RunConfig
+from benchmarks.runs.training import Score
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Place:
     weights: bool = False
 
     @contextlib.contextmanager
-    def observer(self, config: RunConfig) -> Iterator[Observer]:
+    def observer(self, config: RunConfig) -> Iterator[Recorder]:
         """What is told about every checkpoint of the run; closed and completed at the end.
 
         Raises:
@@ -44,17 +45,17 @@ class Place:
             except ImportError as error:
                 raise ImportError(f"logs need TensorBoard ({error}); pip install 'pgrad[bench]' installs it") from error
             writer = SummaryWriter(str(self.folder / "tensorboard" / config.key()))
-        observer = Observer(writer, self.weights)
+        recorder = Recorder(writer, self.weights)
         try:
-            yield observer
+            yield recorder
             if self.weights and self.folder is not None:
-                observer.save(self.folder, config)
+                recorder.save(self.folder, config)
         finally:
             if writer is not None:
                 writer.close()
 
 
-class Observer:
+class Recorder:
     """Logs checkpoints and remembers the weights of the best one."""
 
     def __init__(self, writer: Any, weights: bool) -> None:
@@ -63,18 +64,19 @@ class Observer:
         self._weights = weights
         self._best = float("-inf")
         self._state: dict[str, Tensor] = {}
-        self._point: dict[str, float] = {}
+        self._point: dict[str, Score] = {}
 
-    def checkpoint(self, model: nn.Module, point: Mapping[str, float], scores: Mapping[str, float]) -> None:
+    def checkpoint(self, model: nn.Module, step: int, point: Mapping[str, Score], scores: Mapping[str, Score]) -> None:
         """One checkpoint: its entry of the curves and its scores by domain."""
         if self._writer is not None:
-            for name in ("loss", "validation", "held_out"):
-                self._writer.add_scalar(name, point[name], int(point["step"]))
-            for name, value in scores.items():
-                self._writer.add_scalar(f"domains/{name}", value, int(point["step"]))
-        if self._weights and point["validation"] > self._best:
-            self._best = point["validation"]
-            self._point = dict(point)
+            named = {f"domains/{name}": value for name, value in scores.items()}
+            for name, value in {**point, **named}.items():
+                if value is not None:
+                    self._writer.add_scalar(name, value, step)
+        validation = point["validation"]
+        if self._weights and validation is not None and validation > self._best:
+            self._best = validation
+            self._point = {"step": step, **point}
             self._state = {name: _small(value) for name, value in model.state_dict().items()}
 
     def save(self, folder: Path, config: RunConfig) -> None:

@@ -21,7 +21,8 @@ curves can be drawn.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -193,8 +194,13 @@ def checkpoints(curves: Mapping[str, list[float]]) -> dict[str, dict[str, Any]]:
     return {method: {**_checkpoint(curves, i), "oracle": method == ORACLE} for method, i in index.items()}
 
 
-def _first_best(values: list[float]) -> int:
-    return max(range(len(values)), key=lambda i: (values[i], -i))
+def _first_best(values: Sequence[float | None]) -> int:
+    return max(range(len(values)), key=lambda i: (_rank(values[i]), -i))
+
+
+def _rank(value: float | None) -> float:
+    """What is not defined is the lowest."""
+    return -math.inf if value is None or math.isnan(value) else value
 
 
 def _checkpoint(curves: Mapping[str, list[float]], index: int) -> dict[str, float]:
@@ -213,7 +219,7 @@ def select(records: Iterable[Mapping[str, Any]], method: str = TRAINING_DOMAIN) 
         return None
     by = "held_out" if method == ORACLE else "validation"
     chosen = [(record["config"]["point"], checkpoints(record["curves"])[method]) for record in finished]
-    point, found = max(chosen, key=lambda pair: (pair[1][by], -pair[0]))
+    point, found = max(chosen, key=lambda pair: (_rank(pair[1][by]), -pair[0]))
     return Selected(point=point, step=found["step"], validation=found[by], held_out=found["held_out"])
 
 

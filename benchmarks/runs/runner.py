@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 import time
 import traceback
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.algorithms import ALGORITHMS, Algorithm, Setup
+from benchmarks.algorithms import ALGORITHMS, Setup
 from benchmarks.base.losses import Loss
 from benchmarks.base.records import SEPARATOR, Failure
 from benchmarks.base.resources import peak_memory, watch_memory
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import DATASETS, Domain, Metric
 from benchmarks.models import build
-from benchmarks.runs.config import RunConfig
+from benchmarks.runs.config import RunConfig, RunIdentity
 from benchmarks.runs.features import FrozenBackbone, featured, frozen_backbone
-from benchmarks.runs.outputs import Observer, Place
+from benchmarks.runs.outputs import Place
 from benchmarks.runs.prepared import prepared
-from benchmarks.runs.protocol import Split, batches, checkpoints, fitted, leave_out
-
-Outcome = dict[str, Any]
-
-
-class DivergedError(RuntimeError):
-    """The loss is no longer a finite number."""
+from benchmarks.runs.protocol import Split, batches, fitted, leave_out
+from benchmarks.runs.training import Batch, DivergedError, Observer, Outcome, Scores, Training, checkpoint_plan, train
 
 
 def run(config: RunConfig, place: Place | None = None) -> Outcome:
@@ -42,26 +36,49 @@ def run(config: RunConfig, place: Place | None = None) -> Outcome:
         The fields of :mod:`benchmarks.base.records` that the run itself decides.
     """
     place = place or Place()
-    outcome: Outcome = {"key": config.key(), "config": config.config()}
-    started, wall, cpu = time.time(), time.perf_counter(), time.process_time()
-    watch_memory(place.device)
-    try:
+
+    def do(outcome: Outcome) -> None:
         with place.observer(config) as observer:
             _train(config, place, observer, outcome)
         outcome["model_file"] = observer.model_file
+
+    return outcome_of(config, place.device, do)
+
+
+@dataclass(frozen=True)
+class RunKind:
+    """A kind of run: the class of its configuration, and what does it.
+
+    Attributes:
+        config: Validates what a store holds.
+        run: `run(config, place)` gives the outcome; it raises nothing but what stops a whole worker.
+    """
+
+    config: type[RunIdentity]
+    run: Callable[[Any, Place], Outcome]
+
+
+def outcome_of(config: RunIdentity, device: str, do: Callable[[Outcome], None]) -> Outcome:
+    """What `do` fills, and what it took; if it fails, what it had filled before, and why."""
+    outcome: Outcome = {"key": config.key(), "config": config.config()}
+    started, wall, cpu = time.time(), time.perf_counter(), time.process_time()
+    watch_memory(device)
+    try:
+        do(outcome)
         outcome["status"] = "finished"
     except Exception as error:  # noqa: BLE001  whatever went wrong is part of the results
         outcome["status"] = "failed"
         outcome["failure"] = failure(error)
         outcome["error"] = f"{type(error).__name__}: {error}"
         outcome["traceback"] = traceback.format_exc()
+    earlier_wall, earlier_cpu = outcome.pop("earlier", (0.0, 0.0))
     outcome["timings"] = {
-        "wall_seconds": time.perf_counter() - wall,
-        "cpu_seconds": time.process_time() - cpu,
+        "wall_seconds": earlier_wall + time.perf_counter() - wall,
+        "cpu_seconds": earlier_cpu + time.process_time() - cpu,
         "started": started,
         "ended": time.time(),
     }
-    outcome["peak_memory"] = peak_memory(place.device)
+    outcome["peak_memory"] = peak_memory(device)
     return outcome
 
 
@@ -94,68 +111,50 @@ def _train(config: RunConfig, place: Place, observer: Observer, outcome: Outcome
     names = (config.dataset, SEPARATOR.join(config.held_out), config.seed)
     entry = ALGORITHMS[config.algorithm]
     n_domains = len(split.validation)
-    rollout_length = config.splits * n_domains
+    rollout_length, cost = config.splits * n_domains, entry.evaluations(n_domains)
     setup = Setup(
         rollout_length=rollout_length,
         n_domains=n_domains,
-        updates=config.rollouts * rollout_length // entry.evaluations(n_domains),
+        updates=config.rollouts * rollout_length // cost,
         seed=seed_from("algorithm", *names),
         loss=dataset.loss,
     )
     algorithm = entry.factory(model, config.hparams, setup)
     order = batches(entry.batches, split.domains, config.batch_size, config.splits, seed=seed_from("order", *names))
-    curves: dict[str, list[float]] = {"step": [], "loss": [], "validation": [], "held_out": []}
-    domain_curves: dict[str, list[float]] = {domain.name: [] for domain in (*split.validation, *split.held_out)}
-    measures = {name: {domain: list[float]() for domain in domain_curves} for name in dataset.measures}
-    outcome.update(curves=curves, domain_curves=domain_curves, measures=measures)
-
-    updates = 0
-    for step, due in _checkpoints(config, rollout_length, entry.evaluations(n_domains)):
-        loss = _mean_loss(algorithm, split, itertools.islice(order, due - updates), entry.batches == "single-domain")
-        if not math.isfinite(loss):
-            raise DivergedError(f"the mean loss before step {step} is {loss}")
-        updates = due
-        algorithm.validate(lambda: _validation_loss(model, split, setup.loss))
-        with algorithm.evaluated() as evaluated:
-            scores, others = _evaluate(evaluated, split, dataset.metric, dataset.measures)
-            point = {"step": step, "loss": loss, **_means(split, scores)}
-            for name, value in point.items():
-                curves[name].append(value)
-            for name, value in scores.items():
-                domain_curves[name].append(value)
-            for measure, found in others.items():
-                for name, value in found.items():
-                    measures[measure][name].append(value)
-            observer.checkpoint(evaluated, point, scores)
-    selections = checkpoints(curves)
-    outcome["selections"] = selections
-    outcome["selection"] = {name: selections["training-domain"][name] for name in ("step", "validation", "held_out")}
-    outcome["diagnostics"] = algorithm.diagnostics()
+    training = Training(
+        algorithm=algorithm,
+        source=_InMemory(split, order, single=entry.batches == "single-domain"),
+        cost=cost,
+        checkpoints=checkpoint_plan(config.rollouts, config.evaluate_every, rollout_length, cost, config.algorithm),
+        validation=tuple(domain.name for domain in split.validation),
+        held_out=tuple(domain.name for domain in split.held_out),
+        evaluate=lambda evaluated: _evaluate(evaluated, split, dataset.metric, dataset.measures),
+        validation_loss=lambda: _validation_loss(model, split, setup.loss),
+        measures=tuple(dataset.measures),
+    )
+    train(training, outcome, observer)
 
 
-def _checkpoints(config: RunConfig, rollout_length: int, cost: int) -> Iterator[tuple[int, int]]:
-    """The gradient evaluations until each checkpoint, and the updates that they pay for."""
-    updates = done = 0
-    while done < config.rollouts:
-        done = min(done + config.evaluate_every, config.rollouts)
-        step = done * rollout_length
-        if step // cost == updates:
-            raise ValueError(
-                f"one update of {config.algorithm} costs {cost} gradient evaluations, more than a checkpoint"
-            )
-        updates = step // cost
-        yield step, updates
+@dataclass
+class _InMemory:
+    """The mini-batches of a split, in an order that begins anew with every process."""
 
+    split: Split
+    order: Iterator[Tensor]
+    single: bool
+    taken: int = 0
 
-def _mean_loss(algorithm: Algorithm, split: Split, order: Iterator[Tensor], single: bool) -> float:
-    total: Tensor | float = 0.0
-    number = 0
-    for index in order:
-        if single:
-            algorithm.begin(int(split.domains[index[0]]))
-        total = total + algorithm.update(split.inputs[index], split.labels[index])
-        number += 1
-    return float(total) / number
+    def __iter__(self) -> Iterator[Batch]:
+        for index in self.order:
+            domain = int(self.split.domains[index[0]]) if self.single else None
+            yield self.split.inputs[index], self.split.labels[index], domain
+
+    def state_dict(self, taken: int) -> dict[str, Any]:
+        return {"taken": self.taken + taken}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.taken = state["taken"]
+        self.order = itertools.islice(self.order, self.taken, None)
 
 
 @functools.lru_cache(maxsize=2)  # the next run of a sweep has the same split, and another algorithm
@@ -172,9 +171,7 @@ def _split(
 
 
 @torch.inference_mode()
-def _evaluate(
-    model: nn.Module, split: Split, metric: Metric, measures: Mapping[str, Metric]
-) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+def _evaluate(model: nn.Module, split: Split, metric: Metric, measures: Mapping[str, Metric]) -> Scores:
     """The score on every domain, and by measure the others: the validation part of a training domain, all of a
     held-out one."""
     model.eval()
@@ -184,7 +181,7 @@ def _evaluate(
     def by(judge: Metric) -> dict[str, float]:
         return {name: judge(outputs, labels) for name, (outputs, labels) in found.items()}
 
-    return by(metric), {name: by(measure) for name, measure in measures.items()}
+    return Scores(by(metric), {name: by(measure) for name, measure in measures.items()})
 
 
 @torch.inference_mode()
@@ -194,12 +191,6 @@ def _validation_loss(model: nn.Module, split: Split, loss: Loss) -> float:
     losses = [float(loss(model(domain.inputs), domain.labels)) for domain in split.validation]
     model.train()
     return sum(losses) / len(losses)
-
-
-def _means(split: Split, scores: dict[str, float]) -> dict[str, float]:
-    """Every domain counts the same."""
-    parts = {"validation": split.validation, "held_out": split.held_out}
-    return {name: sum(scores[domain.name] for domain in domains) / len(domains) for name, domains in parts.items()}
 
 
 def _moved(split: Split, device: str) -> Split:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    SerializeAsAny,
     SerializerFunctionWrapHandler,
     field_validator,
     model_serializer,
@@ -26,7 +27,7 @@ from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import DATASETS
 from benchmarks.models import known_model, require_fitting
 from benchmarks.models.weights import pinned
-from benchmarks.runs.config import HeldOut, RunConfig, Settings
+from benchmarks.runs.config import HeldOut, RunConfig, RunIdentity, Settings
 from benchmarks.runs.protocol import LEAVE_ONE_OUT, METHODS
 from benchmarks.sweeps.launcher_config import InProcess, LauncherConfig, Local
 
@@ -100,6 +101,51 @@ def _as_launcher(value: Any) -> Any:
 
 def _as_seeds(value: Any) -> Any:
     return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else value
+
+
+class Sweep(Protocol):
+    """What a store and a coordinator ask of a sweep: its runs, a name of their set, and how they are done."""
+
+    @property
+    def launcher(self) -> LauncherConfig: ...
+    @property
+    def plugins(self) -> tuple[str, ...]: ...
+    @property
+    def outputs(self) -> Outputs: ...
+    @property
+    def max_attempts(self) -> int: ...
+    def runs(self) -> Sequence[RunIdentity]: ...
+    def key(self) -> str: ...
+    def model_dump(self, *, mode: Literal["json"]) -> dict[str, Any]: ...
+
+
+class SingleRun(Frozen):
+    """A sweep of one run, done in this process as often as it takes.
+
+    Attributes:
+        datasets: The name of its data set alone.
+        run: Its configuration.
+    """
+
+    datasets: tuple[str]
+    run: SerializeAsAny[RunIdentity]
+    launcher: LauncherConfig = InProcess()
+    plugins: tuple[str, ...] = ()
+    outputs: Outputs = Outputs()
+    max_attempts: Count = 2**31
+
+    @classmethod
+    def of(cls, run: RunIdentity) -> SingleRun:
+        """The sweep of a run."""
+        return cls(datasets=(run.dataset,), run=run)
+
+    def runs(self) -> list[RunIdentity]:
+        """The one."""
+        return [self.run]
+
+    def key(self) -> str:
+        """That of the run."""
+        return self.run.key()
 
 
 class SweepConfig(Frozen):

@@ -24,7 +24,8 @@ from typing import Any
 import psutil
 
 from benchmarks.base.records import Record
-from benchmarks.sweeps.config import SweepConfig
+from benchmarks.runs.runner import RunKind
+from benchmarks.sweeps.config import Sweep, SweepConfig
 from benchmarks.sweeps.launcher_config import InProcess
 from benchmarks.sweeps.launchers import Ending, Launcher, WorkerHandle, launcher
 from benchmarks.sweeps.store import Store, StoreError
@@ -84,14 +85,27 @@ Watch = Callable[[Snapshot], None]
 
 @dataclass
 class Coordinator:
-    """One process's part in a sweep."""
+    """One process's part in a sweep.
 
-    sweep: SweepConfig
+    Attributes:
+        sweep: What is to be done.
+        store: Where it is noted.
+        folder: For what the runs leave.
+        watch: Is told how far the sweep is.
+        beat: Seconds between two signs of life of a worker.
+        patience: Seconds for which a record waits if the store refuses it.
+        kind: Of the runs; None for those on the data sets of the registry.
+        threads: Of torch in a worker; None leaves them as they are.
+    """
+
+    sweep: Sweep
     store: Store
     folder: Path
     watch: Watch = lambda _: None
     beat: float = 10.0
     patience: float = 60.0
+    kind: RunKind | None = None
+    threads: int | None = 1
     handles: list[WorkerHandle] = field(default_factory=list)
     lost: int = 0
     note: str = ""
@@ -107,6 +121,8 @@ class Coordinator:
             launcher=self.sweep.launcher.kind,
             name="",
             folder=self.folder.resolve(),
+            kind=self.kind,
+            threads=self.threads,
             plugins=_absolute(self.sweep.plugins),
             tensorboard=self.sweep.outputs.tensorboard,
             weights=self.sweep.outputs.weights == "best",

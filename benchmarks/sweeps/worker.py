@@ -24,9 +24,10 @@ import torch
 
 from benchmarks.base import resources
 from benchmarks.runs import plugins
+from benchmarks.runs.config import RunConfig
 from benchmarks.runs.environment import environment, fingerprint
 from benchmarks.runs.outputs import Place
-from benchmarks.runs.runner import failure, run
+from benchmarks.runs.runner import RunKind, failure, run
 from benchmarks.sweeps.store import Claim, Store, StoreError
 from benchmarks.sweeps.store.database import patiently
 
@@ -49,6 +50,7 @@ class Job:
         launcher: What started it.
         name: Of the worker.
         folder: For prepared data, logs and outputs; the same for all workers.
+        kind: Of its runs; None for those on the data sets of the registry.
         plugins: Modules to import first.
         path: Entries of ``sys.path`` to add.
         threads: Threads of torch; None leaves them as they are.
@@ -66,6 +68,7 @@ class Job:
     launcher: str
     name: str
     folder: Path
+    kind: RunKind | None = None
     plugins: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
     threads: int | None = 1
@@ -106,7 +109,9 @@ class Worker:
             CodeChangedError: if the sources are other ones than the run was entered with.
         """
         self._wait_for_memory()
-        claim = patiently(lambda: self.store.claim(self.job.sweep_id, self.number), self.job.patience)
+        claim = patiently(
+            lambda: self.store.claim(self.job.sweep_id, self.number, self._kind().config), self.job.patience
+        )
         if claim is None:
             return False
         try:
@@ -126,7 +131,10 @@ class Worker:
                 f"the code that this worker finds ({here}) is not the code that the sweep was entered with "
                 f"({claim.code}): sources were changed meanwhile; give the same command again"
             )
-        return run(claim.config, self.place)
+        return self._kind().run(claim.config, self.place)
+
+    def _kind(self) -> RunKind:
+        return self.job.kind or RunKind(RunConfig, run)
 
     def _store(self, claim: Claim, outcome: dict[str, Any]) -> None:
         surroundings = {**self.environment, "code": claim.code}

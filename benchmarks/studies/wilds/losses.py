@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["batch_loss"]
+__all__ = ["LOSSES", "batch_loss"]
 
 
 def batch_loss(kind: str, model: nn.Module, x: Tensor, y: Any, device: torch.device) -> Tensor:
-    """The mean loss of a training batch, for one of `pgrad.integrations.wilds.Task.loss`."""
+    """The mean loss of a training batch, for one of `benchmarks.studies.wilds.catalogue.Loss`."""
     if kind == "detection":
         targets = [{"boxes": t["boxes"].float().to(device), "labels": t["labels"].to(device)} for t in y]
         parts: dict[str, Tensor] = model(x, targets)
         return torch.stack(list(parts.values())).sum()
-    return _LOSSES[kind](model(x), y.to(device))
+    return LOSSES[kind](model(x), y.to(device))
 
 
 def _labelled(loss: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def _token_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     return _labelled(lambda out, target: functional.cross_entropy(out, target.long()), outputs, targets)
 
 
-_LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
+LOSSES: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
     {
         "cross_entropy": functional.cross_entropy,
         "mse": functional.mse_loss,

@@ -1,8 +1,7 @@
-"""What a run consists of: its configuration, and the parts that the configuration stands for."""
+"""From the configuration of a run to what the training loop drives."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -11,176 +10,181 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from benchmarks.algorithms import ALGORITHMS, Setup
 from benchmarks.base.seeds import seed_from
+from benchmarks.runs import checkpoint
+from benchmarks.runs.training import Training, checkpoint_plan
 from benchmarks.studies.wilds import backbones
 from benchmarks.studies.wilds.catalogue import DEFAULTS
+from benchmarks.studies.wilds.config import TEST, Where, WildsConfig, part
 from benchmarks.studies.wilds.inputs import augment, transform
-from benchmarks.studies.wilds.learners import Learner, Peer, Single, batches_of
-from benchmarks.studies.wilds.methods import METHODS
-from pgrad import DomainBatchSampler
+from benchmarks.studies.wilds.judge import Judge
+from benchmarks.studies.wilds.losses import LOSSES, batch_loss
+from benchmarks.studies.wilds.stream import Stream
+from pgrad import DomainBatchSampler, GroupBatchSampler
 from pgrad.integrations import wilds
 
-__all__ = ["Config", "Parts", "assemble"]
+__all__ = ["Parts", "assemble", "require_fitting", "schedule"]
 
-_PLACE = ("data", "output", "predictions", "device", "workers", "checkpoint_every")
+_STACKED = ("cross_entropy", "mse")  # what algorithms that compare domains can take apart
+_BY_DOMAIN = ("groupdro",)  # keeps a figure of each domain
+_BY_VALIDATION_LOSS = ("erm-swad",)
+_MIXES_INPUTS = ("mixup",)
 
 
 @dataclass(frozen=True)
-class Config:
-    """Everything that decides the result, and where it happens (`data` to `checkpoint_every`, which do not).
+class _Setup(Setup):
+    """With the loss of the data set, which may need the model itself.
 
-    The fields are the options of the command; see `benchmarks.commands.wilds`.
+    Attributes:
+        kind: One of `benchmarks.studies.wilds.catalogue.Loss`.
     """
 
-    dataset: str
-    algorithm: str
-    seed: int
-    fold: str
-    split_scheme: str
-    group_by: tuple[str, ...]
-    metric: str
-    steps: int
-    backbone: str
-    pretrained: bool
-    start_from: str
-    lr: float
-    weight_decay: float
-    outer_lr: float
-    components: int
-    batch_size: int
-    groups: int | None
-    splits: int
-    distinct: bool
-    uniform: bool
-    resolution: int | None
-    max_tokens: int
-    eval_every: int
-    eval_splits: tuple[str, ...]
-    eval_batch_size: int
-    data: Path
-    output: Path
-    predictions: Path
-    device: str
-    workers: int
-    checkpoint_every: int
+    kind: str = "cross_entropy"
 
-    def identity(self) -> dict[str, Any]:
-        """The fields that decide the result, ready for JSON."""
-        fields = {key: value for key, value in dataclasses.asdict(self).items() if key not in _PLACE}
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
+    def risk(self, model: nn.Module, inputs: Tensor, labels: Any) -> Tensor:
+        return batch_loss(self.kind, model, inputs, labels, inputs.device)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Parts:
     """The objects of a run.
 
     Attributes:
-        dataset: the whole data set.
-        prepare: the transform of one input.
-        augment: the random change of a training batch.
-        model: on its device.
-        learner: moves it.
-        loader: training batches without end.
-        sampler: of the loader, with its position.
-        steps: of the whole run.
-        eval_every: steps between evaluations.
-        rollout_length: T; 1 for a method without roll-outs.
-        grouper: WILDS's, for the domain of a batch.
+        judge: Evaluates officially.
+        training: What the loop drives.
+        steps: Of the whole run.
+        rollout_length: T, whether the algorithm makes roll-outs or not.
+        random: The random states at the beginning of the training.
     """
 
-    dataset: Any
-    prepare: Callable[[Any], Any] | None
-    augment: Callable[[torch.Tensor], torch.Tensor] | None
-    model: nn.Module
-    learner: Learner
-    loader: DataLoader[Any]
-    sampler: DomainBatchSampler
+    judge: Judge
+    training: Training
     steps: int
-    eval_every: int
     rollout_length: int
-    grouper: Any
+    random: dict[str, Any]
+
+    @property
+    def model(self) -> nn.Module:
+        """The one in training."""
+        return self.training.algorithm.model
 
 
-def assemble(config: Config) -> Parts:
-    """Read the data set and build the rest; the same objects for the same configuration."""
-    defaults = DEFAULTS[config.dataset]
-    dataset = _dataset(config)
-    prepare = transform(defaults, dataset, config.backbone, config.resolution, config.max_tokens)
+def require_fitting(algorithm: str, dataset: str) -> None:
+    """Refuses what cannot work, by name.
+
+    Raises:
+        ValueError: if there is no such algorithm, or it cannot be trained on the task.
+    """
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}; got {algorithm!r}")
+    defaults = DEFAULTS[dataset]
+    if ALGORITHMS[algorithm].batches == "joint" and defaults.loss not in _STACKED:
+        raise ValueError(
+            f"algorithm {algorithm} must have a task with {' or '.join(_STACKED)}; this one has {defaults.loss}"
+        )
+    if algorithm in _MIXES_INPUTS and defaults.inputs in ("text", "tokens"):
+        raise ValueError(f"algorithm {algorithm} must have inputs that can be mixed; those of {dataset} are words")
+    if algorithm in _BY_VALIDATION_LOSS and defaults.loss == "detection":
+        raise ValueError(f"algorithm {algorithm} must have a loss on the validation split; a detector gives none")
+
+
+def assemble(config: WildsConfig, where: Where) -> Parts:
+    """Reads the data set and builds the rest; the same objects for the same configuration.
+
+    Raises:
+        ValueError: if options do not fit the data set.
+        OSError: if the data set or the weights are not there.
+    """
+    defaults = DEFAULTS[config.name]
+    dataset = _dataset(config, where)
+    prepare = transform(defaults, dataset, config.model, config.resolution, config.max_tokens)
     train = dataset.get_subset("train", transform=prepare)
     if not len(train):
-        raise ValueError(f"dataset {config.dataset} has no training examples with these options")
-    loader = _loader(config, train)
-    sampler: Any = loader.batch_sampler
+        raise ValueError(f"dataset {config.name} has no training examples with these options")
+    present = wilds.domain_ids(train, config.group_by).unique(return_counts=True)
+    groups = _groups(config, present[1])
+    n_domains = len(present[0]) if groups is None else groups
+    length = config.splits * n_domains
+    loader = _loader(config, where, train, groups)
     per_epoch = max(1, len(train) // config.batch_size)
-    steps = config.steps or defaults.epochs * per_epoch
+    rollouts = -(-(config.steps or defaults.epochs * per_epoch) // length)
+    every = min(rollouts, -(-(config.evaluate_every or per_epoch) // length))
 
-    torch.manual_seed(seed_from("wilds", "initialisation", config.dataset, config.seed))
+    torch.manual_seed(seed_from("wilds", "initialisation", config.name, config.seed))
     example, _, _ = train[0]
-    model = backbones.build(config.backbone, defaults, dataset, config.pretrained, example)
+    model = backbones.build(config.model, defaults, dataset, config.pretrained, example)
     if config.start_from:
-        model.load_state_dict(torch.load(config.start_from, map_location="cpu", weights_only=True)["model"])
-    model = model.to(config.device)
-    length = sampler.rollout_length if batches_of(config.algorithm) != "pooled" else 1
-    factor = _schedule(defaults.schedule, steps, per_epoch, defaults.warmup)
-    learner = _learner(config, model, length, factor, steps, drawn=isinstance(sampler, wilds.GroupBatchSampler))
-    every = config.eval_every or min(per_epoch, steps)
-    group = wilds.grouper(dataset, config.group_by)
-    return Parts(dataset, prepare, augment(defaults), model, learner, loader, sampler, steps, every, length, group)
-
-
-def _learner(
-    config: Config, model: nn.Module, length: int, factor: Callable[[int], float], steps: int, *, drawn: bool
-) -> Learner:
-    defaults, loss = DEFAULTS[config.dataset], wilds.task(config.dataset).loss
-    if config.algorithm in METHODS:
-        optimizer = METHODS[config.algorithm].build(
-            _parameter_groups(model, defaults.optimizer),
-            _inner(defaults.optimizer, config.weight_decay),
-            config.lr,
-            length,
-            config.outer_lr,
-            config.components,
-        )
-        return Single(model, optimizer, factor, loss, defaults.max_grad_norm)
-    return Peer(
-        config.algorithm,
-        model,
-        loss,
-        {"lr": config.lr, "weight_decay": config.weight_decay},
+        model.load_state_dict(checkpoint.load(_path(config.start_from))["model"])
+    model = model.to(where.device)
+    entry = ALGORITHMS[config.algorithm]
+    cost = entry.evaluations(n_domains)
+    setup = _Setup(
         rollout_length=length,
-        n_domains=max(1, length // config.splits),
-        drawn=drawn,
-        steps=steps,
-        seed=seed_from("wilds", "algorithm", config.dataset, config.seed),
+        n_domains=n_domains,
+        updates=rollouts * length // cost,
+        seed=seed_from("wilds", "algorithm", config.name, config.seed),
+        loss=LOSSES.get(defaults.loss, LOSSES["cross_entropy"]),
+        inner=_inner(defaults.optimizer, config.hparams["weight_decay"]),
+        groups=functools.partial(_parameter_groups, optimizer=defaults.optimizer),
+        max_norm=defaults.max_grad_norm,
+        kind=defaults.loss,
     )
+    algorithm = entry.factory(model, config.hparams, setup)
+    number = {int(domain): number for number, domain in enumerate(present[0].tolist())}
+    group = wilds.grouper(dataset, config.group_by)
+    source = Stream(
+        loader,
+        n_domains if entry.batches == "joint" else 1,
+        None if entry.batches == "pooled" else lambda metadata: number[int(group.metadata_to_group(metadata[:1]))],
+        augment(defaults),
+        where.device,
+    )
+    judge = Judge(config, where, dataset, prepare)
+    training = Training(
+        algorithm=algorithm,
+        source=source,
+        cost=cost,
+        checkpoints=checkpoint_plan(rollouts, every, length, cost, config.algorithm),
+        validation=(part(wilds.SELECTION_SPLIT, config.fold),),
+        held_out=config.held_out,
+        evaluate=judge.scores,
+        validation_loss=lambda: judge.validation_loss(model, setup),
+        rate=schedule(defaults.schedule, rollouts * length, per_epoch, defaults.warmup),
+    )
+    return Parts(judge, training, rollouts * length, length, checkpoint.random_state())
 
 
-def _dataset(config: Config) -> Any:
+def _path(start_from: str) -> Path:
+    return Path(start_from.rpartition("#")[0])
+
+
+def _dataset(config: WildsConfig, where: Where) -> Any:
     options: dict[str, Any] = {}
-    if config.dataset == "poverty":
+    if config.fold:
         options["fold"] = config.fold
     if config.split_scheme:
         options["split_scheme"] = config.split_scheme
-    dataset = wilds.get_dataset(config.dataset, config.data, **options)
-    for split in (wilds.SELECTION_SPLIT, *config.eval_splits):
+    dataset = wilds.get_dataset(config.name, where.data, **options)
+    for split in (wilds.SELECTION_SPLIT, TEST, *config.eval_splits):
         if split not in dataset.split_dict:
-            raise ValueError(f"split of {config.dataset} must be one of {', '.join(dataset.split_dict)}; got {split!r}")
+            raise ValueError(f"split of {config.name} must be one of {', '.join(dataset.split_dict)}; got {split!r}")
     return dataset
 
 
-def _loader(config: Config, train: Any) -> DataLoader[Any]:
-    generator = torch.Generator().manual_seed(seed_from("wilds", "order", config.dataset, config.seed))
-    workers: dict[str, Any] = {"num_workers": config.workers, "pin_memory": config.device.startswith("cuda")}
-    if batches_of(config.algorithm) != "pooled":
-        return wilds.rollout_loader(
+def _loader(config: WildsConfig, where: Where, train: Any, groups: int | None) -> DataLoader[Any]:
+    generator = torch.Generator().manual_seed(seed_from("wilds", "order", config.name, config.seed))
+    workers: dict[str, Any] = {"num_workers": where.workers, "pin_memory": where.device.startswith("cuda")}
+    if ALGORITHMS[config.algorithm].batches != "pooled":
+        loader = wilds.rollout_loader(
             train,
             config.group_by,
             config.batch_size * config.splits,
-            n_groups=_groups(config, train),
+            n_groups=groups,
             splits=config.splits,
             distinct=config.distinct,
             uniform=config.uniform,
@@ -188,16 +192,20 @@ def _loader(config: Config, train: Any) -> DataLoader[Any]:
             generator=generator,
             **workers,
         )
+        if config.algorithm in _BY_DOMAIN and isinstance(loader.batch_sampler, GroupBatchSampler):
+            raise ValueError(
+                f"algorithm {config.algorithm} must see the same domains all the time: --groups 0, not a drawn number"
+            )
+        return loader
     # Pooled batches are those of one domain that has everything: the same epochs, the same way to resume.
     size = min(config.batch_size, len(train))
     sampler = DomainBatchSampler([0] * len(train), size, generator=generator, mode="infinite")
     return DataLoader(train, batch_sampler=sampler, collate_fn=train.collate, generator=torch.Generator(), **workers)
 
 
-def _groups(config: Config, train: Any) -> int | None:
+def _groups(config: WildsConfig, counts: Tensor) -> int | None:
     """How many domains to draw for a roll-out; None for all, where each of them fills its mini-batch."""
-    _, counts = wilds.domain_ids(train, config.group_by).unique(return_counts=True)
-    wanted = DEFAULTS[config.dataset].groups if config.groups is None else config.groups or None
+    wanted = DEFAULTS[config.name].groups if config.groups is None else config.groups or None
     if config.groups is None and wanted is not None:
         wanted = min(wanted, len(counts))
     if wanted is None and counts.min() < config.batch_size * config.splits:
@@ -218,13 +226,13 @@ def _parameter_groups(model: nn.Module, optimizer: str) -> list[dict[str, Any]]:
     if optimizer != "AdamW":
         return [{"params": [p for _, p in named]}]
     free = [name for name, _ in named if "bias" in name or "LayerNorm.weight" in name]
-    groups = [{"params": [p for n, p in named if n not in free]}]
+    groups: list[dict[str, Any]] = [{"params": [p for n, p in named if n not in free]}]
     if free:
-        groups.append({"params": [p for n, p in named if n in free], "weight_decay": 0.0})  # type: ignore[dict-item]
+        groups.append({"params": [p for n, p in named if n in free], "weight_decay": 0.0})
     return groups
 
 
-def _schedule(kind: str, steps: int, per_epoch: int, warmup: int) -> Callable[[int], float]:
+def schedule(kind: str, steps: int, per_epoch: int, warmup: int) -> Callable[[int], float]:
     """The factor of the learning rate at a step."""
 
     def factor(step: int) -> float:

@@ -20,10 +20,9 @@ import psutil
 from sqlalchemy import Connection, Select, Table, func, insert, select, update
 
 from benchmarks.base.records import Record
-from benchmarks.datasets import DATASETS
-from benchmarks.runs.config import RunConfig
+from benchmarks.runs.config import RunConfig, RunIdentity
 from benchmarks.runs.environment import fingerprint
-from benchmarks.sweeps.config import SweepConfig
+from benchmarks.sweeps.config import Sweep
 from benchmarks.sweeps.store import rows
 from benchmarks.sweeps.store.database import Database
 from benchmarks.sweeps.store.schema import attempts, checkpoints, environments, members, runs, sweeps, workers
@@ -39,7 +38,7 @@ class Claim:
     run_id: int
     attempt_id: int
     worker_id: int
-    config: RunConfig
+    config: RunIdentity
     code: str
 
 
@@ -75,7 +74,7 @@ class Store:
 
     # --- sweeps
 
-    def enter(self, sweep: SweepConfig) -> int:
+    def enter(self, sweep: Sweep) -> int:
         """Makes sure that every run of the sweep has a row for the present code; returns the number of the sweep.
 
         Runs that other sweeps have entered, or done, are shared.
@@ -110,7 +109,7 @@ class Store:
         found = connection.execute(select(runs.c.key, runs.c.code, runs.c.id).where(runs.c.code.in_(codes)))
         return {(row.key, row.code): row.id for row in found}
 
-    def known(self, sweep: SweepConfig) -> dict[str, int]:
+    def known(self, sweep: Sweep) -> dict[str, int]:
         """How many runs of a sweep, entered or not, the store has with each status, for the present code."""
         found: dict[str, int] = dict.fromkeys(STATUSES, 0)
         codes: dict[tuple[str, str, str], str] = {}
@@ -169,8 +168,14 @@ class Store:
                 .values(ended=time.time(), ending=ending)
             )
 
-    def claim(self, sweep_id: int, worker_id: int) -> Claim | None:
-        """The first run of the sweep that nobody has claimed; None if there is none."""
+    def claim(self, sweep_id: int, worker_id: int, kind: type[RunIdentity] = RunConfig) -> Claim | None:
+        """The first run of the sweep that nobody has claimed; None if there is none.
+
+        Args:
+            sweep_id: Of the sweep.
+            worker_id: Who claims it.
+            kind: The class of the configurations of the sweep.
+        """
         query = (
             _of_sweep(select(runs.c.id, runs.c.config, runs.c.code), sweep_id)
             .where(runs.c.status == "pending")
@@ -195,7 +200,7 @@ class Store:
             }
             attempt_id = new_row(connection, attempts, row)
             connection.execute(update(runs).where(runs.c.id == found.id).values(status="running"))
-        return Claim(found.id, attempt_id, worker_id, RunConfig.model_validate(found.config), found.code)
+        return Claim(found.id, attempt_id, worker_id, kind.model_validate(found.config), found.code)
 
     def beat(self, attempt_id: int) -> None:
         """Says that the attempt is alive."""
@@ -372,16 +377,15 @@ def new_row(connection: Connection, table: Table, row: Mapping[str, Any]) -> int
     return int(key[0])
 
 
-def _run_row(config: RunConfig, code: str) -> dict[str, Any]:
+def _run_row(config: RunIdentity, code: str) -> dict[str, Any]:
     content = config.config()
     row = {name: content[name] for name in ("dataset", "algorithm", "held_out", "seed", "point")}
-    evaluations = config.evaluations(len(DATASETS[config.dataset].domains))
     return {
         **row,
         "key": config.key(),
         "code": code,
         "config": content,
-        "evaluations": evaluations,
+        "evaluations": config.budget(),
         "status": "pending",
     }
 

@@ -21,7 +21,6 @@ Example:
     (('year',), 'acc_worst_region')
 """
 
-from pgrad.data.groups import GroupBatchSampler
 from pgrad.integrations.wilds.domains import domain_ids, domain_name, grouper, rollout_loader
 from pgrad.integrations.wilds.evaluation import (
     Evaluation,
@@ -38,7 +37,6 @@ __all__ = [
     "SELECTION_SPLIT",
     "TASKS",
     "Evaluation",
-    "GroupBatchSampler",
     "Task",
     "domain_ids",
     "domain_name",

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from pgrad.data import DomainBatchSampler
-from pgrad.data.groups import GroupBatchSampler
+from pgrad.data import DomainBatchSampler, GroupBatchSampler
 from pgrad.integrations.wilds._bridge import import_wilds
 
 __all__ = ["domain_ids", "domain_name", "grouper", "rollout_loader"]

@@ -142,7 +142,7 @@ KILLED = """
     from benchmarks.runs import features
     from benchmarks.sweeps.store import Store
     from benchmarks.sweeps.coordinator import perform
-    from tests.benchmarks.test_models_features import sweep
+    from tests.benchmarks.runs.test_features import sweep
 
     def save(content, path):  # as if killed in the middle
         with open(path, "wb") as file:

@@ -1,6 +1,15 @@
-import pytest
+import itertools
 
+import pytest
+import torch
+
+from benchmarks.algorithms import ALGORITHMS, Setup
+from benchmarks.base.metrics import accuracy
+from benchmarks.base.seeds import seed_from
+from benchmarks.datasets import DATASETS
+from benchmarks.models import build
 from benchmarks.runs.config import RunConfig
+from benchmarks.runs.protocol import batches, leave_out
 from benchmarks.runs.runner import run
 from tests.benchmarks.toy_sweeps import toy_sweep
 
@@ -43,6 +52,27 @@ def test_same_specification_same_result(algorithm):
     assert result(but(algorithm=algorithm)) == result(but(algorithm=algorithm))
 
 
+@pytest.mark.parametrize("algorithm", ["erm", "pgrad"])
+def test_the_loop_is_the_plain_one(algorithm):
+    config = but(algorithm=algorithm)
+    data, entry = DATASETS[config.dataset].factory(), ALGORITHMS[algorithm]
+    split = leave_out(data, config.held_out, config.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_from("initialisation", config.dataset, config.seed))
+        model = build(config, data.input_shape, data.n_outputs, None)
+    names = (config.dataset, "80%", config.seed)
+    made = entry.factory(model, config.hparams, Setup(6, 2, 30, seed_from("algorithm", *names)))
+    order = batches(entry.batches, split.domains, 8, 3, seed_from("order", *names))
+    losses, held_out = [], []
+    for number in (12, 12, 6):
+        updates = [made.update(split.inputs[index], split.labels[index]) for index in itertools.islice(order, number)]
+        losses.append(float(sum(updates)) / number)
+        with made.evaluated() as evaluated, torch.inference_mode():
+            held_out.append(accuracy(evaluated(split.held_out[0].inputs), split.held_out[0].labels))
+    assert result(config)["loss"] == losses
+    assert result(config)["held_out"] == held_out
+
+
 @pytest.mark.parametrize("change", [{"seed": 1}, {"held_out": "10%"}, {"algorithm": "erm"}])
 def test_another_specification_another_result(change):
     assert result(SPEC) != result(but(**change))
@@ -62,7 +92,7 @@ def test_algorithms_and_points_start_from_the_same_model():
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"hparams": {"lr": 1e30, "outer_lr": 1e30, "weight_decay": 0.0}}, "DivergedError: the mean loss"),
+        ({"algorithm": "erm", "hparams": {"lr": 1e30, "weight_decay": 0.0}}, "DivergedError: the mean loss"),
         ({"held_out": "15%"}, "ValueError: held_out must be some of"),
         ({"batch_size": 1000}, "ValueError: batch_size=3000"),
     ],

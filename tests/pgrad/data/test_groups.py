@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pgrad import DomainBatchSampler
-from pgrad.integrations.wilds import GroupBatchSampler
+from pgrad import DomainBatchSampler, GroupBatchSampler
 
 SIZES = {2: 40, 3: 1, 5: 7, 11: 25, 40: 3}
 DOMAINS = [domain for domain, size in SIZES.items() for _ in range(size)]

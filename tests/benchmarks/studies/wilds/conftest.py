@@ -3,9 +3,9 @@
 import importlib.util
 import os
 
-from tests.miniatures import call, data, miniature, offline_tokenizer
+from tests.miniatures import call, data, miniature, offline_tokenizer, records
 
-__all__ = ["call", "data", "miniature", "offline_tokenizer"]
+__all__ = ["call", "data", "miniature", "offline_tokenizer", "records"]
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # transformers and timm would ask otherwise
 

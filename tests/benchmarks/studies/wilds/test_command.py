@@ -11,10 +11,12 @@ import torch
 from benchmarks.commands.wilds import wilds
 from benchmarks.studies.wilds import backbones
 from benchmarks.studies.wilds.catalogue import DEFAULTS
+from benchmarks.studies.wilds.config import Where, WildsConfig
 from benchmarks.studies.wilds.inputs import augment, transform
 from benchmarks.studies.wilds.miniatures import MINIATURES, make
-from benchmarks.studies.wilds.setup import _schedule
+from benchmarks.studies.wilds.setup import assemble, schedule
 from pgrad.integrations.wilds import TASKS
+from tests.miniatures import run_folder
 
 ROOT = Path(__file__).parents[4]
 
@@ -26,8 +28,11 @@ def test_the_demo_runs_from_nothing_in_an_empty_folder(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "made up, its results mean nothing" in done.stdout
-    assert "camelyon17: 120 examples, pgrad on tiny, 36 steps in roll-outs of 9" in done.stdout
-    folder = tmp_path / "runs" / "wilds" / "demo-camelyon17-pgrad-seed0"
+    assert "camelyon17: 120 examples, pgrad on tiny, 36 steps, roll-outs of 9" in done.stdout
+    output = tmp_path / "runs" / "wilds" / "demo-camelyon17"
+    assert (output / "store.sqlite").exists()
+    assert len((output / "records.jsonl").read_text().splitlines()) == 1
+    folder = run_folder(output)
     assert set(json.loads((folder / "results.json").read_text())["results"]) == {"id_val", "val", "test"}
     assert len(list((folder / "predictions" / "camelyon17").iterdir())) == 3
 
@@ -39,7 +44,7 @@ def test_the_demo_runs_from_nothing_in_an_empty_folder(tmp_path: Path) -> None:
         (("ogb-molpcba",), {}, "torch_geometric"),
         (("fmow",), {}, "python -m wilds.download_datasets --root_dir DIR --datasets fmow"),
         (("fmow",), {"data": Path("nowhere")}, "download it with"),
-        (("fmow",), {"demo": True, "algorithm": "magic"}, "algorithm must be one of erm, pgrad, reptile, "),
+        (("fmow",), {"demo": True, "algorithm": "magic"}, "algorithm must be one of erm, erm-adamw, "),
         (("celebA",), {"demo": True, "backbone": "tiny", "pretrained": True}, "needs a backbone of a library"),
         (("celebA",), {"demo": True, "backbone": "resnet18"}, "backbone must be 'tiny', 'linear', or 'torchvision/'"),
         (("celebA",), {"demo": True, "backbone": "torchvision/resnet19"}, "torchvision/resnet19 is not known"),
@@ -119,10 +124,35 @@ def test_a_text_model_of_transformers(call, tmp_path: Path) -> None:
     transformers.DistilBertConfig(vocab_size=11, dim=8, n_layers=1, n_heads=2, hidden_dim=16).save_pretrained(folder)
     backbone = f"transformers/{folder}"
     assert call("civilcomments", backbone=backbone, pretrained=False, steps=4, groups=2, eval_splits=("val",)) == 0
-    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    state = torch.load(run_folder(tmp_path / "run") / "best.pt", weights_only=True)
     assert state["model"]["model.classifier.weight"].shape == (2, 8)
-    # AdamW decays no biases and no layer norms, as published.
-    assert [group["weight_decay"] for group in state["learner"]["optimizer"]["param_groups"]] == [0.01, 0.0]
+
+
+def test_the_optimizer_is_the_published_one(miniature, data: Path) -> None:
+    """AdamW decays no biases, as published; every algorithm of the benchmarks gets it."""
+    miniature("civilcomments")
+    config = WildsConfig(
+        dataset="wilds:civilcomments",
+        algorithm="pgrad",
+        held_out="test",
+        seed=0,
+        point=0,
+        hparams={"lr": 1e-5, "weight_decay": 0.01, "outer_lr": 0.1, "n_components": 4},
+        model="tiny",
+        group_by=("black", "y"),
+        metric="acc_wg",
+        steps=4,
+        batch_size=4,
+        splits=1,
+        max_tokens=24,
+        eval_batch_size=64,
+    )
+    parts = assemble(config, Where(data=data, folder=data / "run", predictions=data / "predictions"))
+    optimizer = parts.training.algorithm.optimizer
+    assert isinstance(optimizer.inner, torch.optim.AdamW)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.01, 0.0]
+    assert {group["weight_decay"] for group in optimizer.outer.param_groups} == {0.0}
+    assert parts.training.algorithm.setup.max_norm == 1.0
 
 
 @pytest.mark.slow
@@ -166,5 +196,5 @@ def test_cells_are_standardized_one_by_one_and_rotated_at_random(miniature) -> N
     ],
 )
 def test_schedules(kind: str, warmup: int, expected: dict[int, float]) -> None:
-    factor = _schedule(kind, 100, 10, warmup)
+    factor = schedule(kind, 100, 10, warmup)
     assert {step: factor(step) for step in expected} == pytest.approx(expected)

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.algorithms import ALGORITHMS, QUICK
 from benchmarks.studies.wilds.catalogue import DEFAULTS
-from benchmarks.studies.wilds.learners import PEERS
-from benchmarks.studies.wilds.methods import METHODS
 from pgrad.integrations.wilds import TASKS, _bridge, download_command
 
 PAGE = (Path(__file__).parents[4] / "docs" / "wilds.md").read_text()
@@ -34,8 +33,9 @@ def test_the_row_of_a_data_set(name: str) -> None:
     assert ("not pretrained" in backbone) == (not defaults.pretrained) or name == "sqf"
 
 
-def test_every_algorithm_is_named() -> None:
-    assert all(f"`{name}`" in PAGE for name in (*METHODS, *PEERS))
+def test_what_is_refused_is_named() -> None:
+    joint = [name for name, entry in ALGORITHMS.items() if entry.batches == "joint"]
+    assert all(f"`{name}`" in PAGE for name in (*joint, *QUICK, "erm-swad"))
 
 
 def test_the_command_that_downloads() -> None:

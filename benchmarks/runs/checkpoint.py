@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, and with every random state of the training process."""
+"""Files from which a run goes on: written whole or not at all, and with every random state of the process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except Exception as error:
-        raise ValueError(f"{path} is not a checkpoint of this command ({error}); delete it to start afresh") from error
+        raise ValueError(f"{path} must be a checkpoint of a run, got {error}; delete it to start afresh") from error
     return content
 
 

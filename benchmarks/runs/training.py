@@ -1,0 +1,312 @@
+"""The training loop of every run: updates, evaluations at checkpoints, and files from which it goes on bit for bit.
+
+A :class:`Training` says what a run trains on and is judged by; :func:`train` does it and fills the fields of
+:mod:`benchmarks.base.records` that come of it. Data sets in memory (:mod:`benchmarks.runs.runner`) and data sets that
+stream (:mod:`benchmarks.studies.wilds`) differ in their Training alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from benchmarks.algorithms import Algorithm
+from benchmarks.runs import checkpoint
+from benchmarks.runs.protocol import TRAINING_DOMAIN, checkpoints
+
+Batch = tuple[Tensor, Any, int | None]
+"""Inputs, labels, and the number of the domain if the mini-batch is of a single one."""
+
+Score = float | None
+"""None where a figure is not defined, say a correlation of predictions that are all the same."""
+
+Outcome = dict[str, Any]
+
+
+class DivergedError(RuntimeError):
+    """The loss is no longer a finite number."""
+
+
+class Source(Protocol):
+    """Mini-batches without end, one for each update, of the kind that the algorithm takes."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        """From the first one on, or from where a state was taken that has been loaded."""
+
+    def state_dict(self, taken: int) -> dict[str, Any]:
+        """The position after `taken` mini-batches of the present loop."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The next loop goes on at this position."""
+
+
+class Observer(Protocol):
+    """What is told about every checkpoint."""
+
+    def checkpoint(self, model: nn.Module, step: int, point: Mapping[str, Score], scores: Mapping[str, Score]) -> None:
+        """The model, its entry of the curves but for the step, and its scores by part of the data."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model reaches.
+
+    Attributes:
+        metric: Part of the data -> figure of merit, by which checkpoints are chosen.
+        measures: The same for each other figure of merit, by its name.
+    """
+
+    metric: Mapping[str, Score]
+    measures: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a run trains on and is judged by.
+
+    Attributes:
+        algorithm: Moves the model; made for this run.
+        source: Of its mini-batches.
+        cost: Gradient evaluations of an update.
+        checkpoints: At which gradient evaluations the model is evaluated, and after how many updates that is.
+        validation: The parts of the data whose mean score is the validation score, which chooses the checkpoint.
+        held_out: The parts whose mean is what the run is about.
+        evaluate: Scores of a model on all of these parts.
+        validation_loss: Of the model in training.
+        measures: Names of the other figures of merit.
+        rate: Factor of the learning rates after so many gradient evaluations; None for 1.
+    """
+
+    algorithm: Algorithm
+    source: Source
+    cost: int
+    checkpoints: Sequence[tuple[int, int]]
+    validation: tuple[str, ...]
+    held_out: tuple[str, ...]
+    evaluate: Callable[[nn.Module], Scores]
+    validation_loss: Callable[[], float]
+    measures: tuple[str, ...] = ()
+    rate: Callable[[int], float] | None = None
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Where and how often a run is saved.
+
+    Attributes:
+        path: Of the file.
+        identity: Of the run, ready for JSON; the file of another one is refused.
+        every: Gradient evaluations from one saving to the next; every checkpoint is saved as well.
+        device: Of the tensors that are read.
+    """
+
+    path: Path
+    identity: Mapping[str, Any]
+    every: int
+    device: str = "cpu"
+
+    def save(self, content: Mapping[str, Any]) -> None:
+        """Replaces the file."""
+        checkpoint.save({"run": dict(self.identity), **content}, self.path)
+
+    def load(self) -> dict[str, Any] | None:
+        """What was saved last; None if there is nothing.
+
+        Raises:
+            ValueError: if it is of another run, or damaged.
+        """
+        if not self.path.exists():
+            return None
+        found = checkpoint.load(self.path, self.device)
+        theirs = found.get("run", {})
+        other = [f"{k}={theirs.get(k)!r} (here {own!r})" for k, own in self.identity.items() if theirs.get(k) != own]
+        if other:
+            raise ValueError(f"{self.path} must be of this run, got {', '.join(other)}; move it away to start afresh")
+        return found
+
+
+@dataclass
+class _Progress:
+    """What grows during a run besides model, algorithm and source.
+
+    Attributes:
+        updates: Made so far.
+        done: Checkpoints so far.
+        total: Loss since the last checkpoint.
+        number: Updates since then.
+        wall_seconds, cpu_seconds: Of processes before this one.
+    """
+
+    updates: int = 0
+    done: int = 0
+    total: Tensor | float = 0.0
+    number: int = 0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+def checkpoint_plan(rollouts: int, every: int, rollout_length: int, cost: int, name: str) -> list[tuple[int, int]]:
+    """The gradient evaluations until each checkpoint, and the updates that they pay for; all after whole roll-outs.
+
+    Args:
+        rollouts: In all.
+        every: Roll-outs from one checkpoint to the next.
+        rollout_length: Gradient evaluations of a roll-out.
+        cost: Gradient evaluations of an update.
+        name: Of the algorithm.
+
+    Raises:
+        ValueError: if an update costs more than a checkpoint.
+
+    Example:
+        >>> checkpoint_plan(rollouts=5, every=2, rollout_length=6, cost=1, name="erm")
+        [(12, 12), (24, 24), (30, 30)]
+    """
+    found: list[tuple[int, int]] = []
+    updates = done = 0
+    while done < rollouts:
+        done = min(done + every, rollouts)
+        step = done * rollout_length
+        if step // cost == updates:
+            raise ValueError(f"one update of {name} costs {cost} gradient evaluations, more than a checkpoint")
+        updates = step // cost
+        found.append((step, updates))
+    return found
+
+
+def train(training: Training, outcome: Outcome, observer: Observer, keeper: Keeper | None = None) -> None:
+    """Trains; fills `outcome` while it does, so that a run that fails leaves what it reached.
+
+    With a `keeper` the run goes on where it was saved last, and ends with the same bits as one that was not stopped.
+
+    Raises:
+        DivergedError: if the loss is no longer finite.
+        ValueError: if what was saved is of another run.
+    """
+    algorithm = training.algorithm
+    curves: dict[str, list[Score]] = {"step": [], "loss": [], "validation": [], "held_out": []}
+    domain_curves: dict[str, list[Score]] = {name: [] for name in (*training.validation, *training.held_out)}
+    measures = {name: {domain: list[Score]() for domain in domain_curves} for name in training.measures}
+    outcome.update(curves=curves, domain_curves=domain_curves, measures=measures)
+    progress = _Progress()
+    saved = None if keeper is None else keeper.load()
+    if saved is not None:
+        progress = _restored(training, saved)
+        outcome.update(saved["scores"])
+        outcome["earlier"] = (progress.wall_seconds, progress.cpu_seconds)
+    loop = _Loop(training, outcome, observer, keeper, progress)
+    loop.run()
+    found = checkpoints(outcome["curves"])
+    outcome["selections"] = found
+    outcome["selection"] = {name: found[TRAINING_DOMAIN][name] for name in ("step", "validation", "held_out")}
+    outcome["diagnostics"] = algorithm.diagnostics()
+
+
+def _restored(training: Training, saved: Mapping[str, Any]) -> _Progress:
+    training.algorithm.model.load_state_dict(saved["model"])
+    training.algorithm.load_state_dict(saved["algorithm"])
+    training.source.load_state_dict(saved["source"])
+    checkpoint.restore_random_state(saved["random"])
+    return _Progress(**saved["progress"])
+
+
+@dataclass
+class _Loop:
+    training: Training
+    outcome: Outcome
+    observer: Observer
+    keeper: Keeper | None
+    progress: _Progress
+
+    def __post_init__(self) -> None:
+        self.before = self.progress.updates
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    def run(self) -> None:
+        batches = iter(self.training.source)
+        for step, due in self.training.checkpoints[self.progress.done :]:
+            while self.progress.updates < due:
+                self._update(*next(batches))
+                if self._is_to_be_saved(due):
+                    self._save()
+            loss = float(self.progress.total) / self.progress.number
+            if not math.isfinite(loss):
+                raise DivergedError(f"the mean loss before step {step} is {loss}")
+            self._checkpoint(step, loss)
+            self.progress.total, self.progress.number = 0.0, 0
+            self.progress.done += 1
+            self._save()
+
+    def _update(self, inputs: Tensor, labels: Any, domain: int | None) -> None:
+        algorithm, progress = self.training.algorithm, self.progress
+        if self.training.rate is not None:
+            scale_rates(algorithm.optimizer, self.training.rate(progress.updates * self.training.cost))
+        if domain is not None:
+            algorithm.begin(domain)
+        progress.total = progress.total + algorithm.update(inputs, labels)
+        progress.updates += 1
+        progress.number += 1
+
+    def _is_to_be_saved(self, due: int) -> bool:
+        """Whether this update passes a multiple of the keeper's steps; at a checkpoint it is saved anyway."""
+        if self.keeper is None or self.progress.updates == due:
+            return False
+        steps = self.progress.updates * self.training.cost
+        return steps // self.keeper.every > (steps - self.training.cost) // self.keeper.every
+
+    def _checkpoint(self, step: int, loss: float) -> None:
+        training = self.training
+        training.algorithm.validate(training.validation_loss)
+        with training.algorithm.evaluated() as model:
+            scores = training.evaluate(model)
+            validation, held_out = (_mean(scores.metric, part) for part in (training.validation, training.held_out))
+            point = {"loss": loss, "validation": validation, "held_out": held_out}
+            for name, value in {"step": step, **point}.items():
+                self.outcome["curves"][name].append(value)
+            for name, value in scores.metric.items():
+                self.outcome["domain_curves"][name].append(value)
+            for measure, found in scores.measures.items():
+                for name, value in found.items():
+                    self.outcome["measures"][measure][name].append(value)
+            self.observer.checkpoint(model, step, point, scores.metric)
+
+    def _save(self) -> None:
+        if self.keeper is None:
+            return
+        progress = dataclasses.asdict(self.progress)
+        progress["wall_seconds"] += time.perf_counter() - self.wall
+        progress["cpu_seconds"] += time.process_time() - self.cpu
+        self.keeper.save(
+            {
+                "progress": progress,
+                "scores": {name: self.outcome[name] for name in ("curves", "domain_curves", "measures")},
+                "model": self.training.algorithm.model.state_dict(),
+                "algorithm": self.training.algorithm.state_dict(),
+                "source": self.training.source.state_dict(self.progress.updates - self.before),
+                "random": checkpoint.random_state(),
+            }
+        )
+
+
+def scale_rates(optimizer: Optimizer, factor: float) -> None:
+    """Sets the learning rate of every group to `factor` times the one that it began with.
+
+    An optimizer that an algorithm makes anew begins anew; a scheduler of torch would keep to the old one.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
+
+
+def _mean(scores: Mapping[str, Score], names: Sequence[str]) -> Score:
+    """Every part counts the same; None if one of them has no score."""
+    found = [scores[name] for name in names]
+    known = [score for score in found if score is not None]
+    return sum(known) / len(found) if len(known) == len(found) else None
