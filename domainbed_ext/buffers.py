@@ -19,8 +19,9 @@ def collects_statistics(network: nn.Module) -> bool:
 
 @contextmanager
 def statistics_of_the_anchor(network: nn.Module, inputs: Sequence[Tensor]) -> Iterator[None]:
-    """Inside, the network walks; afterwards its buffers are those from before, and one forward pass of each of
-    `inputs` has moved them at the point where the parameters are then. Does nothing where no statistics are collected.
+    """Inside, the network makes its inner steps; afterwards its buffers are those from before, and one forward pass of
+    each of `inputs` has moved them at the point where the parameters are then. Does nothing where no statistics are
+    collected.
     """
     if not collects_statistics(network):
         yield

@@ -34,4 +34,4 @@ for step in range(60):
     losses = opt.rollout([closure(*part) for _, part in parts], shuffle=False)  # microbatches made the order
     if step % 20 == 0 or step == 59:
         mean = torch.stack(losses).mean().item()
-        print(f"roll-out {step}: mean loss {mean:.3f}, cosine with the way back {opt.last_update.cosine:.3f}")
+        print(f"roll-out {step}: mean loss {mean:.3f}, cosine with theta_0 - theta_T {opt.last_update.cosine:.3f}")

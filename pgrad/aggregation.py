@@ -5,7 +5,7 @@ aggregation gets one record of the roll-out, in which the products between the p
 returns the weights w. The optimizer forms the sum, so that no aggregation ever sees a vector of the size of the model.
 
 Its `points_needed` are all T + 1, unless it is marked by `needs_last_point`: then only the anchor is kept while the
-model walks, one vector in all, and the record holds the anchor and the last point alone.
+model makes its inner steps, one vector in all, and the record holds the anchor and the last point alone.
 
 Example:
     The mean of the displacements, turned back:

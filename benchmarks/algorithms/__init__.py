@@ -1,7 +1,7 @@
 """The algorithms, by name.
 
 All of them get the same budget: as many points of random search, as many gradient evaluations, mini-batches of the same
-size (:mod:`benchmarks.algorithms.base` says what is counted).  The shared hyper-parameters have the same distributions
+size (`benchmarks.algorithms.base` says what is counted). The shared hyper-parameters have the same distributions
 unless a method needs another scale, and, at the same point, the same values.
 
 Example:

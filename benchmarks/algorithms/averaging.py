@@ -1,10 +1,10 @@
 """Averages of weights over training: exponential (EMA), plain (SWA), and over the valley of the validation loss (SWAD).
 
 All wrap another algorithm, which does not know of it, and follow its optimizer: points are taken from ERM after every
-step, from roll-outs after every outer step, where the model is an anchor.  The average is what is evaluated; while
+step, from roll-outs after every outer step, where the model is an anchor. The average is what is evaluated; while
 there is none, the model is evaluated as it is.
 
-- EMA: ``average <- a average + (1 - a) theta``, the first one a plain copy.  The hyper-parameter `decay` is meant per
+- EMA: ``average <- a average + (1 - a) theta``, the first one a plain copy. The hyper-parameter `decay` is meant per
   gradient evaluation: a = decay for ERM, decay^T for roll-outs.
 - SWA: the mean of all points from a part `average_start` of training on.
 - SWAD: the mean of all points from where the validation loss (of the training domains) stops falling to where it has
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Batches, Diagnostics, Setup
 from benchmarks.algorithms.erm import ERM
 from benchmarks.algorithms.optimizers import ADAM, SGD, sgd
-from benchmarks.algorithms.rollouts import ADAM_INSIDE, COMPONENTS, SPACE, RollOut
+from benchmarks.algorithms.rollouts import COMPONENTS, SPACE, RollOut
 from benchmarks.base.search import Choice, HParams, Space
 from pgrad import aggregation, averaging
 
@@ -158,7 +158,7 @@ FOLLOWED = {
     "erm": Followed(ERM, "ERM", "pooled", ADAM, ("ema", "swa", "swad"), control="erm"),
     "erm-sgd": Followed(partial(ERM, optimizer=sgd), "ERM by SGD", "pooled", SGD, ("ema",), control="erm-sgd"),
     "pgrad": Followed(
-        partial(RollOut, inner=ADAM_INSIDE),
+        RollOut,
         "PGrad",
         "single-domain",
         {**SPACE, **COMPONENTS},

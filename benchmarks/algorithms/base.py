@@ -1,17 +1,17 @@
 """What an algorithm is to the benchmarks: something that takes mini-batches and moves a model.
 
 **The budget.**  Every algorithm gets the same number of *gradient evaluations*, all of them on mini-batches of the same
-size b.  One gradient evaluation is one forward and backward pass over b examples.  An update therefore costs
+size b. One gradient evaluation is one forward and backward pass over b examples. An update therefore costs
 
 - 1 on a *pooled* mini-batch (drawn from all training domains together) or on one of a *single domain*,
 - D on a *joint* mini-batch: one mini-batch of each of the D training domains at once, for methods that compare domains,
 - each of them times `passes` for methods that visit a mini-batch several times (twice for SAM).
 
-An algorithm that costs more makes fewer updates.  What is not counted: work on matrices of D x D or T x T, second
+An algorithm that costs more makes fewer updates. What is not counted: work on matrices of D x D or T x T, second
 derivatives of a penalty, and the averaging of weights.
 
 **The data.**  Single-domain and joint mini-batches are cut from the same stream: a joint one is the next D
-single-domain ones, which hold one of each domain.  Algorithms of one kind see the same examples in the same order, from
+single-domain ones, which hold one of each domain. Algorithms of one kind see the same examples in the same order, from
 the same initialisation.
 """
 
@@ -60,7 +60,7 @@ class Setup:
     max_norm: float = 0.0
 
     def risk(self, model: nn.Module, inputs: Tensor, labels: Any) -> Tensor:
-        """The mean loss of a mini-batch.  A task whose model takes its labels as well overrides this."""
+        """The mean loss of a mini-batch. A task whose model takes its labels as well overrides this."""
         return self.loss(model(inputs), labels)
 
     def parameters(self, model: nn.Module) -> list[Any]:

@@ -1,6 +1,6 @@
 """Empirical risk minimization: an optimizer of torch on one mini-batch after the other.
 
-``erm`` takes mini-batches that mix the training domains.  ``erm-small`` is the roll-out of PGrad without its outer
+``erm`` takes mini-batches that mix the training domains. ``erm-small`` is the roll-out of PGrad without its outer
 step: the same mini-batches of single domains, and no anchor.
 """
 

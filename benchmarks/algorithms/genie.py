@@ -1,7 +1,7 @@
 """GENIE, an optimizer that evens out how much each parameter gains in generalization.
 
 Cho, Kim & Kim 2025 (ICML; arXiv:2606.16301), written from the paper's idea and the update in the authors' released code
-(00ssum/GENIE).  Per parameter, from moving averages m of the gradient g and v of its square with decay beta, both
+(00ssum/GENIE). Per parameter, from moving averages m of the gradient g and v of its square with decay beta, both
 corrected for their start at zero (t is the number of updates)::
 
     r2     = (1 - beta) (1 + beta^t) / ((1 + beta) (1 - beta^t))      share of one gradient's variance that m still has

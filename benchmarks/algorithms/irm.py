@@ -1,7 +1,7 @@
 """Invariant risk minimization: one classifier that is optimal in every domain at once.
 
 Arjovsky et al. 2019 (arXiv:1907.02893), IRMv1: the penalty of a domain is the squared derivative of its risk with
-respect to a dummy scale s of the outputs, at s = 1.  The square is estimated without bias (appendix D there) by the
+respect to a dummy scale s of the outputs, at s = 1. The square is estimated without bias (appendix D there) by the
 product over the two halves of the mini-batch::
 
     penalty = (1/D) sum_d  dR_d,even(s f)/ds  dR_d,odd(s f)/ds      at s = 1

@@ -27,7 +27,7 @@ def last_linear(model: nn.Module) -> nn.Linear:
     """
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
     if not layers:
-        raise ValueError(f"model must end in a torch.nn.Linear, found none in {type(model).__name__}")
+        raise ValueError(f"model must end in a torch.nn.Linear, got none in {type(model).__name__}")
     return layers[-1]
 
 
@@ -54,4 +54,4 @@ class Features:
 def require_pairs(labels: Tensor, what: str) -> None:
     """Refuses mini-batches of one example, of which no spread can be told."""
     if labels.shape[1] < 2:
-        raise ValueError(f"batch_size must be at least 2 for {what}, found {labels.shape[1]}")
+        raise ValueError(f"batch_size must be at least 2 for {what}, got {labels.shape[1]}")

@@ -1,6 +1,6 @@
-"""Lookahead through pytorch_optimizer: Adam walks k steps, the slow weights follow by a fraction alpha.
+"""Lookahead through pytorch_optimizer: Adam makes k steps, the slow weights follow by a fraction alpha.
 
-``slow <- slow + alpha (theta - slow)``, then ``theta <- slow``.  The slow weights are what is evaluated.
+``slow <- slow + alpha (theta - slow)``, then ``theta <- slow``. The slow weights are what is evaluated.
 """
 
 from __future__ import annotations

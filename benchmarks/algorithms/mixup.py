@@ -1,6 +1,6 @@
 """Mixup between domains: examples of two domains are mixed, and so are their losses.
 
-Zhang et al. 2018 (arXiv:1710.09412); between domains Xu et al. 2020 (arXiv:1912.01805).  The domains stand in a random
+Zhang et al. 2018 (arXiv:1710.09412); between domains Xu et al. 2020 (arXiv:1912.01805). The domains stand in a random
 circle and each is mixed with the next one, with a fraction drawn from Beta(alpha, alpha) for every pair::
 
     x = w x_d + (1 - w) x_e,      loss = w l(f(x), y_d) + (1 - w) l(f(x), y_e)
@@ -32,7 +32,7 @@ class Mixup(Algorithm):
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
         if not inputs.is_floating_point():
-            raise TypeError(f"mixup mixes inputs, which must be floating-point numbers, found {inputs.dtype}")
+            raise TypeError(f"mixup mixes inputs, which must be floating-point numbers, got {inputs.dtype}")
         order = torch.from_numpy(self.rng.permutation(len(inputs)))
         partner = order.roll(-1)
         fraction = torch.from_numpy(self.rng.beta(self.alpha, self.alpha, size=len(inputs))).to(inputs.dtype)

@@ -3,8 +3,8 @@
     min  (1/D) sum_d R_d + weight x penalty
 
 The penalty starts late: for the first `penalty_start` of the updates its weight is `first_weight`, then
-`penalty_weight`.  Adam is made anew at that moment, as its moments know only gradients of another size; so does
-DomainBed.  The default weights are smaller than there, where runs are longer (irm and vrex: so is the range).
+`penalty_weight`. Adam is made anew at that moment, as its moments know only gradients of another size; so does
+DomainBed. The default weights are smaller than there, where runs are longer (irm and vrex: so is the range).
 """
 
 from __future__ import annotations

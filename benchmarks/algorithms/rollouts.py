@@ -1,7 +1,7 @@
 """Roll-outs: PGrad, and its matched control with the plain displacement in the place of principal directions.
 
 T inner steps lead from the anchor theta_0 to theta_T, each on a mini-batch of one domain; then an outer optimizer steps
-from the anchor along what the aggregation makes of them.  ``reptile`` (Nichol et al. 2018, arXiv:1803.02999), as Fish
+from the anchor along what the aggregation makes of them. ``reptile`` (Nichol et al. 2018, arXiv:1803.02999), as Fish
 (Shi et al. 2022, arXiv:2104.09937) uses it over domains, is the same `pgrad.PGrad` in everything but the aggregation.
 
 An *ablation* sets one thing another way, for PGrad and for its control alike:
@@ -41,7 +41,7 @@ class RollOut(Algorithm):
     Args:
         model, hparams, setup: As for every algorithm.
         aggregation: What becomes of a roll-out.
-        inner: `inner(parameters, lr=...)`.
+        inner: `inner(parameters, lr=...)`; None for the optimizer that the task has been published with, else Adam.
         nesterov: Whether the outer momentum is Nesterov's.
     """
 
@@ -54,13 +54,14 @@ class RollOut(Algorithm):
         setup: Setup,
         *,
         aggregation: pgrad.Aggregation = pgrad.aggregation.principal,
-        inner: OptimizerFactory = ADAM_INSIDE,
+        inner: OptimizerFactory | None = None,
         nesterov: bool = False,
     ) -> None:
         super().__init__(model, setup)
+        published = setup.inner if inner is None else None
         outer = partial(
             torch.optim.SGD,
-            weight_decay=hparams["weight_decay"] if setup.inner is None else 0.0,
+            weight_decay=hparams["weight_decay"] if published is None else 0.0,
             momentum=hparams.get("outer_momentum", 0.0),
             nesterov=nesterov,
         )
@@ -70,7 +71,7 @@ class RollOut(Algorithm):
             rollout_length=setup.rollout_length,
             n_components=int(hparams["n_components"]) if "n_components" in hparams else None,
             outer_lr=hparams["outer_lr"],
-            inner=setup.inner or inner,
+            inner=published or inner or ADAM_INSIDE,
             outer=outer,
             aggregation=aggregation,
         )
@@ -130,7 +131,7 @@ class Ablation:
     Attributes:
         description: What is different from the plain roll-out.
         use: Why one would.
-        options: Of :class:`RollOut`.
+        options: Of `RollOut`.
         space: Hyper-parameters that are added, or have another range.
     """
 
@@ -148,7 +149,7 @@ ABLATIONS = {
     "": Ablation(),
     "nesterov": Ablation(
         "outer SGD with Nesterov's momentum",
-        "momentum over anchors, as in DiLoCo: walks further where runs are short",
+        "momentum over anchors, as in DiLoCo: goes further where runs are short",
         {"nesterov": True},
         _MOMENTUM,
     ),

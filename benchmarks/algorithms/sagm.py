@@ -1,11 +1,11 @@
 """Sharpness-aware gradient matching, written from its paper: no library has it.
 
 Wang et al. 2023 (CVPR, arXiv:2303.10353) minimize the loss and the loss at a perturbed point that is also pulled back
-along the gradient, which aligns the two gradients.  With g the gradient at theta::
+along the gradient, which aligns the two gradients. With g the gradient at theta::
 
     min L(theta) + L(theta + rho g / ||g|| - alpha g)
 
-The perturbation is not differentiated.  The two gradients are averaged, as in the authors' code (the paper adds them;
+The perturbation is not differentiated. The two gradients are averaged, as in the authors' code (the paper adds them;
 Adam sees no difference but in the strength of the weight decay).
 """
 

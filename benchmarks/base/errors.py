@@ -37,5 +37,5 @@ def one_of(registry: Mapping[str, Any]) -> AfterValidator:
 def all_different(names: tuple[Any, ...]) -> tuple[Any, ...]:
     """For pydantic: no name may come twice."""
     if len(set(names)) < len(names):
-        raise ValueError(f"every name may come once only, found {' '.join(str(name) for name in names)}.")
+        raise ValueError(f"every name may come once only, got {' '.join(str(name) for name in names)}.")
     return names

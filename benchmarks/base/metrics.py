@@ -1,12 +1,12 @@
 """Figures of merit and their intervals: pure functions.
 
-``scores`` is a matrix ``[seeds, held-out domains]``.  The unit of repetition is the *seed* (data split, initialisation,
+``scores`` is a matrix ``[seeds, held-out domains]``. The unit of repetition is the *seed* (data split, initialisation,
 order): accuracies of different held-out domains under one seed are averaged first, and the interval is taken over those
-averages.  A seed with a missing entry (NaN: its runs failed) is left out as a whole, so that a difference is always
+averages. A seed with a missing entry (NaN: its runs failed) is left out as a whole, so that a difference is always
 taken between the same seeds and domains.
 
-The intervals are Student's t-intervals of scipy, or bootstrap intervals that resample whole seeds.  They describe other
-seeds on the same data, not other data.  Whatever is random takes an explicit ``numpy.random.Generator``.
+The intervals are Student's t-intervals of scipy, or bootstrap intervals that resample whole seeds. They describe other
+seeds on the same data, not other data. Whatever is random takes an explicit ``numpy.random.Generator``.
 
 A metric of a data set takes what the model says and the labels, and is the larger the better.
 """
@@ -68,7 +68,7 @@ def worst_group(
     """
     if not len(outputs) == len(labels) == len(groups) > 0:
         raise ValueError(
-            "outputs, labels and groups must have the same number of examples, one at least, found "
+            "outputs, labels and groups must have the same number of examples, one at least, got "
             f"{len(outputs)}, {len(labels)} and {len(groups)}"
         )
     return min(metric(outputs[groups == group], labels[groups == group]) for group in torch.unique(groups))
@@ -117,8 +117,7 @@ def paired_difference(scores: Matrix, baseline: Matrix) -> Estimate:
     """The mean of ``scores - baseline``, paired by seed and held-out domain."""
     if scores.shape != baseline.shape:
         raise ValueError(
-            f"scores and baseline must hold the same seeds and domains, found shapes {scores.shape} and "
-            f"{baseline.shape}"
+            f"scores and baseline must hold the same seeds and domains, got shapes {scores.shape} and {baseline.shape}"
         )
     return estimate(seed_averages(scores - baseline))
 
@@ -139,7 +138,7 @@ def worst_domain(scores: Matrix) -> Estimate:
 def wilcoxon(differences: Matrix, rng: np.random.Generator) -> float:
     """The two-sided p-value of Wilcoxon's signed-rank test on paired differences ``[n]``, one for each seed.
 
-    Exact, or over random signs where ties or zeros forbid that and n is large.  It cannot be below 2^(1-n).
+    Exact, or over random signs where ties or zeros forbid that and n is large. It cannot be below 2^(1-n).
     """
     if len(differences) == 0:
         return float("nan")
@@ -206,12 +205,12 @@ class Interval:
 
 
 def bootstrap_mean(values: Matrix, rng: np.random.Generator, confidence: float = 0.95) -> Interval:
-    """Of the mean of ``values`` ``[n, ...]`` over n seeds.  Of differences between pairs it is the paired bootstrap."""
+    """Of the mean of ``values`` ``[n, ...]`` over n seeds. Of differences between pairs it is the paired bootstrap."""
     return _bootstrap(values, np.mean, rng, confidence)
 
 
 def bootstrap_interquartile_mean(scores: Matrix, rng: np.random.Generator, confidence: float = 0.95) -> Interval:
-    """Of :func:`interquartile_mean`."""
+    """Of `interquartile_mean`."""
 
     def statistic(index: NDArray[np.intp], axis: int) -> Matrix:
         drawn = scores[np.moveaxis(index, axis, -1)]
@@ -223,7 +222,7 @@ def bootstrap_interquartile_mean(scores: Matrix, rng: np.random.Generator, confi
 def bootstrap_improvement(
     scores: Matrix, baseline: Matrix, rng: np.random.Generator, confidence: float = 0.95
 ) -> Interval:
-    """Of :func:`probability_of_improvement`; both sides get the same seeds, as they were paired."""
+    """Of `probability_of_improvement`; both sides get the same seeds, as they were paired."""
     wins = _wins(scores, baseline)
 
     def statistic(index: NDArray[np.intp], axis: int) -> Matrix:

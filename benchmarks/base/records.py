@@ -1,8 +1,8 @@
-"""The record of a run: what the store returns and what tables, pictures and reports read.  This page is the schema.
+"""The record of a run: what the store returns and what tables, pictures and reports read. This page is the schema.
 
 ``Store.records()`` gives a list of plain dictionaries that survive a round trip through JSON, in the order of the
-sweep; ``records.jsonl`` holds the same, one per line.  A run that has ended gives exactly one record, however often it
-was tried: ``status`` is ``"finished"`` or ``"failed"``.  Numbers are finite; what could not be measured is None.
+sweep; ``records.jsonl`` holds the same, one per line. A run that has ended gives exactly one record, however often it
+was tried: ``status`` is ``"finished"`` or ``"failed"``. Numbers are finite; what could not be measured is None.
 
 Fields that every record has:
 
@@ -14,8 +14,8 @@ Fields that every record has:
     where they are not at their defaults ``depth`` (None), ``weights`` (``"none"``, or their name; a file's ends in
     ``#`` and the beginning of its SHA-256), ``tuning`` (``"full"``), ``batch_norm`` (None), ``image_size`` (None).
     ``held_out`` is one string: the name of the held-out domain, or the names joined by ``+`` (see
-    :func:`held_out_domains`) if a run leaves out several. Runs on WILDS (``wilds:NAME``) have the fields of
-    :class:`benchmarks.studies.wilds.config.WildsConfig` instead; their held-out domain is the split ``test``, and
+    `held_out_domains`) if a run leaves out several. Runs on WILDS (``wilds:NAME``) have the fields of
+    `benchmarks.studies.wilds.config.WildsConfig` instead; their held-out domain is the split ``test``, and
     their validation part the split ``val``.
 ``status``
     ``"finished"`` or ``"failed"``.
@@ -57,7 +57,7 @@ Fields of finished runs only:
 ``selections``
     The same for each method that needs one run only: ``training-domain``, ``last`` (the final checkpoint) and
     ``oracle`` (the best on the held-out domains themselves: it cheats, and has ``"oracle": true``; the others have
-    false).  Leave-one-domain-out validation needs several runs: :func:`benchmarks.runs.protocol.select` does it.
+    false). Leave-one-domain-out validation needs several runs: `benchmarks.runs.protocol.select` does it.
 ``diagnostics``
     Name to list of numbers, what the algorithm says about its training; ``{}`` where there is nothing.
 ``model_file``
@@ -70,7 +70,7 @@ Fields of failed runs only:
 ``error``, ``traceback``
     One line that says what happened, and where (``traceback`` may be empty if the process was killed).
 
-Which point of random search counts is not part of a record: :func:`benchmarks.runs.protocol.select` chooses among the
+Which point of random search counts is not part of a record: `benchmarks.runs.protocol.select` chooses among the
 records of one algorithm, seed and held-out set.
 """
 

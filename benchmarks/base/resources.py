@@ -19,7 +19,7 @@ def watch_memory(device: str) -> None:
 
 
 def peak_memory(device: str) -> PeakMemory:
-    """The most that this process held, and the most that torch held on the GPU since :func:`watch_memory`."""
+    """The most that this process held, and the most that torch held on the GPU since `watch_memory`."""
     cuda = torch.cuda.max_memory_allocated(device) if torch.device(device).type == "cuda" else None
     return {"resident_bytes": _peak_resident(), "cuda_bytes": cuda}
 

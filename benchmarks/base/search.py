@@ -1,6 +1,6 @@
 """Random search over hyper-parameters.
 
-A space maps each hyper-parameter's name to a distribution with a default.  Point 0 is the defaults; every further point
+A space maps each hyper-parameter's name to a distribution with a default. Point 0 is the defaults; every further point
 draws each hyper-parameter from a seed made of the point and of *its own name*: adding a hyper-parameter leaves the
 others where they were, and two algorithms that share a hyper-parameter try the same values of it.
 """

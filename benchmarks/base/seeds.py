@@ -1,7 +1,7 @@
 """Random seeds from names.
 
 Every random choice of a run (split, initialisation, order of the batches, each hyper-parameter) has a seed of its own,
-made from the names of what it is for.  Two runs that share the names share the draw, whatever else differs; a new
+made from the names of what it is for. Two runs that share the names share the draw, whatever else differs; a new
 choice never moves the draws of the others.
 """
 

@@ -35,7 +35,7 @@ def data_command(
     source: Path | None = None,
     again: bool = False,
 ) -> int:
-    """Prepare data sets once, for all sweeps; check those that are prepared.  Without names, list all of them.
+    """Prepare data sets once, for all sweeps; check those that are prepared. Without names, list all of them.
 
     A name is one of the list, or says where data of yours are: folder:PATH for pictures in domain/class/*.jpg,
     table:PATH for a CSV or Parquet file.

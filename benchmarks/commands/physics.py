@@ -13,10 +13,10 @@ from tabulate import tabulate
 from benchmarks.algorithms import ALGORITHMS, BASELINE, QUICK
 from benchmarks.base.errors import all_different, unknown
 from benchmarks.datasets.bethe_heitler import ENTRIES, SETTINGS
-from benchmarks.studies.physics import baselines as study
+from benchmarks.studies.physics import baselines as tables
 from benchmarks.studies.physics.agreement import agreement
 
-app = cyclopts.App(name="physics", help=study.__doc__, version_flags=[])
+app = cyclopts.App(name="physics", help=tables.__doc__, version_flags=[])
 
 
 def _one_of(known: Collection[str]) -> Any:
@@ -44,14 +44,14 @@ def _print(rows: Iterable[Mapping[str, Any]]) -> None:
 
 def _length(rollouts: int) -> Any:
     torch.set_num_threads(1)  # the networks are too small for more
-    every = min(study.LENGTH.evaluate_every, rollouts)
-    return study.LENGTH.model_copy(update={"rollouts": rollouts, "evaluate_every": every})
+    every = min(tables.LENGTH.evaluate_every, rollouts)
+    return tables.LENGTH.model_copy(update={"rollouts": rollouts, "evaluate_every": every})
 
 
 @app.command
 def settings() -> None:
     """The settings: where their bins lie, how many events they hold, how large the errors are."""
-    _print(study.settings())
+    _print(tables.settings())
 
 
 @app.command(name="agreement")
@@ -66,10 +66,10 @@ def baselines(
     datasets: _Datasets = tuple(ENTRIES),
     algorithms: Annotated[tuple[str, ...], _one_of(ALGORITHMS)] = QUICK,
     seeds: Annotated[int, _at_least(1)] = 2,
-    rollouts: _Rollouts = study.LENGTH.rollouts,
+    rollouts: _Rollouts = tables.LENGTH.rollouts,
 ) -> None:
     """RMS pulls on every setting held out in turn, at the defaults, with the spread over seeds."""
-    _print(study.baselines(datasets, algorithms, seeds, _length(rollouts)))
+    _print(tables.baselines(datasets, algorithms, seeds, _length(rollouts)))
 
 
 @app.command
@@ -79,7 +79,7 @@ def uncertainty(
     algorithm: Annotated[str, _one_of(ALGORITHMS)] = BASELINE,
     held_out: Annotated[tuple[str, ...], _one_of(SETTINGS)] = tuple(SETTINGS),
     replicas: Annotated[int, _at_least(2)] = 6,
-    rollouts: _Rollouts = study.LENGTH.rollouts,
+    rollouts: _Rollouts = tables.LENGTH.rollouts,
 ) -> None:
     """Random targets: what of the error is the noise of the training data, and what is ignorance."""
-    _print(study.noise_and_ignorance(datasets, algorithm, held_out, replicas, _length(rollouts)))
+    _print(tables.noise_and_ignorance(datasets, algorithm, held_out, replicas, _length(rollouts)))

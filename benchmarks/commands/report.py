@@ -12,7 +12,7 @@ from rich.console import Console
 
 from benchmarks.reports.load import load
 from benchmarks.reports.page import Report, build
-from benchmarks.reports.selection import Study
+from benchmarks.reports.selection import Selection
 from benchmarks.runs import plugins
 from benchmarks.runs.protocol import TRAINING_DOMAIN
 from benchmarks.sweeps.store import StoreError
@@ -57,7 +57,7 @@ def report(
         folder = output or _beside(runs[0])
         plugins.load(plugin)
         loaded = load(runs)
-        made = build(loaded, Study.of(loaded.records, selection, baseline), seed)
+        made = build(loaded, Selection.of(loaded.records, selection, baseline), seed)
         write(made, folder)
     except (ValueError, ImportError, OSError, StoreError) as error:
         errors.print(str(error), markup=False, soft_wrap=True, style="red")

@@ -35,13 +35,13 @@ def plan_command(
 ) -> int:
     """Show the runs of a sweep and what they cost; nothing is done.
 
-    The cost is in gradient evaluations: one forward and backward pass over one mini-batch.  Time is estimated from
+    The cost is in gradient evaluations: one forward and backward pass over one mini-batch. Time is estimated from
     the runs that the store holds already.
 
     Parameters
     ----------
     file:
-        Sweep file, YAML or TOML.  Without one, the options say it all.
+        Sweep file, YAML or TOML. Without one, the options say it all.
     output:
         Folder of the sweep; its store is looked at for earlier runs.
     store:
@@ -94,13 +94,13 @@ def sweep_command(
 ) -> int:
     """Do the runs of a sweep that are not done yet.
 
-    Whatever stops it, the same command goes on.  Several may work on one store at a time, on several machines too.
+    Whatever stops it, the same command goes on. Several may work on one store at a time, on several machines too.
     The exit status is 0 if all runs finished, 1 if some failed, 2 if the sweep could not be done, 130 after Ctrl-C.
 
     Parameters
     ----------
     file:
-        Sweep file, YAML or TOML.  Without one, the options say it all.
+        Sweep file, YAML or TOML. Without one, the options say it all.
     output:
         Folder for the store, prepared data, logs and records.jsonl.
     store:

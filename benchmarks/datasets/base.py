@@ -1,6 +1,6 @@
 """What a data set is: a few domains, each with its own examples, one loss and one metric.
 
-A :class:`MultiDomainData` holds every example as tensors in memory.  Inputs are ``[n, channels, height, width]`` (or
+A `MultiDomainData` holds every example as tensors in memory. Inputs are ``[n, channels, height, width]`` (or
 any ``[n, ...]``), labels are ``[n]`` integer class indices, or floating-point targets ``[n, ...]`` of a regression.
 Nothing here is fitted: a transformation with parameters learned from data is the entry's `fit`, which the protocol
 calls with the training parts of the training domains alone.
@@ -34,7 +34,7 @@ class Domain:
         inputs: ``[n, ...]``.
         labels: ``[n, ...]``: class indices, or targets of a regression.
         groups: ``[n]`` integers, the same for examples that must never be parted between training, validation and
-            test: pictures of one concept, sentences of one document.  None: every example is a group of its own.
+            test: pictures of one concept, sentences of one document. None: every example is a group of its own.
     """
 
     name: str
@@ -78,7 +78,7 @@ class MultiDomainData:
     def __post_init__(self) -> None:
         names = [domain.name for domain in self.domains]
         if len(names) < 2 or len(set(names)) != len(names):
-            raise ValueError(f"a data set needs at least two domains with different names, found {names}")
+            raise ValueError(f"a data set needs at least two domains with different names, got {names}")
         if len({domain.groups is None for domain in self.domains}) > 1:
             raise ValueError("either all domains have groups or none has")
 
@@ -118,7 +118,7 @@ class DatasetEntry:
         licence: Of the examples.
         source: Where they come from.
         fit: What is fitted on the training parts of the training domains and applied to all inputs; None for nothing.
-        digest: What :meth:`MultiDomainData.digest` must give, where every machine builds the same bytes.
+        digest: What `MultiDomainData.digest` must give, where every machine builds the same bytes.
         measures: Other shares in 0..1 by name, measured at every checkpoint and shown beside the metric.
     """
 

@@ -1,14 +1,14 @@
 """Pseudo-measurements of the Bethe-Heitler cross section at six settings of beam, Q^2 and t: predict the unseen one.
 
 Every setting is a small experiment: a grid of bins in x_B, Q^2, t and φ, and an effective luminosity (integrated
-luminosity times acceptance).  A bin of volume V at (x_B, Q^2, t, φ) is expected to hold ``σ L V`` events, with σ the
-cross section of :mod:`benchmarks.physics` at its centre; it holds a Poisson number N.  The efficiency of a bin is known
-to 3 % only, independently of the other bins: z below is a standard normal number.  What is published is
+luminosity times acceptance). A bin of volume V at (x_B, Q^2, t, φ) is expected to hold ``σ L V`` events, with σ the
+cross section of `benchmarks.physics` at its centre; it holds a Poisson number N. The efficiency of a bin is known
+to 3 % only, independently of the other bins: z below is a standard normal number. What is published is
 
     value = ln (N / L V) + 0.03 z, the logarithm of the cross section in nb / GeV^4 / rad;    error^2 = 1 / N + 0.03^2.
 
-Labels are ``[n, 2]``: value and error.  A prediction is judged by its *pull*, (prediction - value) / error: the truth
-itself has a root mean square pull of 1.  All errors are independent, and they are drawn once, from fixed seeds.  The
+Labels are ``[n, 2]``: value and error. A prediction is judged by its *pull*, (prediction - value) / error: the truth
+itself has a root mean square pull of 1. All errors are independent, and they are drawn once, from fixed seeds. The
 settings are like those of JLab with 6 and 12 GeV and of HERMES; nothing was measured anywhere.
 """
 
@@ -164,7 +164,7 @@ def pulls(outputs: Tensor, labels: Tensor) -> Tensor:
     """(prediction - value) / error, ``[...]``, of outputs ``[..., 1]`` and labels ``[..., 2]``."""
     if outputs.shape != (*labels.shape[:-1], 1) or labels.shape[-1] != 2:
         raise ValueError(
-            "outputs must have the shape [..., 1] and labels [..., 2] (value and error), found "
+            "outputs must have the shape [..., 1] and labels [..., 2] (value and error), got "
             f"{tuple(outputs.shape)} and {tuple(labels.shape)}"
         )
     return (outputs.squeeze(-1) - labels[..., 0]) / labels[..., 1]
@@ -184,7 +184,7 @@ def pull_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tens
 
 
 def negative_rms_pull(outputs: Tensor, labels: Tensor) -> float:
-    """Minus the root mean square pull: the error in units of the statistical one.  The truth reaches about -1.
+    """Minus the root mean square pull: the error in units of the statistical one. The truth reaches about -1.
 
     Example:
         >>> round(negative_rms_pull(torch.tensor([[0.3], [-0.4]]), torch.tensor([[0.0, 0.1], [0.0, 0.1]])), 4)

@@ -1,8 +1,8 @@
 """Data sets that are prepared once and kept in one folder for all sweeps of a user.
 
-A :class:`Recipe` builds a data set (it may fetch and render for minutes) and keeps it as one compressed ``.npz`` file;
-it is the `factory` of a :class:`~benchmarks.datasets.base.DatasetEntry`.  The file is enough: it may be copied to a
-machine without network.  It appears whole or not at all, one process builds while others wait, and a file whose content
+A `Recipe` builds a data set (it may fetch and render for minutes) and keeps it as one compressed ``.npz`` file;
+it is the `factory` of a `benchmarks.datasets.base.DatasetEntry`. The file is enough: it may be copied to a
+machine without network. It appears whole or not at all, one process builds while others wait, and a file whose content
 is not what was written is refused.
 
 The folder is ``$PGRAD_DATA``, or else the one for caches of the operating system.

@@ -1,15 +1,15 @@
 """Two multi-domain sets made from the 1,797 real handwritten digits (8 x 8) that scikit-learn carries.
 
-*Rotated digits*: the recipe of RotatedMNIST.  The images are dealt out to six angles; every image appears at one angle
+*Rotated digits*: the recipe of RotatedMNIST. The images are dealt out to six angles; every image appears at one angle
 only, so no training domain holds a rotated copy of a held-out image.
 
-*Coloured digits*: the recipe of ColoredMNIST (Arjovsky et al. 2019, "Invariant Risk Minimization", section 5).  The
+*Coloured digits*: the recipe of ColoredMNIST (Arjovsky et al. 2019, "Invariant Risk Minimization", section 5). The
 label is ``digit >= 5``, flipped with probability 0.25; the colour (which of two channels holds the image) agrees with
-that noisy label with probability 0.9, 0.8 and 0.1 in the three domains.  A rule that reads the colour wins on two
+that noisy label with probability 0.9, 0.8 and 0.1 in the three domains. A rule that reads the colour wins on two
 domains and fails on the third; a perfect rule that reads the shape has an accuracy of 0.75 in all of them.
 
 Which image goes where, the noise and the colours are drawn once from a fixed seed: the data set is the same for every
-run.  Pixels are scaled from 0..16 to 0..1.
+run. Pixels are scaled from 0..16 to 0..1.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """EmojiStyles: the same concepts drawn in several styles; a domain is a style, a class what is pictured.
 
-Styles are icon sets from npm (Iconify's JSON: SVG bodies by name), rendered once by resvg on white.  Every concept that
+Styles are icon sets from npm (Iconify's JSON: SVG bodies by name), rendered once by resvg on white. Every concept that
 all styles have is one example of each of them, and one *group*: the protocol trains, selects and tests on different
-concepts, for a random split would show the tested concept in another style.  Of concepts that are variants of one
+concepts, for a random split would show the tested concept in another style. Of concepts that are variants of one
 another one is taken (``emoji_concepts.txt``).
 """
 

@@ -2,10 +2,10 @@
 
 Images and labels come in the four IDX files of Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): from a folder that has
 them (``--source``, ``PGRAD_SOURCE``, or where Debian's package dataset-fashion-mnist puts them), else by torchvision's
-download.  Only the training files are used, and only so many images of them that two cores can train on them; which
+download. Only the training files are used, and only so many images of them that two cores can train on them; which
 ones is drawn once from a fixed seed.
 
-*Rotated*: six angles, every image at one angle only.  *Coloured*: the label is "class 5 or more" (sandal, shirt,
+*Rotated*: six angles, every image at one angle only. *Coloured*: the label is "class 5 or more" (sandal, shirt,
 sneaker, bag, ankle boot), flipped with probability 0.25; the colour agrees with it in 90, 80 and 10 %.
 """
 

@@ -1,7 +1,7 @@
 """Files of public packages, through the user's own clients: npm for npm packages, pip for source distributions.
 
-Which registry, proxy or certificate they use is configured there.  Nothing is installed and nothing of a package is
-run.  Every file is pinned: its version and its checksum.  A folder of files that were fetched by hand
+Which registry, proxy or certificate they use is configured there. Nothing is installed and nothing of a package is
+run. Every file is pinned: its version and its checksum. A folder of files that were fetched by hand
 (``$PGRAD_SOURCE``) goes first.
 """
 

@@ -1,9 +1,9 @@
 """Pictures in folders: any ``domain/class/*.jpg`` tree is a data set, by the name ``folder:PATH``.
 
-That is the layout of PACS, OfficeHome, TerraIncognita (as DomainBed unpacks it) and DomainNet.  Two more are seen
+That is the layout of PACS, OfficeHome, TerraIncognita (as DomainBed unpacks it) and DomainNet. Two more are seen
 through: folders with nothing but one folder of folders inside (PACS' ``kfold``, Office-31's ``images``), and VLCS'
 ``domain/split/class`` (``full`` is taken where there is one, else all splits together: how examples are split is the
-protocol's matter).  Files beside the folders (lists of splits, descriptions) are left alone.
+protocol's matter). Files beside the folders (lists of splits, descriptions) are left alone.
 
 Options: ``size`` of the square pictures in pixels (64; the shorter side is scaled, the middle is cut out), ``limit`` of
 the pictures of each class and domain (evenly spaced in the order of their names; no limit), ``domains`` to take, joined
@@ -104,7 +104,7 @@ def _classes_of(domain: Path) -> dict[str, list[Path]]:
 def _chosen(tree: Tree, domains: Sequence[str], limit: int, where: Path) -> Tree:
     for name in domains:
         if name not in tree:
-            raise ValueError(f"domains must be some of {', '.join(tree)}, found {name!r}")
+            raise ValueError(f"domains must be some of {', '.join(tree)}, got {name!r}")
     names = checked_domains([name for name in tree if not domains or name in domains], str(where))
     return {name: {label: _spaced(files, limit) for label, files in tree[name].items()} for name in names}
 

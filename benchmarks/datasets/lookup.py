@@ -16,7 +16,7 @@ SCHEMES: Mapping[str, Callable[[str], DatasetEntry]] = {"folder": folders.entry,
 
 
 class Registry(dict[str, DatasetEntry]):
-    """Data sets by name.  It iterates over its lines alone.
+    """Data sets by name. It iterates over its lines alone.
 
     A name that points to data of the user's raises ValueError where they cannot be used, and says why; ``in`` is false
     for it then.
@@ -45,7 +45,7 @@ def _entry(name: str) -> DatasetEntry:
 
 
 def identity(name: str) -> str:
-    """What the user's own data are that a name points to: other content, another identity.  Empty for other names.
+    """What the user's own data are that a name points to: other content, another identity. Empty for other names.
 
     Raises:
         ValueError: if they cannot be used.

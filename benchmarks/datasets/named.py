@@ -11,7 +11,7 @@ from benchmarks.base.records import SEPARATOR
 
 
 def parse(scheme: str, rest: str, allowed: Collection[str]) -> tuple[Path, dict[str, str]]:
-    """The path, and the options by name.  ``%3F`` stands for a question mark in a value, ``%26`` for an ampersand.
+    """The path, and the options by name. ``%3F`` stands for a question mark in a value, ``%26`` for an ampersand.
 
     Raises:
         ValueError: if there is no path, or an option is not known, has no value or comes twice.
@@ -46,7 +46,7 @@ def positive(options: Mapping[str, str], name: str, default: int) -> int:
     if text is None:
         return default
     if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, found {text!r}")
+        raise ValueError(f"{name} must be a whole number of at least 1, got {text!r}")
     return int(text)
 
 
@@ -64,7 +64,7 @@ def checked_domains(names: Collection[str], where: str) -> tuple[str, ...]:
     wrong = [name for name in names if SEPARATOR in name or not name]
     if wrong:
         raise ValueError(
-            f"{where}: the name of a domain must not be empty or hold {SEPARATOR!r}, found {wrong}; rename it"
+            f"{where}: the name of a domain must not be empty or hold {SEPARATOR!r}, got {wrong}; rename it"
         )
     if len(names) < 2:
         raise ValueError(f"{where} has the domains {sorted(names)}; there must be at least two")

@@ -11,7 +11,7 @@ from torch import Tensor
 def standardise(inputs: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:  # noqa: ARG001  the protocol gives both
     """A function that gives ``[n, columns]`` inputs the mean 0 and the standard deviation 1 of the examples here.
 
-    Columns that are constant here are only moved.  What is missing (NaN) becomes the mean of the examples here, 0.
+    Columns that are constant here are only moved. What is missing (NaN) becomes the mean of the examples here, 0.
 
     Example:
         >>> apply = standardise(torch.tensor([[1.0, 5.0], [3.0, 5.0]]), torch.zeros(2))

@@ -11,8 +11,8 @@ Options, after a question mark and joined by ``&``:
 - ``missing``: ``mean`` puts the mean of the training examples where a number is missing (else it is an error);
 - ``scale``: what the target of a regression is divided by, so that it is of the order of one (1).
 
-All other columns are inputs: numbers as they are, words as one column of 0 and 1 for each word.  Columns are
-standardised by the training parts of the training domains.  A regression minimizes the squared error, and its score is
+All other columns are inputs: numbers as they are, words as one column of 0 and 1 for each word. Columns are
+standardised by the training parts of the training domains. A regression minimizes the squared error, and its score is
 minus the root mean square error, in units of ``scale``.
 """
 
@@ -157,7 +157,7 @@ def _task(target: pd.Series, options: Mapping[str, str]) -> str:
         return "classification" if whole else "regression"
     task = options["task"]
     if task not in TASKS:
-        raise ValueError(f"task must be {' or '.join(TASKS)}, found {task!r}")
+        raise ValueError(f"task must be {' or '.join(TASKS)}, got {task!r}")
     if task == "regression" and not numbers:
         raise ValueError(f"task=regression needs numbers in the target, column {target.name!r} holds {target.dtype}")
     return task
@@ -170,7 +170,7 @@ def _labels(target: pd.Series, regression: bool, options: Mapping[str, str]) -> 
         except ValueError:
             scale = 0.0
         if not 0.0 < scale < float("inf"):
-            raise ValueError(f"scale must be a positive number, found {options['scale']!r}")
+            raise ValueError(f"scale must be a positive number, got {options['scale']!r}")
         values = target.to_numpy(dtype=np.float64)
         if not np.isfinite(values).all():
             raise ValueError(f"column {target.name!r} holds numbers that are not finite")
@@ -192,7 +192,7 @@ def _inputs(frame: pd.DataFrame, options: Mapping[str, str], path: Path) -> Tens
     if np.isinf(values).any():
         raise ValueError(f"{path} holds numbers that are not finite")
     if options.get("missing", "mean") != "mean":
-        raise ValueError(f"missing must be mean, found {options['missing']!r}")
+        raise ValueError(f"missing must be mean, got {options['missing']!r}")
     empty = frame.isna().sum()
     if empty.any() and "missing" not in options:
         found = ", ".join(f"{name} ({number})" for name, number in empty[empty > 0].items())

@@ -1,11 +1,11 @@
 """VADER-4: sentences from four kinds of text, rated by people from -4 (most negative) to 4 (most positive).
 
 The ratings of Hutto and Gilbert (2014), "VADER: A parsimonious rule-based model for sentiment analysis of social media
-text" (ICWSM), lie in the source distribution of vaderSentiment.  An example is a sentence whose mean rating is further
-than 0.5 from neutral; its class is the sign.  The four domains hold different shares of positive sentences (label
-shift), so a model that reads the domain gains from it.  The sentences of one review, film or editorial are a *group*.
+text" (ICWSM), lie in the source distribution of vaderSentiment. An example is a sentence whose mean rating is further
+than 0.5 from neutral; its class is the sign. The four domains hold different shares of positive sentences (label
+shift), so a model that reads the domain gains from it. The sentences of one review, film or editorial are a *group*.
 
-Sentences are kept as UTF-8 bytes, padded with zeros.  What turns them into numbers is either fitted on the training
+Sentences are kept as UTF-8 bytes, padded with zeros. What turns them into numbers is either fitted on the training
 domains (TF-IDF) or was trained on other text before (sentence vectors).
 """
 

@@ -95,7 +95,7 @@ class Backbone(nn.Module):
     Args:
         name: Of the network in timm.
         input_shape: Of a picture.
-        weights: See :mod:`benchmarks.models.weights`.
+        weights: See `benchmarks.models.weights`.
         image_size: Pictures are enlarged or reduced to this many pixels; None for what the network needs.
 
     Raises:

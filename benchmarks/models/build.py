@@ -48,7 +48,7 @@ def require_fitting(settings: ModelSettings, model: str) -> None:
             if (value := getattr(settings, name)) != default:
                 raise ValueError(f"{name}: {value!r} is for networks of timm ('{PREFIX}NAME'); the model is {model!r}")
         if settings.depth is not None and "depth" not in inspect.signature(MODELS[model].factory).parameters:
-            raise ValueError(f"depth: model {model!r} has a depth of its own, found {settings.depth}")
+            raise ValueError(f"depth: model {model!r} has a depth of its own, got {settings.depth}")
         return
     if settings.weights == sources.PACKAGE and model != sources.PACKAGE_FITS:
         raise ValueError(f"weights: those of {sources.PACKAGE} fit {sources.PACKAGE_FITS} alone; the model is {model}")
@@ -56,7 +56,7 @@ def require_fitting(settings: ModelSettings, model: str) -> None:
         raise ValueError(f"tuning: {settings.tuning!r} keeps weights that were learned elsewhere: give some (weights)")
     if settings.tuning == FROZEN:
         if settings.batch_norm not in (None, "frozen"):
-            raise ValueError(f"batch_norm: that of a frozen backbone is frozen, found {settings.batch_norm!r}")
+            raise ValueError(f"batch_norm: that of a frozen backbone is frozen, got {settings.batch_norm!r}")
         return
     require_possible(model.removeprefix(PREFIX), settings.tuning, settings.batch_norm)
 

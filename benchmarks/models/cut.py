@@ -1,7 +1,7 @@
 """Where a network of timm can be cut, so that the stages that are not trained are computed once and for all.
 
 The modules that run before the first trained stage become identities, and that stage is given what it would have got
-from them.  Whether the network then says the same is tried out with random weights: networks that do more between
+from them. Whether the network then says the same is tried out with random weights: networks that do more between
 their modules than to pass on what these return (the position embedding of a transformer) cannot be cut.
 """
 
@@ -45,7 +45,7 @@ def find(name: str, tuning: str, input_shape: tuple[int, ...], image_size: int |
         than the picture.
 
     Raises:
-        ValueError, ImportError: As :class:`benchmarks.models.backbones.Backbone`.
+        ValueError, ImportError: As `benchmarks.models.backbones.Backbone`.
     """
     number = trained_stages(tuning)
     if number is None:
@@ -75,7 +75,7 @@ class Rest(nn.Module):
 
     Args:
         backbone: It is taken apart.
-        cut: From :func:`find`.
+        cut: From `find`.
     """
 
     def __init__(self, backbone: Backbone, cut: Cut) -> None:

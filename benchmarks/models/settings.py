@@ -28,7 +28,7 @@ def trained_stages(tuning: str) -> int | None:
         return None
     found = re.fullmatch(r"last-([1-9][0-9]*)", tuning)
     if found is None:
-        raise ValueError(f"must be 'full', 'frozen', or 'last-K' for the last K stages (last-1, ...); found {tuning!r}")
+        raise ValueError(f"must be 'full', 'frozen', or 'last-K' for the last K stages (last-1, ...); got {tuning!r}")
     return int(found[1])
 
 
@@ -53,8 +53,8 @@ class ModelSettings(Frozen):
         model: Name in the registry of models, or ``timm:NAME``; None in a sweep is the data set's own.
         width: Hidden units of the network.
         depth: Hidden layers of the MLP, or of the head on a network of timm; None for 1 and 0.
-        weights: Of a network of timm: see :mod:`benchmarks.models.weights`.
-        tuning: Which part of it is trained: see :mod:`benchmarks.models.tuning`.
+        weights: Of a network of timm: see `benchmarks.models.weights`.
+        tuning: Which part of it is trained: see `benchmarks.models.tuning`.
         batch_norm: What its BatchNorm layers do meanwhile: see there.
         image_size: Pixels that its pictures are enlarged or reduced to; None for what the network needs.
     """

@@ -66,7 +66,7 @@ def cnn(input_shape: tuple[int, ...], n_outputs: int, width: int) -> SmallCNN:
     """
     require_pictures("cnn", input_shape)
     if width % 8:
-        raise ValueError(f"width of model 'cnn' must be a multiple of 8, the groups of its GroupNorm; found {width}")
+        raise ValueError(f"width of model 'cnn' must be a multiple of 8, the groups of its GroupNorm; got {width}")
     return SmallCNN(input_shape[0], n_outputs, width)
 
 

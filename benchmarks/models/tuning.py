@@ -1,7 +1,7 @@
 """Which part of a backbone is trained, and what its BatchNorm does meanwhile.
 
 ``tuning``: ``full`` trains everything; ``last-K`` the last K stages of the network (what timm calls a coarse group: a
-stage of a convolutional network, a block of a transformer) and the head; ``frozen`` the head alone.  What the stages
+stage of a convolutional network, a block of a transformer) and the head; ``frozen`` the head alone. What the stages
 before make of a picture is computed once for ``frozen``, and for ``last-K`` where the network can be cut.
 
 What is not trained is no parameter of the model but a buffer: no optimizer sees it, no weight decay, average or
@@ -51,7 +51,7 @@ def untrained(name: str, net: nn.Module, tuning: str, batch_norm: BatchNorm | No
         if number >= len(found):
             raise ValueError(
                 f"tuning: timm:{name} has {len(found)} stages, so that last-1 to last-{len(found) - 1} are possible, "
-                f"and full; found {tuning!r}"
+                f"and full; got {tuning!r}"
             )
         fixed = {each for stage in found[:-number] for each in stage}
     layers = {where: layer for where, layer in net.named_modules() if isinstance(layer, _BatchNorm)}
@@ -81,7 +81,7 @@ class Tuned(nn.Module):
         tuning, batch_norm: As above.
 
     Raises:
-        ValueError: As :func:`untrained`.
+        ValueError: As `untrained`.
     """
 
     def __init__(

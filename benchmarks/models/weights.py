@@ -8,7 +8,7 @@
     The package of that name (Apache-2.0): ImageNet weights of ``timm:tf_efficientnet_lite0``, without a network.
 a file
     A state dict in timm's names: ``.safetensors``, or ``.pth``, ``.pt``, ``.bin``, ``.ckpt``, ``.tar`` of torch, read
-    with ``weights_only=True``.  A sweep notes the beginning of the file's SHA-256, ``path#0123456789abcdef``: the
+    with ``weights_only=True``. A sweep notes the beginning of the file's SHA-256, ``path#0123456789abcdef``: the
     weights are part of what a run is, and a file that changes makes other runs.
 """
 
@@ -80,7 +80,7 @@ def from_file(weights: str) -> dict[str, Tensor]:
         raise ValueError(f"the weights in {path} cannot be read, the file may be cut off: {error}") from error
     wrong = [name for name, value in found.items() if not isinstance(value, Tensor)]
     if wrong or not found:
-        raise ValueError(f"{path} must hold a state dict, tensors by name; found {wrong[:3] or 'nothing'}")
+        raise ValueError(f"{path} must hold a state dict, tensors by name; got {wrong[:3] or 'nothing'}")
     return dict(found)
 
 

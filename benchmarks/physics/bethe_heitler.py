@@ -1,13 +1,13 @@
 """The squared Bethe-Heitler amplitude off an unpolarised proton, and its cross section.
 
-Belitsky, Mueller and Kirchner, Nucl. Phys. B 629, 323 (2002), hep-ph/0112108; numbers of equations are theirs.  With
+Belitsky, Mueller and Kirchner, Nucl. Phys. B 629, 323 (2002), hep-ph/0112108; numbers of equations are theirs. With
 ``φ' = π - φ`` the angle of that paper, ``r = t / Q^2`` and two combinations of form factors,
 ``A = F1^2 - t F2^2 / 4M^2`` and ``B = (F1 + F2)^2``::
 
     |T|^2 / e^6 = [c0 + c1 cos φ' + c2 cos 2φ'] / [x^2 y^2 (1 + ε^2)^2 t P1 P2]                                     (25)
     dσ / dx dQ^2 d|t| dφ = α^3 x y^2 / (8 π Q^4 sqrt(1 + ε^2)) |T|^2 / e^6                                          (22)
 
-(22) is integrated over the azimuth of the scattered electron, and dy is replaced by dQ^2 y / Q^2.  Averaged over the
+(22) is integrated over the azimuth of the scattered electron, and dy is replaced by dQ^2 y / Q^2. Averaged over the
 spins that come in, summed over those that go out; exact to lowest order in α but for the electron's mass.
 """
 

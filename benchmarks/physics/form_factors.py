@@ -67,5 +67,5 @@ def _spacelike(t: ArrayLike) -> Array:
     array = np.asarray(t, dtype=np.float64)
     bad = ~(np.isfinite(array) & (array <= 0))
     if bad.any():
-        raise ValueError(f"t must be a finite momentum transfer of at most 0 (GeV^2), found {array[bad].flat[0]:g}")
+        raise ValueError(f"t must be a finite momentum transfer of at most 0 (GeV^2), got {array[bad].flat[0]:g}")
     return array

@@ -9,8 +9,8 @@ Belitsky, Mueller and Kirchner, Nucl. Phys. B 629, 323 (2002), hep-ph/0112108; n
 
 **The angle** is that of the Trento convention (Phys. Rev. D 70, 117504 (2004)), which experiments publish: φ turns
 around q from the plane of the electrons to the plane of the produced photon, and at φ = 0 the photon is on the side of
-the electrons.  Belitsky, Mueller and Kirchner measure the proton's azimuth and let q point along -z: their angle is
-``π - φ``.  Both are in radians.
+the electrons. Belitsky, Mueller and Kirchner measure the proton's azimuth and let q point along -z: their angle is
+``π - φ``. Both are in radians.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Kinematics:
     def _require(self, name: str, good: NDArray[np.bool_], must: Callable[[tuple[int, ...]], str]) -> None:
         if not good.all():
             first = tuple(int(i) for i in np.argwhere(~good)[0])
-            raise ValueError(f"{name} must {must(first)}, found {getattr(self, name)[first]:g}")
+            raise ValueError(f"{name} must {must(first)}, got {getattr(self, name)[first]:g}")
 
     @property
     def y(self) -> Array:

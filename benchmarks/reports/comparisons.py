@@ -21,7 +21,7 @@ from benchmarks.base.metrics import (
     wilcoxon,
 )
 from benchmarks.reports.names import control_of
-from benchmarks.reports.selection import Study, differences
+from benchmarks.reports.selection import Selection, differences
 from benchmarks.reports.text import number
 
 LEVEL = 0.05
@@ -94,36 +94,36 @@ class Comparison:
         return f"{self.who}: {self.verdict}. {self.figures}"
 
 
-def compare(study: Study, seed: int) -> list[Comparison]:
+def compare(selection: Selection, seed: int) -> list[Comparison]:
     """With the baselines; the same seed gives the same bootstrap."""
     pairs = [
         (dataset, algorithm, baseline)
-        for baseline in study.baselines
-        for dataset in study.datasets
-        for algorithm in study.rivals(dataset, baseline)
+        for baseline in selection.baselines
+        for dataset in selection.datasets
+        for algorithm in selection.rivals(dataset, baseline)
     ]
-    return _all(study, pairs, [seed])
+    return _all(selection, pairs, [seed])
 
 
-def compare_with_controls(study: Study, seed: int) -> list[Comparison]:
+def compare_with_controls(selection: Selection, seed: int) -> list[Comparison]:
     """Every algorithm with the one that its registry entry names as the same in everything but one thing."""
     pairs = [
         (dataset, algorithm, control_of(algorithm))
-        for dataset in study.datasets
-        for algorithm in study.algorithms_on(dataset)
-        if control_of(algorithm) in study.algorithms_on(dataset)
+        for dataset in selection.datasets
+        for algorithm in selection.algorithms_on(dataset)
+        if control_of(algorithm) in selection.algorithms_on(dataset)
     ]
-    return _all(study, pairs, [seed, 2])
+    return _all(selection, pairs, [seed, 2])
 
 
-def _all(study: Study, pairs: Sequence[tuple[str, str, str]], seeds: list[int]) -> list[Comparison]:
-    found = [_compare(study, *names, np.random.default_rng([*seeds, number])) for number, names in enumerate(pairs)]
+def _all(selection: Selection, pairs: Sequence[tuple[str, str, str]], seeds: list[int]) -> list[Comparison]:
+    found = [_compare(selection, *names, np.random.default_rng([*seeds, number])) for number, names in enumerate(pairs)]
     corrected = holm([one.p_value for one in found])
     return [dataclasses.replace(one, p_holm=float(p)) for one, p in zip(found, corrected, strict=True)]
 
 
-def _compare(study: Study, dataset: str, algorithm: str, baseline: str, rng: np.random.Generator) -> Comparison:
-    ours, theirs = study.common(dataset, algorithm, baseline)
+def _compare(selection: Selection, dataset: str, algorithm: str, baseline: str, rng: np.random.Generator) -> Comparison:
+    ours, theirs = selection.common(dataset, algorithm, baseline)
     paired = differences(ours, theirs)
     nothing = Interval(math.nan, math.nan)
     return Comparison(
@@ -131,11 +131,13 @@ def _compare(study: Study, dataset: str, algorithm: str, baseline: str, rng: np.
         algorithm=algorithm,
         baseline=baseline,
         difference=estimate(paired),
-        domains=columns(study.held_out(dataset), study.scores(dataset, algorithm) - study.scores(dataset, baseline)),
+        domains=columns(
+            selection.held_out(dataset), selection.scores(dataset, algorithm) - selection.scores(dataset, baseline)
+        ),
         bootstrap=bootstrap_mean(paired, rng),
         won=int((paired > 0).sum()),
         p_value=wilcoxon(paired, rng) if len(paired) > 1 else math.nan,
         improvement=probability_of_improvement(ours, theirs) if len(paired) else math.nan,
         improvement_interval=bootstrap_improvement(ours, theirs, rng) if len(paired) else nothing,
-        unit=" points" if study.scale(dataset).label.endswith("%") else "",
+        unit=" points" if selection.scale(dataset).label.endswith("%") else "",
     )

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 import pgrad
 from benchmarks.base.metrics import average
 from benchmarks.reports.load import Run
-from benchmarks.reports.selection import Study
+from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import Agreement
 from benchmarks.reports.style import Look, grid, legend_above
 from benchmarks.reports.throughput import Work
@@ -35,9 +35,9 @@ def _mib(value: float | None) -> float | None:
     return None if value is None else value / MIB
 
 
-def cost(study: Study, dataset: str, algorithms: Sequence[str], looks: Looks) -> Figure:
+def cost(selection: Selection, dataset: str, algorithms: Sequence[str], looks: Looks) -> Figure:
     """The average score against each cost that was recorded: means over the chosen runs, bars of standard errors."""
-    chosen = {name: study.chosen_runs(dataset, name) for name in algorithms}
+    chosen = {name: selection.chosen_runs(dataset, name) for name in algorithms}
     values = {
         label: {name: [x for row, run in chosen[name] if (x := measure(row, run)) is not None] for name in algorithms}
         for label, measure in _COSTS.items()
@@ -47,32 +47,32 @@ def cost(study: Study, dataset: str, algorithms: Sequence[str], looks: Looks) ->
     for axes, (label, found) in zip(panels, known.items(), strict=False):
         for name in algorithms:
             if found[name]:
-                score = average(study.scores(dataset, name))
+                score = average(selection.scores(dataset, name))
                 spread = np.std(found[name], ddof=1) / np.sqrt(len(found[name])) if len(found[name]) > 1 else 0.0
                 axes.errorbar(
                     np.mean(found[name]), score.mean, xerr=spread, yerr=np.nan_to_num(score.standard_error),
                     capsize=2, elinewidth=0.9, linestyle="none", label=name, **looks[name].marks,
                 )  # fmt: skip
         axes.set_xlabel(label)
-        axes.set_ylabel(study.scale(dataset).label)
+        axes.set_ylabel(selection.scale(dataset).label)
         axes.set_xlim(left=0)
         axes.grid()
     legend_above(figure, panels)
     return figure
 
 
-def sensitivity(study: Study, dataset: str, algorithms: Sequence[str], looks: Looks) -> Figure | None:
+def sensitivity(selection: Selection, dataset: str, algorithms: Sequence[str], looks: Looks) -> Figure | None:
     """Score against every hyper-parameter: a dot for each seed and point of the search; None if nothing was searched.
 
     The score is the mean over the held-out sets at the checkpoint that validation chose; large dots are the defaults.
     """
     dots: dict[str, dict[str, list[tuple[float, float, bool]]]] = {}
     for algorithm in algorithms:
-        for (_, point), runs in _points(study, dataset, algorithm).items():
+        for (_, point), runs in _points(selection, dataset, algorithm).items():
             scores = [checkpoints(run["curves"])["training-domain"]["held_out"] for run in runs]
             hparams = runs[0]["config"]["hparams"].items()
             for name, value in ((name, value) for name, value in hparams if isinstance(value, (int, float))):
-                dot = (value, study.scale(dataset).factor * float(np.mean(scores)), point == 0)
+                dot = (value, selection.scale(dataset).factor * float(np.mean(scores)), point == 0)
                 dots.setdefault(name, {}).setdefault(algorithm, []).append(dot)
     varied = {
         name: found for name, found in dots.items() if any(len({x for x, _, _ in own}) > 1 for own in found.values())
@@ -88,19 +88,19 @@ def sensitivity(study: Study, dataset: str, algorithms: Sequence[str], looks: Lo
             x, y, default = map(np.array, zip(*own, strict=True))
             axes.scatter(x, y, s=np.where(default, 44, 18), label=algorithm, **looks[algorithm].dots)
         axes.set_xlabel(name)
-        axes.set_ylabel(study.scale(dataset).label)
+        axes.set_ylabel(selection.scale(dataset).label)
         axes.grid()
     legend_above(figure, panels)
     return figure
 
 
-def _points(study: Study, dataset: str, algorithm: str) -> dict[tuple[int, int], list[Run]]:
+def _points(selection: Selection, dataset: str, algorithm: str) -> dict[tuple[int, int], list[Run]]:
     """The runs of every seed and point that finished with every held-out set."""
     found: dict[tuple[int, int], list[Run]] = {}
-    for run in study.of_dataset(dataset):
+    for run in selection.of_dataset(dataset):
         if run["config"]["algorithm"] == algorithm and run["status"] == "finished":
             found.setdefault((run["config"]["seed"], run["config"]["point"]), []).append(run)
-    return {place: runs for place, runs in found.items() if len(runs) == len(study.held_out(dataset))}
+    return {place: runs for place, runs in found.items() if len(runs) == len(selection.held_out(dataset))}
 
 
 def rollouts(found: Sequence[Agreement], looks: Looks) -> Figure:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.base.metrics import Estimate, average, bootstrap_mean, estimate, performance_profile
 from benchmarks.reports.comparisons import Comparison
-from benchmarks.reports.selection import Study
+from benchmarks.reports.selection import Selection
 from benchmarks.reports.style import Look, grid, legend_above
 from benchmarks.reports.text import between, number
 
@@ -25,13 +25,13 @@ def _bars(estimates: Sequence[Estimate]) -> Any:
     return np.nan_to_num([low, high])
 
 
-def accuracies(study: Study, dataset: str, algorithms: Sequence[str], looks: Looks) -> Figure:
+def accuracies(selection: Selection, dataset: str, algorithms: Sequence[str], looks: Looks) -> Figure:
     """Mean and interval on every held-out set and on average."""
-    names = [*study.held_out(dataset), "average"]
+    names = [*selection.held_out(dataset), "average"]
     figure = Figure(figsize=(max(6.5, 0.16 * len(names) * (len(algorithms) + 2) + 1.5), 3.6), layout="constrained")
     axes = figure.subplots()
     for i, algorithm in enumerate(algorithms):
-        found = [*study.by_domain(dataset, algorithm).values(), average(study.scores(dataset, algorithm))]
+        found = [*selection.by_domain(dataset, algorithm).values(), average(selection.scores(dataset, algorithm))]
         places = np.arange(len(names)) + 0.75 * ((i + 0.5) / len(algorithms) - 0.5)
         axes.errorbar(
             places,
@@ -50,7 +50,7 @@ def accuracies(study: Study, dataset: str, algorithms: Sequence[str], looks: Loo
     axes.set_xticks(range(len(names)), names, rotation=40 if turned else 0, ha="right" if turned else "center")
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.set_xlabel("held-out domain")
-    axes.set_ylabel(study.scale(dataset).label)
+    axes.set_ylabel(selection.scale(dataset).label)
     axes.grid(axis="y")
     legend_above(figure, [axes])
     return figure
@@ -91,15 +91,15 @@ def _forest_line(axes: Axes, place: int, one: Comparison, look: Look) -> None:
     axes.annotate(text, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
 
 
-def curves(study: Study, dataset: str, algorithms: Sequence[str], looks: Looks) -> Figure:
+def curves(selection: Selection, dataset: str, algorithms: Sequence[str], looks: Looks) -> Figure:
     """Scores along training: inside (validation parts of the training domains) and outside; the chosen points."""
     figure, panels = grid(2, 4.3, 3.4, 2)
-    factor = study.scale(dataset).factor
+    factor = selection.scale(dataset).factor
     titles = {"validation": "inside: validation parts of training domains", "held_out": "outside: held-out domains"}
     for axes, (name, title) in zip(panels, titles.items(), strict=True):
         for algorithm in algorithms:
             seeds: dict[float, dict[int, list[float]]] = {}
-            for row, record in study.chosen_runs(dataset, algorithm):
+            for row, record in selection.chosen_runs(dataset, algorithm):
                 for step, value in zip(record["curves"]["step"], record["curves"][name], strict=True):
                     seeds.setdefault(step, {}).setdefault(row.seed, []).append(factor * value)
             steps = sorted(seeds)
@@ -111,26 +111,26 @@ def curves(study: Study, dataset: str, algorithms: Sequence[str], looks: Looks) 
             axes.fill_between(steps, means - errors, means + errors, color=look.colour, alpha=0.15, linewidth=0)
         axes.set_title(title)
         axes.set_xlabel("gradient evaluations")
-        axes.set_ylabel(study.scale(dataset).label)
+        axes.set_ylabel(selection.scale(dataset).label)
         axes.grid()
     legend_above(figure, panels[:1])
     return figure
 
 
-def inside_outside(study: Study, algorithms: Sequence[str], looks: Looks) -> Figure:
+def inside_outside(selection: Selection, algorithms: Sequence[str], looks: Looks) -> Figure:
     """What the choice went by against what it reached, a dot for each held-out set and seed."""
-    figure, panels = grid(len(study.datasets), 4.3, 3.9, 2)
-    for axes, dataset in zip(panels, study.datasets, strict=True):
+    figure, panels = grid(len(selection.datasets), 4.3, 3.9, 2)
+    for axes, dataset in zip(panels, selection.datasets, strict=True):
         for algorithm in algorithms:
-            inside = study.scores(dataset, algorithm, "validation_accuracy")
-            outside = study.scores(dataset, algorithm)
+            inside = selection.scores(dataset, algorithm, "validation_accuracy")
+            outside = selection.scores(dataset, algorithm)
             axes.scatter(inside.ravel(), outside.ravel(), s=22, label=algorithm, **looks[algorithm].dots)
         low = max(axes.get_xlim()[0], axes.get_ylim()[0])
         high = min(axes.get_xlim()[1], axes.get_ylim()[1])
         if low < high:
             axes.plot([low, high], [low, high], color="0.5", linewidth=0.8, linestyle=":", zorder=0)
         axes.set_title(dataset)
-        label = study.scale(dataset).label
+        label = selection.scale(dataset).label
         axes.set_xlabel(f"inside: {label}")
         axes.set_ylabel(f"held out: {label}")
         axes.grid()
@@ -138,11 +138,11 @@ def inside_outside(study: Study, algorithms: Sequence[str], looks: Looks) -> Fig
     return figure
 
 
-def profiles(study: Study, algorithms: Sequence[str], looks: Looks, seed: int) -> Figure:
+def profiles(selection: Selection, algorithms: Sequence[str], looks: Looks, seed: int) -> Figure:
     """The share of runs above every score, with a bootstrap band over seeds."""
-    figure, panels = grid(len(study.datasets), 4.3, 3.4, 2)
-    for axes, dataset in zip(panels, study.datasets, strict=True):
-        scores = {name: study.scores(dataset, name) for name in study.algorithms_on(dataset)}
+    figure, panels = grid(len(selection.datasets), 4.3, 3.4, 2)
+    for axes, dataset in zip(panels, selection.datasets, strict=True):
+        scores = {name: selection.scores(dataset, name) for name in selection.algorithms_on(dataset)}
         scores = {name: found[~np.isnan(found).any(axis=1)] for name, found in scores.items()}
         every = np.concatenate([found.ravel() for found in scores.values()])
         if not every.size:
@@ -159,7 +159,7 @@ def profiles(study: Study, algorithms: Sequence[str], looks: Looks, seed: int) -
             if len(found) > 1:
                 axes.fill_between(thresholds, band.low, band.high, color=look.colour, alpha=0.12, linewidth=0)
         axes.set_title(dataset)
-        axes.set_xlabel(f"threshold τ: {study.scale(dataset).label}")
+        axes.set_xlabel(f"threshold τ: {selection.scale(dataset).label}")
         axes.set_ylabel("share of runs above τ")
         axes.set_ylim(-0.03, 1.03)
         axes.grid()

@@ -13,7 +13,7 @@ from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.transfer import holds_lines, read_lines
 
 Run = dict[str, Any]
-"""A :class:`benchmarks.base.records.Record`; records of older versions may lack some of its fields."""
+"""A `benchmarks.base.records.Record`; records of older versions may lack some of its fields."""
 
 LINES, STORE = "records.jsonl", "store.sqlite"
 
@@ -63,7 +63,7 @@ def load(sources: Iterable[str]) -> Loaded:
     Of two records of one run, a finished one counts before a failed one, then the one that ended last.
 
     Raises:
-        ValueError: if there are none at all, or two sources contradict one another (see :func:`_check`).
+        ValueError: if there are none at all, or two sources contradict one another (see `_check`).
     """
     runs: dict[str, Run] = {}
     total = 0
@@ -120,7 +120,7 @@ def _check(records: Iterable[Run]) -> None:
         if differing:
             name = differing[0]
             raise ValueError(
-                f"runs on {config['dataset']} must have the same settings to be compared, found {name} "
+                f"runs on {config['dataset']} must have the same settings to be compared, got {name} "
                 f"{first.get(name)!r} and {own.get(name)!r}; report on them one by one"
             )
         place = tuple(config[name] for name in _PLACE)

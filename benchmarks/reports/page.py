@@ -17,7 +17,7 @@ from benchmarks.reports import draw_runs, draw_scores, tables
 from benchmarks.reports.comparisons import LEVEL, Comparison, compare, compare_with_controls
 from benchmarks.reports.load import Loaded
 from benchmarks.reports.names import describe_algorithm, describe_dataset
-from benchmarks.reports.selection import Study
+from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import agreements
 from benchmarks.reports.style import RC, Look, looks
 from benchmarks.reports.tables import Table
@@ -86,67 +86,68 @@ class Report:
             yield from section.tables
 
 
-def build(loaded: Loaded, study: Study, seed: int = 0) -> Report:
+def build(loaded: Loaded, selection: Selection, seed: int = 0) -> Report:
     """Computes and draws the report; `seed` is that of the bootstrap."""
     with mpl.rc_context(RC):
-        style = looks(study.algorithms)
-        found = compare(study, seed)
+        style = looks(selection.algorithms)
+        found = compare(selection, seed)
         sections = [
-            _scores(study, style),
-            _differences(study, found, style),
-            _controls(compare_with_controls(study, seed), style),
-            _curves(study, style),
-            _inside_outside(study, style),
-            _aggregates(study, style, seed),
-            _cost(study, style),
-            _sensitivity(study, style),
-            _rollouts(study, style),
-            _selection(study),
-            _throughput(study),
-            _failures(study),
-            _settings(study),
+            _scores(selection, style),
+            _differences(selection, found, style),
+            _controls(compare_with_controls(selection, seed), style),
+            _curves(selection, style),
+            _inside_outside(selection, style),
+            _aggregates(selection, style, seed),
+            _cost(selection, style),
+            _sensitivity(selection, style),
+            _rollouts(selection, style),
+            _selection(selection),
+            _throughput(selection),
+            _failures(selection),
+            _settings(selection),
         ]
-    return Report(", ".join(study.datasets), _facts(loaded, study, seed, len(found)), found, sections)
+    return Report(", ".join(selection.datasets), _facts(loaded, selection, seed, len(found)), found, sections)
 
 
-def _facts(loaded: Loaded, study: Study, seed: int, comparisons: int) -> list[str]:
+def _facts(loaded: Loaded, selection: Selection, seed: int, comparisons: int) -> list[str]:
     """What one must know to read the rest."""
-    finished = sum(record["status"] == "finished" for record in study.records)
+    finished = sum(record["status"] == "finished" for record in selection.records)
     facts = [
-        f"{len(loaded.records)} runs, {len(study.failed)} of them failed; {finished} finished ones are reported on.",
-        f"Selection: {study.method} ({METHODS[study.method]}) chooses the point of random search and the checkpoint. "
+        f"{len(loaded.records)} runs, {len(selection.failed)} of them failed; reported on: {finished} finished ones.",
+        f"Selection: {selection.method} ({METHODS[selection.method]}) chooses the point of random search and the "
+        "checkpoint. "
         + (
             "It sees the held-out domains: no result of it can be reached in practice."
-            if study.method == "oracle"
+            if selection.method == "oracle"
             else ""
         ),
-        f"Baselines: {', '.join(study.baselines)}. Seed of the bootstrap: {seed}.",
+        f"Baselines: {', '.join(selection.baselines)}. Seed of the bootstrap: {seed}.",
         "The unit of repetition is the seed. Intervals speak of other seeds on the same data, not of other domains.",
     ]
-    for dataset in study.datasets:
-        least = comparisons * 2.0 ** (1 - len(study.seeds(dataset)))
+    for dataset in selection.datasets:
+        least = comparisons * 2.0 ** (1 - len(selection.seeds(dataset)))
         if comparisons and least >= LEVEL:
             facts.append(
-                f"CAUTION: with {len(study.seeds(dataset))} seeds on {dataset} and {comparisons} comparisons no "
+                f"CAUTION: with {len(selection.seeds(dataset))} seeds on {dataset} and {comparisons} comparisons no "
                 f"corrected p-value there is sure to fall below {min(least, 1.0):.3g}, however large a difference is: "
                 "“better” and “worse” need more seeds or fewer comparisons."
             )
-    if study.inner:
-        facts.append(f"{len(study.inner)} runs with a larger held-out set were made for cross-validation only.")
+    if selection.inner:
+        facts.append(f"{len(selection.inner)} runs with a larger held-out set were made for cross-validation only.")
     if loaded.repeated:
         facts.append(f"{loaded.repeated} records were left out: another one of the same run counts.")
     if len(loaded.codes) > 1:
         facts.append(
             f"CAUTION: the runs were made with {len(loaded.codes)} versions of the code: {', '.join(loaded.codes)}."
         )
-    return facts + [text for dataset in study.datasets for text in _imbalance(study, dataset)]
+    return facts + [text for dataset in selection.datasets for text in _imbalance(selection, dataset)]
 
 
-def _imbalance(study: Study, dataset: str) -> Iterator[str]:
+def _imbalance(selection: Selection, dataset: str) -> Iterator[str]:
     """Whether all algorithms had the same chances."""
     budgets: dict[tuple[int, int], list[str]] = {}
-    for algorithm in study.algorithms_on(dataset):
-        own = [record for record in study.of_dataset(dataset) if record["config"]["algorithm"] == algorithm]
+    for algorithm in selection.algorithms_on(dataset):
+        own = [record for record in selection.of_dataset(dataset) if record["config"]["algorithm"] == algorithm]
         points = len({record["config"]["point"] for record in own})
         seeds = len({record["config"]["seed"] for record in own})
         budgets.setdefault((points, seeds), []).append(algorithm)
@@ -164,31 +165,33 @@ def _groups(algorithms: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _each(
-    study: Study, name: str, caption: str, draw: Callable[..., Figure | None], style: dict[str, Look]
+    selection: Selection, name: str, caption: str, draw: Callable[..., Figure | None], style: dict[str, Look]
 ) -> list[Picture]:
     """A picture for each data set and group of algorithms."""
     pictures = []
-    for dataset in study.datasets:
-        for number, group in enumerate(_groups(study.algorithms_on(dataset)), start=1):
-            figure = draw(study, dataset, group, style)
+    for dataset in selection.datasets:
+        for number, group in enumerate(_groups(selection.algorithms_on(dataset)), start=1):
+            figure = draw(selection, dataset, group, style)
             if figure is not None:
                 pictures.append(Picture(f"{name}-{dataset}-{number}", f"{dataset}: {caption}", figure))
     return pictures
 
 
-def _scores(study: Study, style: dict[str, Look]) -> Section:
+def _scores(selection: Selection, style: dict[str, Look]) -> Section:
     caption = "mean over seeds on every held-out domain and, shaded, on average; bars are 95 % t-intervals."
-    pictures = _each(study, "accuracy", caption, draw_scores.accuracies, style)
-    known = {name: describe_dataset(name, study.of_dataset(name)) for name in study.datasets}
+    pictures = _each(selection, "accuracy", caption, draw_scores.accuracies, style)
+    known = {name: describe_dataset(name, selection.of_dataset(name)) for name in selection.datasets}
     text = [f"{name}: {what}." for name, what in known.items() if what]
-    return Section("Held-out scores", text, pictures, [tables.accuracies(study, name) for name in study.datasets])
+    return Section(
+        "Held-out scores", text, pictures, [tables.accuracies(selection, name) for name in selection.datasets]
+    )
 
 
-def _differences(study: Study, found: list[Comparison], style: dict[str, Look]) -> Section:
+def _differences(selection: Selection, found: list[Comparison], style: dict[str, Look]) -> Section:
     if not found:
         return Section("Paired differences", ["There is nothing to compare: only one algorithm has runs."])
     pictures = []
-    for baseline in study.baselines:
+    for baseline in selection.baselines:
         own = [one for one in found if one.baseline == baseline]
         if own:
             caption = (
@@ -202,7 +205,9 @@ def _controls(found: list[Comparison], style: dict[str, Look]) -> Section:
     title = "Against the matched control"
     if not found:
         return Section(title, ["No algorithm has runs beside its control."])
-    text = ["A control is the same in everything but in what the algorithm is named after: walk, batches, budget."]
+    text = [
+        "A control is the same in everything but in what the algorithm is named after: inner steps, batches, budget."
+    ]
     pictures = []
     for dataset in dict.fromkeys(one.dataset for one in found):
         own = [one for one in found if one.dataset == dataset]
@@ -211,53 +216,53 @@ def _controls(found: list[Comparison], style: dict[str, Look]) -> Section:
     return Section(title, text, pictures, [tables.comparisons(found, "controls", title)])
 
 
-def _curves(study: Study, style: dict[str, Look]) -> Section:
+def _curves(selection: Selection, style: dict[str, Look]) -> Section:
     caption = (
         "scores along training of the chosen points: mean over seeds and held-out domains, band of ± 1 standard error."
     )
-    return Section("Learning curves", [], _each(study, "curves", caption, draw_scores.curves, style))
+    return Section("Learning curves", [], _each(selection, "curves", caption, draw_scores.curves, style))
 
 
-def _inside_outside(study: Study, style: dict[str, Look]) -> Section:
+def _inside_outside(selection: Selection, style: dict[str, Look]) -> Section:
     pictures = [
         Picture(
             f"inside-outside-{number}",
             "What the selection went by against what it reached: a dot for each held-out domain and seed. "
             "Dotted, where drawn: both are equal.",
-            draw_scores.inside_outside(study, group, style),
+            draw_scores.inside_outside(selection, group, style),
         )
-        for number, group in enumerate(_groups(study.algorithms), start=1)
+        for number, group in enumerate(_groups(selection.algorithms), start=1)
     ]
     return Section("In-domain and out-of-domain", [], pictures)
 
 
-def _aggregates(study: Study, style: dict[str, Look], seed: int) -> Section:
+def _aggregates(selection: Selection, style: dict[str, Look], seed: int) -> Section:
     text = ["Interquartile mean, performance profile and probability of improvement as defined in arXiv:2108.13264."]
     caption = "Share of runs (seed and held-out domain) above a score; bands: 95 % bootstrap over seeds."
     pictures = [
-        Picture(f"profiles-{number}", caption, draw_scores.profiles(study, group, style, seed))
-        for number, group in enumerate(_groups(study.algorithms), start=1)
+        Picture(f"profiles-{number}", caption, draw_scores.profiles(selection, group, style, seed))
+        for number, group in enumerate(_groups(selection.algorithms), start=1)
     ]
-    return Section("Aggregates and profiles", text, pictures, [tables.aggregates(study, seed)])
+    return Section("Aggregates and profiles", text, pictures, [tables.aggregates(selection, seed)])
 
 
-def _cost(study: Study, style: dict[str, Look]) -> Section:
+def _cost(selection: Selection, style: dict[str, Look]) -> Section:
     caption = "average held-out score against what the chosen runs took; bars are standard errors."
-    return Section("Cost", [], _each(study, "cost", caption, draw_runs.cost, style), [tables.costs(study)])
+    return Section("Cost", [], _each(selection, "cost", caption, draw_runs.cost, style), [tables.costs(selection)])
 
 
-def _sensitivity(study: Study, style: dict[str, Look]) -> Section:
+def _sensitivity(selection: Selection, style: dict[str, Look]) -> Section:
     caption = (
         "a dot for each seed and point of the search: mean over the held-out domains at the checkpoint that validation "
         "chose. Large dots are the defaults."
     )
-    pictures = _each(study, "sensitivity", caption, draw_runs.sensitivity, style)
+    pictures = _each(selection, "sensitivity", caption, draw_runs.sensitivity, style)
     none = [] if pictures else ["Every algorithm has one set of hyper-parameters: nothing to see."]
     return Section("Sensitivity to hyper-parameters", none, pictures)
 
 
-def _rollouts(study: Study, style: dict[str, Look]) -> Section:
-    found = agreements(study)
+def _rollouts(selection: Selection, style: dict[str, Look]) -> Section:
+    found = agreements(selection)
     if not found:
         return Section("Roll-outs", ["No run recorded a spectrum."])
     caption = (
@@ -269,30 +274,31 @@ def _rollouts(study: Study, style: dict[str, Look]) -> Section:
     )
 
 
-def _selection(study: Study) -> Section:
-    return Section("Methods of selection", [], [], [tables.methods(study)])
+def _selection(selection: Selection) -> Section:
+    return Section("Methods of selection", [], [], [tables.methods(selection)])
 
 
-def _throughput(study: Study) -> Section:
-    done = work([*study.records, *study.inner])
+def _throughput(selection: Selection) -> Section:
+    done = work([*selection.records, *selection.inner])
     if done is None:
         return Section("Throughput", ["The records do not say which worker did which run when."])
     picture = Picture("workers", "What every worker did; white: no run.", draw_runs.workers(done))
     return Section("Throughput", [done.sentence], [picture])
 
 
-def _failures(study: Study) -> Section:
-    if not study.failed:
+def _failures(selection: Selection) -> Section:
+    if not selection.failed:
         return Section("Failed runs", ["No run failed."])
-    return Section("Failed runs", [f"{len(study.failed)} runs failed."], [], [tables.failures(study)])
+    return Section("Failed runs", [f"{len(selection.failed)} runs failed."], [], [tables.failures(selection)])
 
 
-def _settings(study: Study) -> Section:
-    text = [f"{name}: {what}." for name in study.algorithms if (what := describe_algorithm(name))]
+def _settings(selection: Selection) -> Section:
+    text = [f"{name}: {what}." for name in selection.algorithms if (what := describe_algorithm(name))]
     environments = {
-        ", ".join(f"{key} {value}" for key, value in record.get("environment", {}).items()) for record in study.records
+        ", ".join(f"{key} {value}" for key, value in record.get("environment", {}).items())
+        for record in selection.records
     }
     text += [f"Made with: {each}." for each in sorted(environments)[:5]]
     if len(environments) > 5:
         text.append(f"And {len(environments) - 5} more environments; the records hold them all.")
-    return Section("Settings and environment", text, [], [tables.settings(study)])
+    return Section("Settings and environment", text, [], [tables.settings(selection)])

@@ -21,7 +21,7 @@ from benchmarks.runs.protocol import LEAVE_ONE_OUT, METHODS, TRAINING_DOMAIN, se
 
 
 @dataclass(frozen=True)
-class Study:
+class Selection:
     """The records and the question.
 
     Attributes:
@@ -37,7 +37,7 @@ class Study:
     inner: list[Run] = field(default_factory=list)
 
     @classmethod
-    def of(cls, records: Sequence[Run], method: str = TRAINING_DOMAIN, baselines: Sequence[str] = ()) -> Study:
+    def of(cls, records: Sequence[Run], method: str = TRAINING_DOMAIN, baselines: Sequence[str] = ()) -> Selection:
         """Sorts the records.
 
         A held-out set that contains another one of the same data set was made for cross-validation: it is not reported.

@@ -10,7 +10,7 @@ import torch
 
 import pgrad
 from benchmarks.base.metrics import Matrix
-from benchmarks.reports.selection import Study
+from benchmarks.reports.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Agreement:
         return float(np.mean(self.cosines)) if self.cosines else float("nan")
 
 
-def agreements(study: Study) -> list[Agreement]:
+def agreements(selection: Selection) -> list[Agreement]:
     """Of all runs that the selection method chose and that recorded spectra."""
     found: list[Agreement] = []
-    for dataset in study.datasets:
-        for algorithm in study.algorithms_on(dataset):
+    for dataset in selection.datasets:
+        for algorithm in selection.algorithms_on(dataset):
             lengths: dict[int, list[tuple[list[float], list[float], float]]] = {}
-            for _, record in study.chosen_runs(dataset, algorithm):
+            for _, record in selection.chosen_runs(dataset, algorithm):
                 diagnostics = record.get("diagnostics") or {}
                 spectrum = diagnostics.get("explained_variance_ratio")
                 if spectrum:

@@ -1,6 +1,6 @@
 """How algorithms look in every picture, in colour, in grey, and to colour-blind readers.
 
-Colours are Okabe and Ito's, but for the yellow, which vanishes on white.  Marker, filling and dashes differ as well, so
+Colours are Okabe and Ito's, but for the yellow, which vanishes on white. Marker, filling and dashes differ as well, so
 that no picture needs its colours.
 """
 

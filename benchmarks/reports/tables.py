@@ -20,7 +20,7 @@ from benchmarks.base.metrics import (
     worst_domain,
 )
 from benchmarks.reports.comparisons import Comparison
-from benchmarks.reports.selection import Study
+from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import Agreement
 from benchmarks.reports.text import between, number
 from benchmarks.runs.protocol import LEAVE_ONE_OUT, METHODS
@@ -83,14 +83,14 @@ def _spread(found: Estimate) -> str:
     return f"{number(found.mean)} ± {number(found.standard_error)}"
 
 
-def accuracies(study: Study, dataset: str) -> Table:
+def accuracies(selection: Selection, dataset: str) -> Table:
     """Score on every held-out set and on average."""
     lines, cells = [], []
-    for algorithm in study.algorithms_on(dataset):
-        scores = study.scores(dataset, algorithm)
+    for algorithm in selection.algorithms_on(dataset):
+        scores = selection.scores(dataset, algorithm)
         mean, worst = average(scores), worst_domain(scores)
-        domains = study.by_domain(dataset, algorithm)
-        others = {name: study.measured(dataset, algorithm, name) for name in study.measures(dataset)}
+        domains = selection.by_domain(dataset, algorithm)
+        others = {name: selection.measured(dataset, algorithm, name) for name in selection.measures(dataset)}
         averages = {name: average(matrix) for name, matrix in others.items()}
         for held_out, found in [*domains.items(), ("average", mean), ("worst", worst), *averages.items()]:
             figures = {"mean": found.mean, "standard_error": found.standard_error, "low": found.low, "high": found.high}
@@ -108,7 +108,7 @@ def accuracies(study: Study, dataset: str) -> Table:
                 "seeds": str(mean.n),
             }
         )
-    scale = study.scale(dataset)
+    scale = selection.scale(dataset)
     note = (
         f"{scale.label[0].upper()}{scale.label[1:]} on the held-out domain, mean over seeds ± standard error; the "
         "interval is Student's t over the seeds' averages. Worst domain: the lowest of a seed's held-out scores, "
@@ -165,11 +165,13 @@ def comparisons(found: Iterable[Comparison], name: str = "differences", title: s
     return Table(name, title, note, pd.DataFrame(lines), pd.DataFrame(cells))
 
 
-def aggregates(study: Study, seed: int) -> Table:
+def aggregates(selection: Selection, seed: int) -> Table:
     """Interquartile mean beside the mean and the median."""
     lines, cells = [], []
-    for number_, (dataset, algorithm) in enumerate((d, a) for d in study.datasets for a in study.algorithms_on(d)):
-        scores = study.scores(dataset, algorithm)
+    for number_, (dataset, algorithm) in enumerate(
+        (d, a) for d in selection.datasets for a in selection.algorithms_on(d)
+    ):
+        scores = selection.scores(dataset, algorithm)
         whole = scores[~np.isnan(scores).any(axis=1)]
         known = len(whole) > 0
         middle = interquartile_mean(whole) if known else math.nan
@@ -191,16 +193,16 @@ def aggregates(study: Study, seed: int) -> Table:
     return Table("aggregates", "Aggregates", note, pd.DataFrame(lines), pd.DataFrame(cells))
 
 
-def methods(study: Study) -> Table:
+def methods(selection: Selection) -> Table:
     """The average under every method of selection that the records allow."""
-    names = [name for name in METHODS if name != LEAVE_ONE_OUT or study.inner]
-    chosen = {name: study.selected_by(name) for name in names}
+    names = [name for name in METHODS if name != LEAVE_ONE_OUT or selection.inner]
+    chosen = {name: selection.selected_by(name) for name in names}
     lines, cells = [], []
-    for dataset in study.datasets:
-        for algorithm in study.algorithms_on(dataset):
+    for dataset in selection.datasets:
+        for algorithm in selection.algorithms_on(dataset):
             cell = {"data set": dataset, "algorithm": algorithm}
             for name, selected in chosen.items():
-                found = average(study.matrix(selected, dataset, algorithm))
+                found = average(selection.matrix(selected, dataset, algorithm))
                 figures = {"mean": found.mean, "standard_error": found.standard_error, "seeds": found.n}
                 lines.append({"dataset": dataset, "algorithm": algorithm, "method": name, **figures})
                 cell[name + (" (cheats)" if name == "oracle" else "")] = _spread(found)
@@ -213,12 +215,12 @@ def methods(study: Study) -> Table:
     )
 
 
-def costs(study: Study) -> Table:
+def costs(selection: Selection) -> Table:
     """What the runs were given and what they took; means over the finished runs."""
     lines, cells = [], []
-    for dataset in study.datasets:
-        for algorithm in study.algorithms_on(dataset):
-            runs = [one for one in study.of_dataset(dataset) if one["config"]["algorithm"] == algorithm]
+    for dataset in selection.datasets:
+        for algorithm in selection.algorithms_on(dataset):
+            runs = [one for one in selection.of_dataset(dataset) if one["config"]["algorithm"] == algorithm]
             done = [one for one in runs if one["status"] == "finished"]
             figures = {
                 "points": len({one["config"]["point"] for one in runs}),
@@ -260,15 +262,15 @@ def _ratio(value: float, by: float, factor: float = 1.0) -> float:
     return factor * value / by if by else math.nan
 
 
-def settings(study: Study) -> Table:
+def settings(selection: Selection) -> Table:
     """How the runs were made."""
     lines = []
-    for dataset in study.datasets:
-        config: Mapping[str, Any] = study.of_dataset(dataset)[0]["config"]
+    for dataset in selection.datasets:
+        config: Mapping[str, Any] = selection.of_dataset(dataset)[0]["config"]
         own = {name: value for name, value in config.items() if name not in _VARIED}
-        seeds = ", ".join(map(str, study.seeds(dataset)))
+        seeds = ", ".join(map(str, selection.seeds(dataset)))
         lines.append(
-            {"data set": dataset, "held out in turn": ", ".join(study.held_out(dataset)), "seeds": seeds, **own}
+            {"data set": dataset, "held out in turn": ", ".join(selection.held_out(dataset)), "seeds": seeds, **own}
         )
     frame = pd.DataFrame(lines)
     text = pd.DataFrame([{name: _shown(value) for name, value in line.items()} for line in lines]).fillna("")
@@ -286,7 +288,7 @@ def _shown(value: Any) -> str:
 _VARIED = ("dataset", "algorithm", "held_out", "seed", "point", "hparams")
 
 
-def failures(study: Study) -> Table:
+def failures(selection: Selection) -> Table:
     """Every failed run."""
     lines = [
         {
@@ -295,7 +297,7 @@ def failures(study: Study) -> Table:
             "attempts": len(record.get("attempts") or [1]),
             "error": record.get("error", ""),
         }
-        for record in study.failed
+        for record in selection.failed
     ]
     frame = pd.DataFrame(
         lines, columns=["dataset", "algorithm", "held_out", "seed", "point", "kind", "attempts", "error"]

@@ -50,7 +50,7 @@ class Settings(ModelSettings):
         batch_size: Examples per gradient evaluation.
         splits: Gradient evaluations of a roll-out for every training domain.
 
-    The other fields are those of :class:`benchmarks.models.settings.ModelSettings`.
+    The other fields are those of `benchmarks.models.settings.ModelSettings`.
     """
 
     rollouts: Count = 160
@@ -110,7 +110,7 @@ class RunConfig(RunIdentity, Settings):
     model: str = "mlp"
 
     def config(self) -> dict[str, Any]:
-        """The fields, ready for JSON; of those in :data:`LATER` the ones that are not at their defaults."""
+        """The fields, ready for JSON; of those in `LATER` the ones that are not at their defaults."""
         return {name: value for name, value in super().config().items() if name not in LATER or value != LATER[name]}
 
     def evaluations(self, n_domains: int) -> int:

@@ -30,7 +30,7 @@ OF_SCHEME = {"wilds": ("pgrad/integrations/wilds/*.py", "benchmarks/studies/wild
 def code_fingerprint(*others: Path) -> str:
     """A hash of the sources that can change the result of a run, and of `others`.
 
-    Finished runs are taken over only from the same code.  The commit is not enough: it does not see changes that are
+    Finished runs are taken over only from the same code. The commit is not enough: it does not see changes that are
     not committed, and it changes with every page of documentation.
     """
     digest = hashlib.sha256()
@@ -42,7 +42,7 @@ def code_fingerprint(*others: Path) -> str:
 
 
 def fingerprint(dataset: str = "", algorithm: str = "", model: str = "") -> str:
-    """:func:`code_fingerprint` with the files of the plugins that registered these names, those of the
+    """`code_fingerprint` with the files of the plugins that registered these names, those of the
     data set's scheme, and the user's own data."""
     patterns = OF_SCHEME.get(dataset.partition(":")[0], ())
     others = sorted(path for pattern in patterns for path in ROOT.glob(pattern))

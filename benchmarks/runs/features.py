@@ -2,7 +2,7 @@
 
 They lie beside the prepared data as float32, one tensor ``[n, ...]`` for each domain, and are mapped into memory.
 The name of the file is a digest of the data's bytes, the backbone, its weights and size, the code that computes them
-and the versions of timm and torch; what is read is held against the digest that was written with it.  A lock lets one
+and the versions of timm and torch; what is read is held against the digest that was written with it. A lock lets one
 process compute; the file appears whole or not at all.
 """
 
@@ -37,8 +37,8 @@ class FrozenBackbone:
 
     Attributes:
         name: Of the network in timm.
-        weights: See :mod:`benchmarks.models.weights`.
-        image_size: See :class:`benchmarks.models.backbones.Backbone`.
+        weights: See `benchmarks.models.weights`.
+        image_size: See `benchmarks.models.backbones.Backbone`.
         cut: Where the trained stages begin; None if none is trained.
     """
 
@@ -73,7 +73,7 @@ def featured(dataset: str, backbone: FrozenBackbone, folder: Path | None, device
 
     Raises:
         ValueError: If the inputs are no pictures, or are transformed by what is fitted on the training domains.
-        ImportError, OSError: As :class:`benchmarks.models.backbones.Backbone`.
+        ImportError, OSError: As `benchmarks.models.backbones.Backbone`.
     """
     if DATASETS[dataset].fit is not None:
         raise ValueError(

@@ -61,7 +61,7 @@ def register_dataset(
     wrong = [domain for domain in domains if SEPARATOR in domain]
     if wrong or len(domains) < 2 or len(set(domains)) < len(domains):
         raise ValueError(
-            f"domains of {name!r} must be at least two different names without {SEPARATOR!r}, found {domains}"
+            f"domains of {name!r} must be at least two different names without {SEPARATOR!r}, got {domains}"
         )
 
     def register(factory: Callable[[], MultiDomainData]) -> Callable[[], MultiDomainData]:

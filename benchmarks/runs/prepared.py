@@ -1,7 +1,7 @@
 """Data sets prepared once and shared between the workers.
 
 The first worker that needs a data set builds it and writes it to a file; the others map that file into memory, so that
-the processes of a machine share its pages.  A lock lets one of them build; a file appears whole or not at all.
+the processes of a machine share its pages. A lock lets one of them build; a file appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks.runs.environment import fingerprint
 def prepared(name: str, folder: Path | None) -> MultiDomainData:
     """The data set; from ``folder/data`` if it is there, and written to it otherwise.
 
-    What has to be fetched or rendered first is kept for all sweeps of the user: see :mod:`benchmarks.datasets.cache`.
+    What has to be fetched or rendered first is kept for all sweeps of the user: see `benchmarks.datasets.cache`.
 
     Raises:
         RuntimeError: if what was built is not what the registry says it must be.

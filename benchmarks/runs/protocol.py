@@ -1,18 +1,18 @@
 """The rules of the comparison: leave domains out, split the others, select on what training may see.
 
-Sets of domains are held out in turn: each one alone, or every two, three, ... of them.  Each remaining domain is split
-into 80 % for training and 20 % for validation, and the held-out ones are tested whole.  Where examples come in groups
+Sets of domains are held out in turn: each one alone, or every two, three, ... of them. Each remaining domain is split
+into 80 % for training and 20 % for validation, and the held-out ones are tested whole. Where examples come in groups
 that must not be parted, the groups are dealt out to five folds once and for all, and seed s validates on fold s + 1
-(modulo 5).  If groups stand in several domains (the same concept in every style), a held-out domain is tested on fold
-s, and no training domain shows that fold.  What a data set fits, it fits on the training parts.
+(modulo 5). If groups stand in several domains (the same concept in every style), a held-out domain is tested on fold
+s, and no training domain shows that fold. What a data set fits, it fits on the training parts.
 
 A *selection method* chooses the point of random search and the checkpoint along training:
 
 - ``training-domain``: the highest mean accuracy on the validation parts of the training domains;
 - ``last``: the same choice among the points, but always the final checkpoint;
-- ``leave-one-domain-out``: cross-validation.  For every training domain d there is a run that holds out d as well; the
+- ``leave-one-domain-out``: cross-validation. For every training domain d there is a run that holds out d as well; the
   mean accuracy on those d, each by the run that has not seen it, chooses point and checkpoint;
-- ``oracle``: the highest accuracy on the held-out domains themselves.  It cheats: no method can choose better.
+- ``oracle``: the highest accuracy on the held-out domains themselves. It cheats: no method can choose better.
 
 But for the oracle, the held-out domains take no part in any choice; they are measured at every checkpoint so that
 curves can be drawn.
@@ -67,12 +67,12 @@ class Split:
 
 
 def leave_out(data: MultiDomainData, held_out: Collection[str], seed: int) -> Split:
-    """Splits `data` for a set of held-out domains.  A domain is split in the same way whichever others are held out."""
+    """Splits `data` for a set of held-out domains. A domain is split in the same way whichever others are held out."""
     for name in held_out:
         if name not in data.names:
-            raise ValueError(f"held_out must be some of the domains {data.names}, found {name!r}")
+            raise ValueError(f"held_out must be some of the domains {data.names}, got {name!r}")
     if not 0 < len(set(held_out)) < len(data.names):
-        raise ValueError(f"held_out must leave a domain to train on and hold one out, found {tuple(held_out)}")
+        raise ValueError(f"held_out must leave a domain to train on and hold one out, got {tuple(held_out)}")
     train: list[Domain] = []
     validation: list[Domain] = []
     test: list[Domain] = []
@@ -210,10 +210,10 @@ def _checkpoint(curves: Mapping[str, list[float]], index: int) -> dict[str, floa
 def select(records: Iterable[Mapping[str, Any]], method: str = TRAINING_DOMAIN) -> Selected | None:
     """The best point among the finished runs of one algorithm, seed and held-out set; the lowest of equals.
 
-    None if no run finished.  Cross-validation needs other held-out sets as well: see :func:`cross_validate`.
+    None if no run finished. Cross-validation needs other held-out sets as well: see `cross_validate`.
     """
     if method not in METHODS or method == LEAVE_ONE_OUT:
-        raise ValueError(f"method must be one of {TRAINING_DOMAIN}, {LAST}, {ORACLE}, found {method!r}")
+        raise ValueError(f"method must be one of {TRAINING_DOMAIN}, {LAST}, {ORACLE}, got {method!r}")
     finished = [record for record in records if record["status"] == "finished"]
     if not finished:
         return None
@@ -226,7 +226,7 @@ def select(records: Iterable[Mapping[str, Any]], method: str = TRAINING_DOMAIN) 
 def cross_validate(records: Iterable[Mapping[str, Any]], held_out: str) -> Selected | None:
     """Leave-one-domain-out validation among the finished runs of one data set, algorithm and seed.
 
-    Checkpoints are compared by their number: runs with fewer training domains have shorter roll-outs.  A point counts
+    Checkpoints are compared by their number: runs with fewer training domains have shorter roll-outs. A point counts
     if its run and all the runs of its cross-validation finished; None if there is no such point.
 
     Args:

@@ -33,7 +33,7 @@ def run(config: RunConfig, place: Place | None = None) -> Outcome:
     """Trains and evaluates; a run that fails gives an outcome too, with its error and what it reached before.
 
     Returns:
-        The fields of :mod:`benchmarks.base.records` that the run itself decides.
+        The fields of `benchmarks.base.records` that the run itself decides.
     """
     place = place or Place()
 

@@ -1,8 +1,8 @@
 """The training loop of every run: updates, evaluations at checkpoints, and files from which it goes on bit for bit.
 
-A :class:`Training` says what a run trains on and is judged by; :func:`train` does it and fills the fields of
-:mod:`benchmarks.base.records` that come of it. Data sets in memory (:mod:`benchmarks.runs.runner`) and data sets that
-stream (:mod:`benchmarks.studies.wilds`) differ in their Training alone.
+A `Training` says what a run trains on and is judged by; `train` does it and fills the fields of
+`benchmarks.base.records` that come of it. Data sets in memory (`benchmarks.runs.runner`) and data sets that
+stream (`benchmarks.studies.wilds`) differ in their Training alone.
 """
 
 from __future__ import annotations

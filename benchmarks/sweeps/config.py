@@ -71,7 +71,7 @@ class Overrides(SweepSettings):
 
 
 class Outputs(Frozen):
-    """What a run leaves besides its record.  None of it changes a result.
+    """What a run leaves besides its record. None of it changes a result.
 
     Attributes:
         tensorboard: Write TensorBoard logs during the runs.
@@ -248,7 +248,7 @@ class SweepConfig(Frozen):
         return list(sets)
 
     def runs(self) -> list[RunConfig]:
-        """All runs.  Algorithms alternate, so that an unfinished sweep is unfinished for all of them alike."""
+        """All runs. Algorithms alternate, so that an unfinished sweep is unfinished for all of them alike."""
         return list(self._runs())
 
     def _runs(self) -> Iterator[RunConfig]:

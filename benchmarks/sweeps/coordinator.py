@@ -1,7 +1,7 @@
 """The coordinator of a sweep: enters its runs, starts workers, replaces those that die, and watches until all is done.
 
-It holds nothing that matters.  Everything is in the store, so that it can be killed at any moment, and several may work
-on one sweep at a time; the same call again goes on.  Its one duty besides starting workers is to give up on attempts
+It holds nothing that matters. Everything is in the store, so that it can be killed at any moment, and several may work
+on one sweep at a time; the same call again goes on. Its one duty besides starting workers is to give up on attempts
 whose process is gone:
 
 - a worker that it started itself and that has ended;
@@ -265,7 +265,7 @@ def perform(
     However it ends, ``records.jsonl`` and ``sweep.json`` in the folder then hold what there is.
 
     Raises:
-        As :meth:`Coordinator.run`.
+        As `Coordinator.run`.
     """
     coordinator = Coordinator(sweep, store, folder, watch=watch, beat=beat)
     if retry_failed:

@@ -52,7 +52,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: no YAML: {error}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a sweep file must map names to values, found {type(content).__name__}")
+        raise ConfigError(f"{path}: a sweep file must map names to values, got {type(content).__name__}")
     return content, lines
 
 
@@ -114,7 +114,7 @@ def _explain(problem: Any, where: str, lines: Mapping[Location, int]) -> str:
         return f"{place}: {key}kind: {unknown(problem['ctx']['tag'], KINDS)}"
     if problem["type"] in ("value_error", "default_factory_not_called"):
         return f"{place}: {key}{message}"
-    return f"{place}: {key}{message[0].lower()}{message[1:]}, found {problem['input']!r}"
+    return f"{place}: {key}{message[0].lower()}{message[1:]}, got {problem['input']!r}"
 
 
 def _fields(location: Location) -> list[str]:

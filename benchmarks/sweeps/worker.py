@@ -1,7 +1,7 @@
 """A worker: a process that claims runs, does them and stores their records, until none is left.
 
-It is long-lived, so that imports and data are paid once.  While a run is being done, a thread lets its claim beat.
-Whatever ends a run is stored: a result, a failure, an interruption.  If the store refuses for a while (a full disk, a
+It is long-lived, so that imports and data are paid once. While a run is being done, a thread lets its claim beat.
+Whatever ends a run is stored: a result, a failure, an interruption. If the store refuses for a while (a full disk, a
 server that restarts), the record waits; if it refuses for longer, the worker ends with the reason, and the run is done
 again by another one.
 """
@@ -33,7 +33,7 @@ from benchmarks.sweeps.store.database import patiently
 
 
 class StoppedError(BaseException):
-    """The worker was asked to stop.  Like KeyboardInterrupt, nothing but the worker itself should catch it."""
+    """The worker was asked to stop. Like KeyboardInterrupt, nothing but the worker itself should catch it."""
 
 
 class CodeChangedError(RuntimeError):
@@ -55,7 +55,7 @@ class Job:
         path: Entries of ``sys.path`` to add.
         threads: Threads of torch; None leaves them as they are.
         device: Of torch.
-        tensorboard, weights: What to keep, see :class:`benchmarks.runs.outputs.Place`.
+        tensorboard, weights: What to keep, see `benchmarks.runs.outputs.Place`.
         max_attempts: Lost attempts after which a run has failed.
         memory: GiB that must be available before it takes a run while others are at work.
         memory_limit: GiB of address space that it may take.

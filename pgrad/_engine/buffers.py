@@ -188,7 +188,7 @@ class FlatBuffer:
     # --------------------------------------------------------------------------------------------------- a parameter's
 
     def state_of(self, index: int, used: int) -> dict[str, Tensor]:
-        """Anchor [*shape] and displacements [used, *shape] of a parameter that walks; references where possible."""
+        """Anchor [*shape] and displacements [used, *shape] of one that takes part; references where possible."""
         self._wait()
         anchor = self._whole(self.anchor_row, index)
         return {"anchor": anchor.to(self.params[index].dtype), "displacements": self._whole(self.rows[:used], index)}

@@ -1,4 +1,4 @@
-"""Lightning: evaluate and publish the anchor, resume from the walking point.
+"""Lightning: evaluate and publish the anchor, resume from the inner iterate.
 
 PGrad needs no help to train under Lightning. But validation and checkpoints come when Lightning finds it time for them,
 and then the model may be in the middle of a roll-out. One callback puts that right::
@@ -32,27 +32,27 @@ except ImportError as error:
 
 __all__ = ["EvaluateAtAnchor", "ResumableLoader"]
 
-_KEY = "pgrad_walking_point"
+_KEY, _KEY_OF_0_1 = "pgrad_inner_iterate", "pgrad_walking_point"
 
 
 class EvaluateAtAnchor(Callback):
     """Validation sees the anchor, and so does whoever loads a checkpoint, unless it is to go on training.
 
     During validation inside ``fit`` the model holds the anchor of every `pgrad.PGrad` among the optimizers; afterwards
-    it is at the walking point again, bit for bit. In a checkpoint, ``state_dict`` is the anchor: right for
-    ``load_from_checkpoint``, ``trainer.test(ckpt_path=...)`` and any other reader. The walking point is beside it,
-    under "pgrad_walking_point", and ``trainer.fit(ckpt_path=...)`` with this callback takes it up: the run goes on as
+    it is at the inner iterate again, bit for bit. In a checkpoint, ``state_dict`` is the anchor: right for
+    ``load_from_checkpoint``, ``trainer.test(ckpt_path=...)`` and any other reader. The inner iterate is beside it,
+    under "pgrad_inner_iterate", and ``trainer.fit(ckpt_path=...)`` with this callback takes it up: the run goes on as
     if it had not been interrupted. Without this callback it must not be resumed; Lightning warns then that one is
     missing. When ``fit`` ends in the middle of a roll-out, its steps are dropped and the model is left at the anchor.
 
-    Buffers, such as the running statistics of BatchNorm, are those of the walk in either case.
+    Buffers, such as the running statistics of BatchNorm, are those of the inner steps in either case.
 
     Beside Lightning's WeightAveraging, the average is what is validated and put into ``state_dict``, and that callback
-    keeps the walking point: this one leaves checkpoints to it.
+    keeps the inner iterate: this one leaves checkpoints to it.
 
     Raises:
         ValueError: when training starts, if a ModelCheckpoint has ``save_weights_only=True``: Lightning then asks no
-            callback, so that the file would hold the walking point.
+            callback, so that the file would hold the inner iterate.
 
     Example:
         >>> import warnings
@@ -72,7 +72,7 @@ class EvaluateAtAnchor(Callback):
             if getattr(callback, "save_weights_only", False):
                 raise ValueError(
                     "EvaluateAtAnchor needs ModelCheckpoint(save_weights_only=False): files of weights alone are "
-                    "written without asking callbacks and would hold the walking point of a roll-out"
+                    "written without asking callbacks and would hold the inner iterate of a roll-out"
                 )
 
     @override
@@ -83,18 +83,18 @@ class EvaluateAtAnchor(Callback):
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Back to the walking point, before any ModelCheckpoint has its turn (Lightning calls those last)."""
+        """Back to the inner iterate, before any ModelCheckpoint has its turn (Lightning calls those last)."""
         self._anchored.close()
 
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the anchor in the model; checkpoints written before can still go on from the walking point."""
+        """Leave the anchor in the model; checkpoints written before can still go on from the inner iterate."""
         for optimizer in _optimizers(trainer):
             optimizer.discard_rollout()
 
     @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Back to the walking point if validation fails or is interrupted."""
+        """Back to the inner iterate if validation fails or is interrupted."""
         self._anchored.close()
 
     @override
@@ -104,10 +104,10 @@ class EvaluateAtAnchor(Callback):
 
     @override
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """The anchor in ``state_dict``, the walking point beside it."""
+        """The anchor in ``state_dict``, the inner iterate beside it."""
         averaging = getattr(callbacks, "WeightAveraging", ())
-        walking = any(optimizer.rollout_position > 0 for optimizer in _optimizers(trainer))
-        if not walking or any(isinstance(callback, averaging) for callback in _callbacks(trainer)):
+        inside = any(optimizer.rollout_position > 0 for optimizer in _optimizers(trainer))
+        if not inside or any(isinstance(callback, averaging) for callback in _callbacks(trainer)):
             return
         checkpoint[_KEY] = checkpoint["state_dict"]
         with ExitStack() as anchored:
@@ -117,9 +117,10 @@ class EvaluateAtAnchor(Callback):
 
     @override
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """The walking point, if training is to go on."""
-        if trainer.state.fn == TrainerFn.FITTING and _KEY in checkpoint:
-            trainer.strategy.load_model_state_dict({"state_dict": checkpoint[_KEY]}, strict=pl_module.strict_loading)
+        """The inner iterate, if training is to go on."""
+        weights = checkpoint.get(_KEY, checkpoint.get(_KEY_OF_0_1))
+        if trainer.state.fn == TrainerFn.FITTING and weights is not None:
+            trainer.strategy.load_model_state_dict({"state_dict": weights}, strict=pl_module.strict_loading)
 
     @staticmethod
     def _enter(trainer: Trainer, stack: ExitStack) -> None:

@@ -69,7 +69,7 @@ class OptimizerContract:
     # ------------------------------------------------------------------------------------------------- what it is
 
     def test_is_a_torch_optimizer(self) -> None:
-        """It is an Optimizer with the books that schedulers and frameworks read."""
+        """It is an Optimizer with the groups and defaults that schedulers and frameworks read."""
         model = small_model()
         optimizer = self.make(model.parameters())
         expect(isinstance(optimizer, Optimizer), f"a torch.optim.Optimizer, got {type(optimizer).__name__}")
@@ -197,7 +197,7 @@ class OptimizerContract:
             expect_same(found, expected, f"resumed after step {stop}")
 
     def test_resume_in_place(self) -> None:
-        """An optimizer that has walked elsewhere takes up a state as completely as a fresh one."""
+        """An optimizer that has been elsewhere takes up a state as completely as a fresh one."""
         stop = self.cycle // 2 + 1
         expected = small_model()
         optimizer = self.make(expected.parameters())

@@ -264,7 +264,7 @@ def test_the_anchor_is_visible_in_the_middle():
     assert torch.equal(vector(net), vector(twin))
 
 
-def test_the_walking_point_comes_back_after_an_exception():
+def test_the_inner_iterate_comes_back_after_an_exception():
     net = model()
     opt = pgrad.PGrad(net.parameters(), 1e-2, rollout_length=3)
     train(net, opt, 0, 2)

@@ -1,7 +1,7 @@
-"""How far :mod:`benchmarks.physics` is from gepard, another program for the same cross section.
+"""How far `benchmarks.physics` is from gepard, another program for the same cross section.
 
 gepard (K. Kumerički, gepard.phy.hr) computes ``e p -> e p γ`` with Bethe-Heitler process, Compton scattering and their
-interference; with all Compton form factors set to zero the first is left.  It takes angles in the Trento convention and
+interference; with all Compton form factors set to zero the first is left. It takes angles in the Trento convention and
 its own values of the constants.
 """
 

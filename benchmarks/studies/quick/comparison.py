@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.reports.selection import Study
+from benchmarks.reports.selection import Selection
 from benchmarks.runs.config import Settings
 from benchmarks.studies.quick import screen
 from benchmarks.studies.quick.figure import draw
@@ -48,9 +48,9 @@ def compare(sweep: SweepConfig, output: Path, workers: int, console: Console) ->
     failed = [record for record in records if record["status"] == "failed"]
 
     datasets = list(sweep.datasets)
-    study = Study.of([dict(record) for record in records])
-    rows = summarize(study, datasets, sweep.algorithms)
-    study.selected.to_csv(output / "selected.csv", index=False)
+    selection = Selection.of([dict(record) for record in records])
+    rows = summarize(selection, datasets, sweep.algorithms)
+    selection.selected.to_csv(output / "selected.csv", index=False)
     long_table(rows).to_csv(output / "table.csv", index=False, float_format="%.4f")
     (output / "table.md").write_text(markdown(rows, len(failed)), encoding="utf-8")
     draw(rows, records, output / "figure.png")

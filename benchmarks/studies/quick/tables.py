@@ -10,7 +10,7 @@ import pandas as pd
 from benchmarks.algorithms import BASELINE, CONTROL
 from benchmarks.base.metrics import Estimate, average, columns, paired_difference
 from benchmarks.datasets import DATASETS
-from benchmarks.reports.selection import Study
+from benchmarks.reports.selection import Selection
 from benchmarks.reports.text import between, number
 
 AVERAGE = "average"
@@ -38,11 +38,11 @@ class Row:
     domain_differences: dict[str, dict[str, Estimate]]
 
 
-def summarize(study: Study, datasets: Sequence[str], algorithms: Sequence[str]) -> list[Row]:
+def summarize(selection: Selection, datasets: Sequence[str], algorithms: Sequence[str]) -> list[Row]:
     """The rows of the table, data set by data set."""
     rows = []
     for dataset in datasets:
-        scores = {name: study.scores(dataset, name) for name in algorithms}
+        scores = {name: selection.scores(dataset, name) for name in algorithms}
         for algorithm in algorithms:
             others = [name for name in REFERENCES if name in scores and name != algorithm]
             gaps = {name: scores[algorithm] - scores[name] for name in others}
@@ -50,10 +50,10 @@ def summarize(study: Study, datasets: Sequence[str], algorithms: Sequence[str]) 
                 Row(
                     dataset=dataset,
                     algorithm=algorithm,
-                    domains=study.by_domain(dataset, algorithm),
+                    domains=selection.by_domain(dataset, algorithm),
                     average=average(scores[algorithm]),
                     differences={name: paired_difference(scores[algorithm], scores[name]) for name in others},
-                    domain_differences={name: columns(study.held_out(dataset), gaps[name]) for name in others},
+                    domain_differences={name: columns(selection.held_out(dataset), gaps[name]) for name in others},
                 )
             )
     return rows

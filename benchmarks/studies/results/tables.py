@@ -11,7 +11,7 @@ import pandas as pd
 from benchmarks.algorithms import BASELINE, CONTROL
 from benchmarks.base.metrics import Estimate, average, estimate, worst_domain
 from benchmarks.reports.load import Run, load
-from benchmarks.reports.selection import Study, differences
+from benchmarks.reports.selection import Selection, differences
 from benchmarks.reports.text import between, number
 from benchmarks.runs.environment import ROOT
 from benchmarks.runs.protocol import LEAVE_ONE_OUT, TRAINING_DOMAIN
@@ -30,17 +30,17 @@ DIRECTIONS = ("full", "k1", "null", "increments", "crossdomain")
 BEGIN, END = "<!-- tables: python -m benchmarks results -->", "<!-- end of tables -->"
 
 
-def studies() -> dict[str, Study]:
+def selections() -> dict[str, Selection]:
     """One for each file of records, by its name: the ladder, then what begins with ``probe-`` and asks one thing."""
     names = [path.name.removesuffix(ENDING) for path in FOLDER.glob(f"*{ENDING}")]
     names.sort(key=lambda name: (name.startswith(PROBE), name))
     return {name: _study(load([str(FOLDER / f"{name}{ENDING}")]).records) for name in names}
 
 
-def _study(records: list[Run]) -> Study:
+def _study(records: list[Run]) -> Selection:
     """Selected by cross-validation if the records hold runs for it, by training-domain validation else."""
-    found = Study.of(records)
-    return Study.of(records, LEAVE_ONE_OUT) if found.inner else found
+    found = Selection.of(records)
+    return Selection.of(records, LEAVE_ONE_OUT) if found.inner else found
 
 
 def title(name: str, dataset: str) -> str:
@@ -63,64 +63,64 @@ def control_of(name: str) -> str | None:
     return "-".join(["reptile", *(part for part in parts if part not in DIRECTIONS)])
 
 
-def tables(found: Mapping[str, Study]) -> str:
+def tables(found: Mapping[str, Selection]) -> str:
     """The ladder in short, every algorithm against its control and against ERM on it, then each data set by itself."""
-    ladder = {name: study for name, study in found.items() if not name.startswith(PROBE)}
-    parts = [_data_set(name, study, dataset) for name, study in found.items() for dataset in study.datasets]
+    ladder = {name: selection for name, selection in found.items() if not name.startswith(PROBE)}
+    parts = [_data_set(name, selection, dataset) for name, selection in found.items() for dataset in selection.datasets]
     controls = _every(ladder, "Every variant of PGrad against its matched control", control_of)
     baseline = _every(ladder, "Every algorithm against ERM", lambda name: None if name == BASELINE else BASELINE)
     return "\n\n".join([_short(ladder), controls, baseline, *parts])
 
 
-def _data_set(name: str, study: Study, dataset: str) -> str:
+def _data_set(name: str, selection: Selection, dataset: str) -> str:
     lines = []
-    measures = study.measures(dataset)
-    for algorithm in study.algorithms_on(dataset):
-        scores = study.scores(dataset, algorithm)
+    measures = selection.measures(dataset)
+    for algorithm in selection.algorithms_on(dataset):
+        scores = selection.scores(dataset, algorithm)
         mean = average(scores)
         line = {
             "algorithm": algorithm,
             "held-out": f"{number(mean.mean)} ± {number(mean.standard_error)}",
-            **{name: number(average(study.measured(dataset, algorithm, name)).mean) for name in measures},
+            **{name: number(average(selection.measured(dataset, algorithm, name)).mean) for name in measures},
             "worst domain": number(worst_domain(scores).mean),
-            "validation": number(average(study.scores(dataset, algorithm, "validation_accuracy")).mean),
+            "validation": number(average(selection.scores(dataset, algorithm, "validation_accuracy")).mean),
         }
-        if study.method != TRAINING_DOMAIN:
-            usual = study.matrix(study.selected_by(TRAINING_DOMAIN), dataset, algorithm)
+        if selection.method != TRAINING_DOMAIN:
+            usual = selection.matrix(selection.selected_by(TRAINING_DOMAIN), dataset, algorithm)
             line[f"− the same by {TRAINING_DOMAIN}"] = _text(estimate(differences(scores, usual)))
         for other in (BASELINE, CONTROL):
-            line[f"− {other}"] = "" if other == algorithm else _against(study, dataset, algorithm, other)
+            line[f"− {other}"] = "" if other == algorithm else _against(selection, dataset, algorithm, other)
         lines.append((mean.mean, line))
     lines.sort(key=lambda pair: -pair[0])
     body = pd.DataFrame([line for _, line in lines]).to_markdown(index=False, disable_numparse=True)
-    return f"### {title(name, dataset)}\n\n`{name}.yaml`: {_budget(study, dataset)}\n\n{body}"
+    return f"### {title(name, dataset)}\n\n`{name}.yaml`: {_budget(selection, dataset)}\n\n{body}"
 
 
-def _budget(study: Study, dataset: str) -> str:
-    runs = study.of_dataset(dataset)
+def _budget(selection: Selection, dataset: str) -> str:
+    runs = selection.of_dataset(dataset)
     config = runs[0]["config"]
     points = len({run["config"]["point"] for run in runs})
-    failed = sum(run["config"]["dataset"] == dataset for run in study.failed)
+    failed = sum(run["config"]["dataset"] == dataset for run in selection.failed)
     tuning = f", {config['tuning']}" if "tuning" in config else ""
-    inner = sum(run["config"]["dataset"] == dataset for run in study.inner)
+    inner = sum(run["config"]["dataset"] == dataset for run in selection.inner)
     more = f" and {inner} for the cross-validation" if inner else ""
-    chosen = "" if study.method == TRAINING_DOMAIN else f" selected by {study.method},"
+    chosen = "" if selection.method == TRAINING_DOMAIN else f" selected by {selection.method},"
     return (
-        f"{study.scale(dataset).label};{chosen} seeds: {len(study.seeds(dataset))}, points: {points}, held out: "
-        f"{', '.join(study.held_out(dataset))}; "
+        f"{selection.scale(dataset).label};{chosen} seeds: {len(selection.seeds(dataset))}, points: {points}, "
+        f"held out: {', '.join(selection.held_out(dataset))}; "
         f"{config['rollouts']} roll-outs, {config['splits']} splits, batch {config['batch_size']}, model "
         f"{config['model']} (width {config['width']}{tuning}); {len(runs)} runs{more}, {failed} of them failed."
     )
 
 
-def _against(study: Study, dataset: str, algorithm: str, other: str) -> str:
-    return _text(_difference(study, dataset, algorithm, other))
+def _against(selection: Selection, dataset: str, algorithm: str, other: str) -> str:
+    return _text(_difference(selection, dataset, algorithm, other))
 
 
-def _difference(study: Study, dataset: str, algorithm: str, other: str) -> Estimate | None:
-    if other not in study.algorithms_on(dataset):
+def _difference(selection: Selection, dataset: str, algorithm: str, other: str) -> Estimate | None:
+    if other not in selection.algorithms_on(dataset):
         return None
-    return estimate(differences(*study.common(dataset, algorithm, other)))
+    return estimate(differences(*selection.common(dataset, algorithm, other)))
 
 
 def _text(found: Estimate | None) -> str:
@@ -131,26 +131,28 @@ def _text(found: Estimate | None) -> str:
     return f"**{text}**" if _side(found) else text
 
 
-def _short(found: Mapping[str, Study]) -> str:
+def _short(found: Mapping[str, Selection]) -> str:
     """What most readers want to know: a line for each data set."""
     lines = []
-    for name, study in found.items():
-        for dataset in study.datasets:
-            pairs = {f"{ours} − {theirs}": _against(study, dataset, ours, theirs) for ours, theirs in QUESTIONS}
-            lines.append({"data set": title(name, dataset), "measured": study.scale(dataset).label, **pairs})
+    for name, selection in found.items():
+        for dataset in selection.datasets:
+            pairs = {f"{ours} − {theirs}": _against(selection, dataset, ours, theirs) for ours, theirs in QUESTIONS}
+            lines.append({"data set": title(name, dataset), "measured": selection.scale(dataset).label, **pairs})
     body = pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True)
     return f"### In short\n\nDifferences with their 95 % t-intervals over seeds.\n\n{body}"
 
 
-def _every(found: Mapping[str, Study], heading: str, other: Callable[[str], str | None]) -> str:
+def _every(found: Mapping[str, Selection], heading: str, other: Callable[[str], str | None]) -> str:
     """A line for each algorithm that is to be compared with an `other`, a column for each data set."""
     lines: dict[str, dict[str, Estimate]] = {}
-    accuracies = [title(name, each) for name, study in found.items() for each in study.datasets if _share(study, each)]
-    for name, study in found.items():
-        for dataset in study.datasets:
-            for algorithm in study.algorithms_on(dataset):
+    accuracies = [
+        title(name, each) for name, selection in found.items() for each in selection.datasets if _share(selection, each)
+    ]
+    for name, selection in found.items():
+        for dataset in selection.datasets:
+            for algorithm in selection.algorithms_on(dataset):
                 reference = other(algorithm)
-                difference = _difference(study, dataset, algorithm, reference) if reference is not None else None
+                difference = _difference(selection, dataset, algorithm, reference) if reference is not None else None
                 if difference is not None:
                     lines.setdefault(algorithm, {})[title(name, dataset)] = difference
     rows: list[tuple[float, dict[str, str | None]]] = []
@@ -180,8 +182,8 @@ def _side(found: Estimate) -> int:
     return int(found.low > 0) - int(found.high < 0) if found.n > 1 else 0
 
 
-def _share(study: Study, dataset: str) -> bool:
-    return study.scale(dataset).factor == 100
+def _share(selection: Selection, dataset: str) -> bool:
+    return selection.scale(dataset).factor == 100
 
 
 def main() -> None:
@@ -195,5 +197,5 @@ def main() -> None:
         raise ValueError(f"{PAGE} must hold each of these lines once, to write the tables between them: {BEGIN} {END}")
     before, after = page.split(BEGIN)[0], page.split(END)[1]
     partial = PAGE.with_name(PAGE.name + ".partial")
-    partial.write_text(f"{before}{BEGIN}\n\n{tables(studies())}\n\n{END}{after}", encoding="utf-8")
+    partial.write_text(f"{before}{BEGIN}\n\n{tables(selections())}\n\n{END}{after}", encoding="utf-8")
     partial.replace(PAGE)

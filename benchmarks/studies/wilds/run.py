@@ -34,7 +34,7 @@ def run(config: WildsConfig, place: Place, *, parts: Parts, where: Where, say: S
     """Trains, selects on the validation split, evaluates on all splits, writes predictions; goes on where it stopped.
 
     Returns:
-        The fields of :mod:`benchmarks.base.records` that the run itself decides.
+        The fields of `benchmarks.base.records` that the run itself decides.
     """
 
     def do(outcome: Outcome) -> None:

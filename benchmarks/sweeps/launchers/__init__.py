@@ -1,6 +1,6 @@
 """Where workers run: in this process, on this machine, on a Slurm cluster, on a Ray cluster.
 
-A launcher starts workers and tells whether they are still there; nothing else.  Runs are handed out by the store.
+A launcher starts workers and tells whether they are still there; nothing else. Runs are handed out by the store.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A database and its transactions: SQLite so that several processes can share it, or PostgreSQL.
 
 SQLite keeps a rollback journal, not a write-ahead log: the latter needs memory that all processes share, which a
-network file system does not give.  A transaction that writes takes the lock at its beginning, so that it never has to
+network file system does not give. A transaction that writes takes the lock at its beginning, so that it never has to
 be done again half-way; others wait for it.
 """
 

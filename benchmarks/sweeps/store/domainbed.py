@@ -1,7 +1,7 @@
 """Records from the ``results.jsonl`` files of DomainBed's training script.
 
 A run of DomainBed is a folder; its file holds one JSON object per checkpoint, and an empty file ``done`` says that it
-ended.  Every domain is there in two parts: ``env0_in_acc`` on 80 % and ``env0_out_acc`` on 20 %.  As DomainBed's own
+ended. Every domain is there in two parts: ``env0_in_acc`` on 80 % and ``env0_out_acc`` on 20 %.  As DomainBed's own
 selection does it, a training domain is validated on its 20 %, and a held-out domain is reported on its 80 %.
 
 DomainBed numbers its domains and does not name them: they become ``env0``, ``env1``, ...  ``seed`` is its trial seed,
@@ -116,7 +116,7 @@ def _mean(scores: Mapping[str, list[float]], names: list[str]) -> list[float]:
 def _domains(path: Path, line: Mapping[str, Any]) -> list[str]:
     numbers = sorted(int(match[1]) for key in line if (match := re.fullmatch(r"env(\d+)_in_acc", key)))
     if len(numbers) < 2 or numbers != list(range(len(numbers))):
-        raise ValueError(f"{path}: env0_in_acc, env1_in_acc, ... expected, found the domains {numbers}")
+        raise ValueError(f"{path}: env0_in_acc, env1_in_acc, ... expected, got the domains {numbers}")
     return [f"env{number}" for number in numbers]
 
 

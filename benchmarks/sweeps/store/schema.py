@@ -1,6 +1,6 @@
 """The tables.
 
-A run is a configuration and the code that it is done with: ``UNIQUE (key, code)``.  An attempt is one try at it.  Two
+A run is a configuration and the code that it is done with: ``UNIQUE (key, code)``. An attempt is one try at it. Two
 partial unique indexes carry the promise that a run is counted once, whatever is killed when: at most one attempt of a
 run is ``running``, at most one is ``finished``.
 """

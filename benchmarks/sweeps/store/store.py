@@ -1,8 +1,8 @@
 """What can be done with a store: enter a sweep, claim a run, store its result, give up on a lost attempt.
 
-Every method is one transaction.  A claim is an attempt with the status ``running``; its worker lets it *beat*.  Whoever
+Every method is one transaction. A claim is an attempt with the status ``running``; its worker lets it *beat*. Whoever
 watches and sees the process dead, or no beat for the length of a lease, declares the attempt lost, and the run can be
-claimed again.  A worker that was only slow may still bring its result: the first result of a run counts, a second one
+claimed again. A worker that was only slow may still bring its result: the first result of a run counts, a second one
 is ``superseded``.
 """
 
@@ -57,7 +57,7 @@ class Running:
 
 
 class Store:
-    """The rows behind an address (see :class:`benchmarks.sweeps.store.database.Database`)."""
+    """The rows behind an address (see `benchmarks.sweeps.store.database.Database`)."""
 
     def __init__(self, address: str | Path) -> None:
         self.database = Database(address)

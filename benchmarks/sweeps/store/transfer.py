@@ -43,7 +43,7 @@ def write_lines(records: Iterable[Record], path: Path) -> None:
 
 
 def read_lines(path: Path) -> Iterator[Record]:
-    """The records of a file of JSON lines.  A last line without its end is no record: its writer was killed.
+    """The records of a file of JSON lines. A last line without its end is no record: its writer was killed.
 
     Raises:
         ValueError: if another line is no record, or a compressed file is damaged; says which.
@@ -65,9 +65,9 @@ def read_lines(path: Path) -> Iterator[Record]:
 
 
 def table(records: Iterable[Record], which: str = "runs") -> pd.DataFrame:
-    """A table of the records, see :data:`TABLES`."""
+    """A table of the records, see `TABLES`."""
     if which not in TABLES:
-        raise ValueError(f"which must be one of {', '.join(TABLES)}, found {which!r}")
+        raise ValueError(f"which must be one of {', '.join(TABLES)}, got {which!r}")
     lines = [line for record in records for line in _LINES[which](record)]
     return pd.DataFrame(lines)
 
@@ -124,7 +124,7 @@ def export(records: Iterable[Record], path: Path, which: str = "runs") -> int:
         return len(records)
     writers = {".parquet": "to_parquet", ".csv": "to_csv"}
     if path.suffix not in writers:
-        raise ValueError(f"the file must end in .jsonl, .jsonl.xz, .parquet or .csv, found {path.name!r}")
+        raise ValueError(f"the file must end in .jsonl, .jsonl.xz, .parquet or .csv, got {path.name!r}")
     frame = table(records, which)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -142,12 +142,12 @@ class Imported:
 
 
 def bring_in(store: Store, records: Iterable[Mapping[str, Any]]) -> Imported:
-    """Enters records that were made elsewhere.  A run that the store has a result of, keeps it."""
+    """Enters records that were made elsewhere. A run that the store has a result of, keeps it."""
     new = known = 0
     with store.database.write() as connection:
         for record in records:
             if record["status"] not in DECIDED:
-                raise StoreError(f"run {record['key']}: only ended runs can be imported, found {record['status']!r}")
+                raise StoreError(f"run {record['key']}: only ended runs can be imported, got {record['status']!r}")
             run_id, status = _run(connection, record)
             if status in (*DECIDED, "running"):
                 known += 1

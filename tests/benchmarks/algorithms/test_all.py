@@ -237,7 +237,7 @@ def test_one_training_domain_is_enough(name):
 
 def test_mixup_refuses_inputs_that_cannot_be_mixed():
     inputs, labels, _ = problem()
-    with pytest.raises(TypeError, match=r"must be floating-point numbers, found torch\.int64"):
+    with pytest.raises(TypeError, match=r"must be floating-point numbers, got torch\.int64"):
         build("mixup", network(), 1).update(inputs[:24].long().view(3, 8, 6), labels[:24].view(3, 8))
 
 

@@ -1,6 +1,6 @@
 """The formulas of the peers, against numpy and finite differences: no autograd, no code of the benchmarks.
 
-The model is a tanh layer and a linear layer with softmax, in float64.  After one update of an algorithm the gradient
+The model is a tanh layer and a linear layer with softmax, in float64. After one update of an algorithm the gradient
 that its optimizer was given is still in ``.grad``; it is held against the numerical gradient of the objective.
 """
 

@@ -125,10 +125,10 @@ def test_options(tmp_path):
     ("query", "message"),
     [
         ("?sizes=8", "'sizes' is no option. Did you mean 'size'"),
-        ("?size=0", "size must be a whole number of at least 1, found '0'"),
+        ("?size=0", "size must be a whole number of at least 1, got '0'"),
         ("?size=", "size must be given once and have a value"),
         ("?limit=2&limit=3", "limit must be given once"),
-        ("?domains=a,x", "domains must be some of a, b, found 'x'"),
+        ("?domains=a,x", "domains must be some of a, b, got 'x'"),
         ("?domains=a", "there must be at least two"),
         ("/nowhere", "there is no folder"),
         ("/a", "no pictures in domain/class"),
@@ -150,7 +150,7 @@ def test_trees_that_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"no class .* is in two domains.*a: cat, dog; b: Hund, Katze"):
         DATASETS[f"folder:{tmp_path / 'other'}"]
     fill(tmp_path / "plus", ("a+b", "c"), ("cat", "dog"))
-    with pytest.raises(ValueError, match=r"must not be empty or hold '\+', found \['a\+b'\]"):
+    with pytest.raises(ValueError, match=r"must not be empty or hold '\+', got \['a\+b'\]"):
         DATASETS[f"folder:{tmp_path / 'plus'}"]
 
 

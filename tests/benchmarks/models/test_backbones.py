@@ -114,7 +114,7 @@ def test_the_packages_weights_know_a_flower_and_a_palace():
 
 
 def test_stages():
-    """ResNet: stem and four stages.  ViT: embeddings, then its blocks, the last with the final norm."""
+    """ResNet: stem and four stages. ViT: embeddings, then its blocks, the last with the final norm."""
     found = stages(skeleton("resnet18"))
     assert [{name.split(".")[0] for name in stage} for stage in found] == [
         {"conv1", "bn1"},
@@ -163,7 +163,7 @@ def test_weights_that_are_no_weights(file, tmp_path):
         (tmp_path / "none.pth", "there is no file .*none.pth"),
         (short, "short.pth cannot be read, the file may be cut off"),
         (other, "other.pth cannot be read"),
-        (named, r"named.pth must hold a state dict, tensors by name; found \['a'\]"),
+        (named, r"named.pth must hold a state dict, tensors by name; got \['a'\]"),
         (wrong, "wrong.pth.* are not those of timm:test_byobnet.*size mismatch for stem.conv.weight"),
         (less, r"less.pth.* are not those of timm:test_byobnet.*stages\.2"),
         ("nonne", "'nonne' is not known. Did you mean 'none'"),

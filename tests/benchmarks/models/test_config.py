@@ -86,7 +86,7 @@ def test_a_file_of_weights_is_known_by_its_content(tmp_path):
         ("{batchnorm: train}", "line 2: settings.batchnorm: 'batchnorm' is not known. Did you mean 'batch_norm'?"),
         ("{depth: -1}", "line 2: settings.depth: input should be greater than or equal to 0"),
         ("{lr_scale: 0}", "line 2: settings.lr_scale: input should be greater than 0"),
-        ("{model: cnn, depth: 2}", "coloured-digits: depth: model 'cnn' has a depth of its own, found 2"),
+        ("{model: cnn, depth: 2}", "coloured-digits: depth: model 'cnn' has a depth of its own, got 2"),
         ("{tuning: frozen}", "coloured-digits: tuning: 'frozen' is for networks of timm"),
         ("{model: timm:resnet18}", "coloured-digits: batch_norm: timm:resnet18 has BatchNorm in what is trained"),
         ("{model: timm:test_vit, tuning: last-2}", "coloured-digits: tuning: 'last-2' keeps weights"),

@@ -74,7 +74,7 @@ def test_evaluation_in_parts_changes_nothing():
     ("shape", "width", "message"),
     [
         ((64,), 64, r"'cnn' takes pictures, \[channels, height, width\]; .* the shape \[64\]"),
-        ((1, 8, 8), 60, "width of model 'cnn' must be a multiple of 8.*found 60"),
+        ((1, 8, 8), 60, "width of model 'cnn' must be a multiple of 8.*got 60"),
     ],
 )
 def test_what_the_cnn_refuses(shape, width, message):

@@ -12,7 +12,7 @@ from PIL import Image
 from benchmarks.__main__ import app
 from benchmarks.reports.load import Loaded, load
 from benchmarks.reports.page import build
-from benchmarks.reports.selection import Study
+from benchmarks.reports.selection import Selection
 from benchmarks.reports.style import looks
 from benchmarks.reports.throughput import work
 from benchmarks.sweeps.config import Overrides, SweepConfig
@@ -101,8 +101,8 @@ def command(capsys):
 
 
 def built(content, **options):
-    study = Study.of(content, **options)
-    return build(load_of(content), study)
+    selection = Selection.of(content, **options)
+    return build(load_of(content), selection)
 
 
 def load_of(content):
@@ -249,12 +249,12 @@ def test_another_measure_is_that_of_the_chosen_checkpoint():
         for held_out in shares
         for point in (0, 1)
     ]
-    study = Study.of(content)
-    assert study.measures("pictures") == ("balanced accuracy",)
-    np.testing.assert_allclose(study.measured("pictures", "erm", "balanced accuracy"), [[50.0, 70.0]])
-    table = {table.name: table for table in build(load_of(content), study).tables()}["accuracy-pictures"]
+    selection = Selection.of(content)
+    assert selection.measures("pictures") == ("balanced accuracy",)
+    np.testing.assert_allclose(selection.measured("pictures", "erm", "balanced accuracy"), [[50.0, 70.0]])
+    table = {table.name: table for table in build(load_of(content), selection).tables()}["accuracy-pictures"]
     assert table.text["balanced accuracy, %"].tolist() == ["60.0 ± n/a"]
-    without = Study.of([*content[:2], *(record("erm", "photo", 0, 0.6, point) for point in (0, 1))])
+    without = Selection.of([*content[:2], *(record("erm", "photo", 0, 0.6, point) for point in (0, 1))])
     np.testing.assert_array_equal(without.measured("pictures", "erm", "balanced accuracy"), [[50.0, np.nan]])
 
 
@@ -278,13 +278,13 @@ def test_runs_of_cross_validation_are_not_reported():
         for held_out in (*DOMAINS, "art+photo", "art+sketch", "photo+sketch")
         for seed in (0, 1)
     ]
-    study = Study.of(content, method="leave-one-domain-out")
-    assert study.held_out("pictures") == DOMAINS
-    assert len(study.inner) == 12
-    assert len(study.selected) == 12
+    selection = Selection.of(content, method="leave-one-domain-out")
+    assert selection.held_out("pictures") == DOMAINS
+    assert len(selection.inner) == 12
+    assert len(selection.selected) == 12
     assert (
         "leave-one-domain-out"
-        in {table.name: table for table in build(load_of(content), study).tables()}["selection"].text.columns
+        in {table.name: table for table in build(load_of(content), selection).tables()}["selection"].text.columns
     )
 
 
@@ -308,7 +308,7 @@ def test_sources_together(tmp_path):
 def test_contradictions_are_refused(tmp_path):
     one, other = record("erm", "art", 0, 0.5), record("pgrad", "art", 0, 0.5)
     other["config"]["rollouts"] = 3
-    with pytest.raises(ValueError, match="same settings to be compared, found rollouts 2 and 3"):
+    with pytest.raises(ValueError, match="same settings to be compared, got rollouts 2 and 3"):
         load([put(tmp_path / "a", [one, other])])
     other = {**record("erm", "art", 0, 0.5), "key": "another"}
     other["config"]["hparams"] = {"lr": 9.0}

@@ -135,7 +135,7 @@ def test_failed_runs_are_not_selected():
 
 
 def crossed(**changes):
-    """Domains a, b, c; a is held out.  Two points, two checkpoints."""
+    """Domains a, b, c; a is held out. Two points, two checkpoints."""
     records = {
         "0": record(0, [1.0, 1.0], [0.11, 0.12], a=[0.11, 0.12], b=[1.0, 1.0], c=[1.0, 1.0]),
         "1": record(1, [0.0, 0.0], [0.13, 0.14], a=[0.13, 0.14], b=[0.0, 0.0], c=[0.0, 0.0]),
@@ -148,7 +148,7 @@ def crossed(**changes):
 
 
 def test_cross_validation_goes_by_the_domains_that_were_left_out_too():
-    # Point 0: (0.2 + 0.2) / 2, (0.3 + 0.5) / 2 = 0.4.  Point 1: (0.6 + 0.4) / 2 = 0.5, (0.1 + 0.1) / 2.
+    # Point 0: (0.2 + 0.2) / 2, (0.3 + 0.5) / 2 = 0.4. Point 1: (0.6 + 0.4) / 2 = 0.5, (0.1 + 0.1) / 2.
     for order in (crossed(), crossed()[::-1]):
         found = cross_validate(order, "a")
         assert (found.point, found.step, found.held_out) == (1, 10, 0.13)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from benchmarks.algorithms import ALGORITHMS
-from benchmarks.studies.results.tables import BEGIN, END, FOLDER, PAGE, PROBE, studies, tables
+from benchmarks.studies.results.tables import BEGIN, END, FOLDER, PAGE, PROBE, selections, tables
 from benchmarks.sweeps.files import validated
 
 RECORDS = sorted(FOLDER.glob("*.jsonl.xz"))
@@ -21,7 +21,7 @@ def lines(path):
 
 @pytest.fixture(scope="module")
 def found():
-    return studies()
+    return selections()
 
 
 @pytest.mark.slow
@@ -33,9 +33,9 @@ def test_the_tables_are_those_of_the_records(found):
 @pytest.mark.slow
 def test_no_row_is_left_out(found):
     """57 algorithms each: those of version 0.1, most of which the registry no longer has."""
-    ladder = [study for name, study in found.items() if not name.startswith(PROBE)]
-    assert {dataset for study in ladder for dataset in study.datasets} >= {"rotated-digits", "coloured-digits"}
-    names = {frozenset(study.algorithms_on(dataset)) for study in ladder for dataset in study.datasets}
+    ladder = [selection for name, selection in found.items() if not name.startswith(PROBE)]
+    assert {dataset for selection in ladder for dataset in selection.datasets} >= {"rotated-digits", "coloured-digits"}
+    names = {frozenset(selection.algorithms_on(dataset)) for selection in ladder for dataset in selection.datasets}
     assert len(names) == 1
     assert len(names.pop()) == 57
 

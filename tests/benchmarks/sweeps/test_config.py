@@ -214,8 +214,8 @@ def test_options_go_before_the_file(file):
             "datasets: coloured-digits\nsettings: {model: mpl}\n",
             "settings.model: 'mpl' is not known. Did you mean 'mlp'?",
         ),
-        ("datasets: coloured-digits\nseeds: 0\n", "line 2: seeds: input should be a valid tuple, found 0"),
-        ("datasets: coloured-digits\nseeds: [1, 1]\n", "seeds: every name may come once only, found 1 1"),
+        ("datasets: coloured-digits\nseeds: 0\n", "line 2: seeds: input should be a valid tuple, got 0"),
+        ("datasets: coloured-digits\nseeds: [1, 1]\n", "seeds: every name may come once only, got 1 1"),
         ("datasets: coloured-digits\nselection: oracel\n", "'oracel' is not known. Did you mean 'oracle'?"),
         (
             "datasets: coloured-digits\nlauncher: {kind: slrum}\n",
@@ -245,7 +245,7 @@ def test_options_go_before_the_file(file):
             "the plugin 'nowhere_to_be_found' cannot be imported",
         ),
         ("datasets: [\n", "no YAML"),
-        ("- datasets\n", "must map names to values, found list"),
+        ("- datasets\n", "must map names to values, got list"),
     ],
 )
 def test_errors_point_at_the_wrong_word(file, text, message):

@@ -241,7 +241,7 @@ def test_averaged_model_over_anchors(decay):
     torch.testing.assert_close(averaged.module.weight, expected)
 
 
-def test_swad_over_anchors_keeps_walking_points_out():
+def test_swad_over_anchors_keeps_inner_iterates_out():
     torch.manual_seed(0)
     model = nn.Linear(3, 1)
     opt = PGrad(model.parameters(), lr=0.1, rollout_length=3, outer_lr=0.5)

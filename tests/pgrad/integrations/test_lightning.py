@@ -88,7 +88,7 @@ def test_accumulated_gradients_are_one_inner_step(tmp_path):
     same(module.points[2::3], plain(model, optimizer(model.parameters()), 2, accumulate=3))
 
 
-def test_16_mixed_skips_an_overflow_and_resumes_the_walk(tmp_path):
+def test_16_mixed_skips_an_overflow_and_resumes_the_roll_out(tmp_path):
     """Lightning runs the closure before scaler.step: a skipped step is no point of the roll-out."""
     positions = []
 
@@ -194,7 +194,7 @@ def test_a_checkpoint_is_the_anchor_for_its_readers(tmp_path):
         loaded = Module.load_from_checkpoint(path, length=4, weights_only=True)
         assert torch.equal(vector(loaded), anchors[step // 4]), step
         file = torch.load(path, weights_only=True)
-        assert ("pgrad_walking_point" in file) == (step % 4 > 0)
+        assert ("pgrad_inner_iterate" in file) == (step % 4 > 0)
 
 
 def test_testing_a_checkpoint_sees_the_anchor(tmp_path):
@@ -224,7 +224,7 @@ def test_a_loader_needs_a_domain_sampler():
         ResumableLoader(dataset(), [[0, 1]])
 
 
-def test_a_failing_validation_gives_the_walking_point_back(tmp_path):
+def test_a_failing_validation_gives_the_inner_iterate_back(tmp_path):
     class Fails(Module):
         def validation_step(self, batch, batch_idx):
             raise FloatingPointError("no")

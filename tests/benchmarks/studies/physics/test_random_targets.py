@@ -66,9 +66,9 @@ def test_redrawn_targets_scatter_by_their_errors():
 @pytest.mark.parametrize(
     ("predictions", "truth", "error", "message"),
     [
-        (np.ones((1, 3)), np.ones(3), np.ones(3), r"replicas >= 2, n\], found \(1, 3\)"),
+        (np.ones((1, 3)), np.ones(3), np.ones(3), r"replicas >= 2, n\], got \(1, 3\)"),
         (np.ones((2, 3)), np.ones(4), np.ones(3), r"shape \(3,\) .* found \(4,\) and \(3,\)"),
-        (np.ones((2, 3)), np.ones(3), np.array([1, 0, 1]), "error must be positive, found 0"),
+        (np.ones((2, 3)), np.ones(3), np.array([1, 0, 1]), "error must be positive, got 0"),
     ],
 )
 def test_bad_replicas_are_refused(predictions, truth, error, message):
