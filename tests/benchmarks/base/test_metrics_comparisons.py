@@ -32,7 +32,7 @@ def test_macro_f1_counts_classes_alike():
 def test_worst_group():
     outputs, labels = torch.eye(2)[torch.tensor([0, 1, 1, 0])], torch.tensor([0, 0, 1, 0])
     assert worst_group(outputs, labels, torch.tensor([5, 5, 3, 3])) == 0.5
-    with pytest.raises(ValueError, match="found 4, 4 and 3"):
+    with pytest.raises(ValueError, match="got 4, 4 and 3"):
         worst_group(outputs, labels, torch.zeros(3))
 
 

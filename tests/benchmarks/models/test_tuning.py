@@ -156,7 +156,7 @@ def test_every_number_of_stages(name, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"tuning": "last-5"}, "tuning: timm:test_byobnet has 5 stages, so that last-1 to last-4 .* found 'last-5'"),
+        ({"tuning": "last-5"}, "tuning: timm:test_byobnet has 5 stages, so that last-1 to last-4 .* got 'last-5'"),
         ({"batch_norm": None}, "batch_norm: timm:test_byobnet has BatchNorm in what is trained; say train, frozen-st"),
         ({"model": "timm:test_vit"}, "batch_norm: timm:test_vit has no BatchNorm in what is trained; leave 'train'"),
         ({"weights": "none", "tuning": "last-1"}, "tuning: 'last-1' keeps weights that were learned elsewhere"),

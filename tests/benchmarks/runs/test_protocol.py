@@ -63,7 +63,7 @@ def test_several_held_out_domains(data):
 
 
 @pytest.mark.parametrize(
-    ("held_out", "message"), [(("x",), "found 'x'"), ((), "must leave a domain"), (NAMES, "must leave a domain")]
+    ("held_out", "message"), [(("x",), "got 'x'"), ((), "must leave a domain"), (NAMES, "must leave a domain")]
 )
 def test_impossible_held_out_domains(data, held_out, message):
     with pytest.raises(ValueError, match=message):
@@ -116,7 +116,7 @@ def test_each_method_chooses_as_it_says():
     assert chosen("training-domain") == (0, 20, 0.8, 0.2)
     assert chosen("last") == (2, 30, 0.75, 0.7)
     assert chosen("oracle") == (1, 20, 0.9, 0.9)
-    with pytest.raises(ValueError, match="found 'leave-one-domain-out'"):
+    with pytest.raises(ValueError, match="got 'leave-one-domain-out'"):
         select(records, "leave-one-domain-out")
 
 

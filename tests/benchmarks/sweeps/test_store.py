@@ -367,9 +367,9 @@ def test_tables(store, outcomes, tmp_path, ending):
     assert frame.groupby("key")["held_out"].sum().tolist() == [2] * 6
     assert export(records, path, "attempts") == 7
     assert sorted(read(path)["status"]) == ["failed"] + ["finished"] * 5 + ["lost"]
-    with pytest.raises(ValueError, match=r"found 'out\.xlsx'"):
+    with pytest.raises(ValueError, match=r"got 'out\.xlsx'"):
         export(records, tmp_path / "out.xlsx")
-    with pytest.raises(ValueError, match="found 'rows'"):
+    with pytest.raises(ValueError, match="got 'rows'"):
         table(records, "rows")
 
 

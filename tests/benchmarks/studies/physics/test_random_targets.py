@@ -67,7 +67,7 @@ def test_redrawn_targets_scatter_by_their_errors():
     ("predictions", "truth", "error", "message"),
     [
         (np.ones((1, 3)), np.ones(3), np.ones(3), r"replicas >= 2, n\], got \(1, 3\)"),
-        (np.ones((2, 3)), np.ones(4), np.ones(3), r"shape \(3,\) .* found \(4,\) and \(3,\)"),
+        (np.ones((2, 3)), np.ones(4), np.ones(3), r"shape \(3,\) .* got \(4,\) and \(3,\)"),
         (np.ones((2, 3)), np.ones(3), np.array([1, 0, 1]), "error must be positive, got 0"),
     ],
 )
@@ -77,5 +77,5 @@ def test_bad_replicas_are_refused(predictions, truth, error, message):
 
 
 def test_bad_labels_are_refused():
-    with pytest.raises(ValueError, match=r"labels must have the shape \[n, 2\] .* found \(3,\)"):
+    with pytest.raises(ValueError, match=r"labels must have the shape \[n, 2\] .* got \(3,\)"):
         redraw(torch.ones(3), torch.Generator())
