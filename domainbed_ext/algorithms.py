@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import pgrad
-from domainbed_ext.buffers import statistics_of_the_anchor
+from domainbed_ext.batchnorm import statistics_of_the_anchor
 from domainbed_ext.parallel import Parallel
 
 __all__ = ["PGrad", "PGradFull", "PGradMix", "PGradParallel", "PGradReptile"]

@@ -18,13 +18,13 @@ Example:
 from __future__ import annotations
 
 from benchmarks.algorithms import (
-    aggregation,
     averaging,
     coral,
     erm,
     genie,
     group_dro,
     irm,
+    jacobian,
     lookahead,
     mixup,
     rollouts,
@@ -45,7 +45,7 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
     **sharpness.ENTRIES,
     **sagm.ENTRIES,
     **genie.ENTRIES,
-    **aggregation.ENTRIES,
+    **jacobian.ENTRIES,
     **group_dro.ENTRIES,
     **irm.ENTRIES,
     **vrex.ENTRIES,

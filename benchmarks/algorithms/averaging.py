@@ -107,7 +107,7 @@ def _swad(model: nn.Module, hparams: HParams, *_: int) -> averaging.Average:
 
 
 @dataclass(frozen=True)
-class Average:
+class AverageLine:
     """One line of the table of averages."""
 
     make: Make
@@ -130,22 +130,22 @@ class Followed:
     use: str = ""
 
 
-AVERAGES = {
-    "ema": Average(
+AVERAGES: dict[str, AverageLine] = {
+    "ema": AverageLine(
         _ema,
         "moving average",
         "the first thing to try: nearly free, and follows any optimizer",
         {"decay": Choice(default=0.99, values=(0.98, 0.99, 0.995))},
         "pgrad.averaging.EMA; for domain generalization Arpit et al. 2022, arXiv:2110.10832",
     ),
-    "swa": Average(
+    "swa": AverageLine(
         _mean,
         "mean, over the last part of training,",
         "an average without a decay to choose",
         {"average_start": Choice(default=0.5, values=(0.25, 0.5, 0.75))},
         "Izmailov et al. 2018, arXiv:1803.05407; pgrad.averaging.Mean",
     ),
-    "swad": Average(
+    "swad": AverageLine(
         _swad,
         "mean, over the valley of the validation loss,",
         "an average that finds by itself where to begin and to end; needs many checkpoints",
@@ -178,7 +178,7 @@ FOLLOWED = {
 }
 
 
-def _entry(followed: Followed, average: Average) -> AlgorithmEntry:
+def _entry(followed: Followed, average: AverageLine) -> AlgorithmEntry:
     single = followed.batches == "single-domain"
     return AlgorithmEntry(
         factory=partial(Averaged, inner=followed.factory, make=average.make, per_rollout=single),

@@ -27,9 +27,9 @@ from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Diagnostics, S
 from benchmarks.algorithms.optimizers import ADAM, SGD
 from benchmarks.base.search import Choice, HParams, LogUniform, Space
 
-OptimizerFactory = Callable[..., Optimizer]
+Inner = Callable[..., Optimizer]
 
-ADAM_INSIDE: OptimizerFactory = partial(torch.optim.Adam, fused=True)
+ADAM_INSIDE: Inner = partial(torch.optim.Adam, fused=True)
 
 
 class RollOut(Algorithm):
@@ -54,7 +54,7 @@ class RollOut(Algorithm):
         setup: Setup,
         *,
         aggregation: pgrad.Aggregation = pgrad.aggregation.principal,
-        inner: OptimizerFactory | None = None,
+        inner: Inner | None = None,
         nesterov: bool = False,
     ) -> None:
         super().__init__(model, setup)

@@ -21,7 +21,7 @@ from benchmarks.studies.performance.memory import in_fresh_process
 from benchmarks.studies.performance.methods import METHODS
 from benchmarks.studies.performance.passes import time_passes
 from benchmarks.studies.performance.problems import PROBLEMS
-from benchmarks.studies.performance.run import Task, tasks_of, time_all
+from benchmarks.studies.performance.run import Case, cases_of, time_all
 
 app = cyclopts.App(name="performance", help=benchmarks.studies.performance.__doc__, version_flags=[])
 QUICK = tuple(name for name, problem in PROBLEMS.items() if not problem.full)
@@ -85,7 +85,7 @@ def performance(
     """
     console = Console(width=None if sys.stdout.isatty() else 140)
     names = problems or (tuple(PROBLEMS) if full else QUICK)
-    base = Task("", "inner", steps, device, batch, {"fused": fused} if fused else {})
+    base = Case("", "inner", steps, device, batch, {"fused": fused} if fused else {})
     added = list(_VARIANTS) if variants and "pgrad" in methods else []
     output.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {
@@ -95,7 +95,7 @@ def performance(
         "passes": [],
     }
     for name in names:
-        tasks = tasks_of(name, methods, added, replace(base, problem=name))
+        tasks = cases_of(name, methods, added, replace(base, problem=name))
         console.print(f"{name}: {len(tasks)} methods, {rounds} rounds", style="dim")
         results["times"] += time_all(tasks, clock, rounds)
         if memory and PROBLEMS[name].parameters >= 1e6:
@@ -113,7 +113,7 @@ def performance(
     console.print(f"Written to {output}: results.json, overhead.png")
 
 
-def _memory(tasks: Sequence[Task]) -> list[dict[str, Any]]:
+def _memory(tasks: Sequence[Case]) -> list[dict[str, Any]]:
     """Rows with the peak of each method; a method that fails is a row too."""
     numbers = sum(p.numel() for p in PROBLEMS[tasks[0].problem].make().parameters())
     rows: list[dict[str, Any]] = []

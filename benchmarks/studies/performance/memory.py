@@ -17,7 +17,7 @@ from benchmarks.runs.environment import ROOT
 from benchmarks.studies.performance import run
 
 
-def in_fresh_process(task: run.Task) -> int:
+def in_fresh_process(task: run.Case) -> int:
     """Peak bytes of two roll-outs.
 
     Raises:
@@ -48,7 +48,7 @@ def peak(device: torch.device) -> int:
 def main(argument: str) -> None:
     """Two roll-outs, and print the peak."""
     values: dict[str, Any] = json.loads(argument)
-    task = run.Task.from_json(values)
+    task = run.Case.from_json(values)
     rollout = task.prepare()
     for _ in range(2):
         rollout()

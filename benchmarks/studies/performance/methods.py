@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 import pgrad
 
-Rollout = Callable[[], None]
-Loss = Callable[[], Tensor]
-Method = Callable[[nn.Module, Loss, int, dict[str, Any]], Rollout]
+RunRollout = Callable[[], None]
+ComputeLoss = Callable[[], Tensor]
+Method = Callable[[nn.Module, ComputeLoss, int, dict[str, Any]], RunRollout]
 LR = 1e-4
 
 
@@ -20,7 +20,7 @@ def _adam(params: Any, lr: Any = LR, fused: bool = False) -> torch.optim.Adam:
     return torch.optim.Adam(params, lr=lr, fused=fused or None)
 
 
-def _loop(optimizer: torch.optim.Optimizer, loss: Loss, steps: int) -> Rollout:
+def _loop(optimizer: torch.optim.Optimizer, loss: ComputeLoss, steps: int) -> RunRollout:
     def rollout() -> None:
         for _ in range(steps):
             optimizer.zero_grad()
@@ -30,12 +30,12 @@ def _loop(optimizer: torch.optim.Optimizer, loss: Loss, steps: int) -> Rollout:
     return rollout
 
 
-def inner(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
+def inner(model: nn.Module, loss: ComputeLoss, steps: int, options: dict[str, Any]) -> RunRollout:
     """T steps of Adam."""
     return _loop(_adam(model.parameters(), fused=options.get("fused", False)), loss, steps)
 
 
-def principal(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
+def principal(model: nn.Module, loss: ComputeLoss, steps: int, options: dict[str, Any]) -> RunRollout:
     """T steps of Adam and the outer step of PGrad."""
     kept = {name: value for name, value in options.items() if name != "fused"}
     fused = options.get("fused", False)
@@ -45,12 +45,12 @@ def principal(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any])
     return _loop(optimizer, loss, steps)
 
 
-def displacement(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
+def displacement(model: nn.Module, loss: ComputeLoss, steps: int, options: dict[str, Any]) -> RunRollout:
     """The same along the plain displacement: one vector, no Gram matrix."""
     return principal(model, loss, steps, {**options, "aggregation": pgrad.aggregation.displacement})
 
 
-def dense(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
+def dense(model: nn.Module, loss: ComputeLoss, steps: int, options: dict[str, Any]) -> RunRollout:
     """The textbook way: a clone of the model at every point, one matrix of all of them, float64."""
     inner_steps = _adam(model.parameters(), fused=options.get("fused", False))
     params = list(model.parameters())
@@ -71,7 +71,7 @@ def dense(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> 
     return rollout
 
 
-def lookahead(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
+def lookahead(model: nn.Module, loss: ComputeLoss, steps: int, options: dict[str, Any]) -> RunRollout:
     """Lookahead of pytorch_optimizer around Adam, k = T."""
     from pytorch_optimizer import Lookahead
 
@@ -79,7 +79,7 @@ def lookahead(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any])
     return _loop(Lookahead(inner_steps, k=steps, alpha=0.1), loss, steps)
 
 
-def sam(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
+def sam(model: nn.Module, loss: ComputeLoss, steps: int, options: dict[str, Any]) -> RunRollout:
     """SAM of pytorch_optimizer around Adam: two gradients a step."""
     from pytorch_optimizer import SAM
 
@@ -99,7 +99,7 @@ def sam(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Ro
     return rollout
 
 
-def torchjd(model: nn.Module, loss: Loss, steps: int, options: dict[str, Any]) -> Rollout:
+def torchjd(model: nn.Module, loss: ComputeLoss, steps: int, options: dict[str, Any]) -> RunRollout:
     """PCGrad of torchjd: the gradients of the same T micro-batches as one Jacobian, one step of Adam."""
     from torchjd.aggregation import PCGrad
 

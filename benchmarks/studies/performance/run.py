@@ -10,7 +10,7 @@ import psutil
 import torch
 
 from benchmarks.studies.performance.limits import measure, products, vectors_moved
-from benchmarks.studies.performance.methods import METHODS, Rollout
+from benchmarks.studies.performance.methods import METHODS, RunRollout
 from benchmarks.studies.performance.problems import PROBLEMS, make_loss
 from benchmarks.studies.performance.timing import make_clock, take_turns
 
@@ -18,7 +18,7 @@ DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch
 
 
 @dataclass(frozen=True)
-class Task:
+class Case:
     """A method on a problem; ``options`` are PGrad's, and ``fused`` for the Adam inside all of them."""
 
     problem: str
@@ -43,11 +43,11 @@ class Task:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Task:
+    def from_json(cls, values: dict[str, Any]) -> Case:
         """The same task."""
         return cls(**values)
 
-    def prepare(self) -> Rollout:
+    def prepare(self) -> RunRollout:
         """A model of its own, and the function for one roll-out."""
         problem = PROBLEMS[self.problem]
         torch.manual_seed(0)
@@ -59,7 +59,7 @@ class Task:
         return METHODS[self.method](model, loss, self.steps, options)
 
 
-def tasks_of(problem: str, methods: Sequence[str], variants: Sequence[dict[str, Any]], base: Task) -> list[Task]:
+def cases_of(problem: str, methods: Sequence[str], variants: Sequence[dict[str, Any]], base: Case) -> list[Case]:
     """The methods on a problem, the base line first, and PGrad once more with each variant of its options."""
     task = replace(base, problem=problem)
     wanted = [m for m in methods if m != "inner" and (m != "dense" or PROBLEMS[problem].dense)]
@@ -73,7 +73,7 @@ def bytes_needed(problem: str, methods: int, steps: int) -> float:
     return 4 * PROBLEMS[problem].parameters * (methods * 6 + steps + 2)
 
 
-def time_all(tasks: Sequence[Task], clock_name: str, rounds: int) -> Iterator[dict[str, Any]]:
+def time_all(tasks: Sequence[Case], clock_name: str, rounds: int) -> Iterator[dict[str, Any]]:
     """A row for every task."""
     first = tasks[0]
     needed = bytes_needed(first.problem, len(tasks), first.steps)

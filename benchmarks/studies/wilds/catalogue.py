@@ -15,7 +15,7 @@ from typing import Literal
 
 __all__ = ["DEFAULTS", "Defaults"]
 
-Loss = Literal["cross_entropy", "mse", "multitask_bce", "token_cross_entropy", "detection"]
+LossName = Literal["cross_entropy", "mse", "multitask_bce", "token_cross_entropy", "detection"]
 Inputs = Literal["image", "image-resize", "image-crop", "bands", "cells", "text", "tokens", "table"]
 Schedule = Literal["constant", "epochs-0.96", "linear", "cosine"]
 
@@ -53,7 +53,7 @@ class Defaults:
     weight_decay: float
     batch_size: int
     epochs: int
-    loss: Loss = "cross_entropy"
+    loss: LossName = "cross_entropy"
     schedule: Schedule = "constant"
     resolution: int | None = None
     groups: int | None = None

@@ -16,7 +16,7 @@ from benchmarks.runs.outputs import Place
 from benchmarks.runs.runner import outcome_of
 from benchmarks.runs.training import Keeper, Outcome, Score, train
 from benchmarks.studies.wilds.config import Where, WildsConfig
-from benchmarks.studies.wilds.setup import Parts
+from benchmarks.studies.wilds.setup import Assembled
 from pgrad.integrations import wilds
 
 __all__ = ["keeper", "run"]
@@ -30,7 +30,7 @@ def keeper(config: WildsConfig, where: Where) -> Keeper:
     return Keeper(where.folder / "checkpoint.pt", identity, where.checkpoint_every, where.device)
 
 
-def run(config: WildsConfig, place: Place, *, parts: Parts, where: Where, say: Say) -> Outcome:
+def run(config: WildsConfig, place: Place, *, parts: Assembled, where: Where, say: Say) -> Outcome:
     """Trains, selects on the validation split, evaluates on all splits, writes predictions; goes on where it stopped.
 
     Returns:
@@ -80,7 +80,7 @@ def _text(score: Score) -> str:
     return "n/a" if score is None else f"{score:.4f}"
 
 
-def _finish(config: WildsConfig, parts: Parts, where: Where, step: int, say: Say) -> None:
+def _finish(config: WildsConfig, parts: Assembled, where: Where, step: int, say: Say) -> None:
     """The official evaluation of the chosen weights, its predictions and its results."""
     parts.model.load_state_dict(checkpoint.load(where.folder / "best.pt", where.device)["model"])
     evaluations = parts.judge.evaluate(parts.model, config.eval_splits or None)

@@ -28,7 +28,7 @@ from benchmarks.studies.wilds.stream import Stream
 from pgrad import DomainBatchSampler, GroupBatchSampler
 from pgrad.integrations import wilds
 
-__all__ = ["Parts", "assemble", "require_fitting", "schedule"]
+__all__ = ["Assembled", "assemble", "require_fitting", "schedule"]
 
 _STACKED = ("cross_entropy", "mse")  # what algorithms that compare domains can take apart
 _BY_DOMAIN = ("groupdro",)  # keeps a figure of each domain
@@ -51,7 +51,7 @@ class _Setup(Setup):
 
 
 @dataclass(frozen=True)
-class Parts:
+class Assembled:
     """The objects of a run.
 
     Attributes:
@@ -93,7 +93,7 @@ def require_fitting(algorithm: str, dataset: str) -> None:
         raise ValueError(f"algorithm {algorithm} must have a loss on the validation split; a detector gives none")
 
 
-def assemble(config: WildsConfig, where: Where) -> Parts:
+def assemble(config: WildsConfig, where: Where) -> Assembled:
     """Reads the data set and builds the rest; the same objects for the same configuration.
 
     Raises:
@@ -156,7 +156,7 @@ def assemble(config: WildsConfig, where: Where) -> Parts:
         validation_loss=lambda: judge.validation_loss(model, setup),
         rate=schedule(defaults.schedule, rollouts * length, per_epoch, defaults.warmup),
     )
-    return Parts(judge, training, rollouts * length, length, checkpoint.random_state())
+    return Assembled(judge, training, rollouts * length, length, checkpoint.random_state())
 
 
 def _path(start_from: str) -> Path:

@@ -28,7 +28,7 @@ def test_problems_are_what_they_say():
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_every_method_trains(method):
-    task = run.Task("mlp-100k", method, steps=3)
+    task = run.Case("mlp-100k", method, steps=3)
     losses = []
     torch.manual_seed(0)
     model = PROBLEMS["mlp-100k"].make()
@@ -95,7 +95,7 @@ def test_cpu_clock_counts_no_sleep(monkeypatch):
 
 def test_what_does_not_fit_is_a_row_with_a_reason(monkeypatch):
     monkeypatch.setattr(run, "_free", lambda device: 1e6)
-    (row,) = run.time_all([run.Task("mlp-1g", "inner")], "wall", 1)
+    (row,) = run.time_all([run.Case("mlp-1g", "inner")], "wall", 1)
     assert "free" in row["skipped"]
 
 
@@ -103,7 +103,7 @@ def test_what_does_not_fit_is_a_row_with_a_reason(monkeypatch):
 def test_memory_of_a_fresh_process():
     """PGrad with 9 steps holds nine vectors more than Adam, with the displacement one; the rest varies by a few."""
     methods = ("inner", "pgrad", "displacement")
-    peaks = [memory.in_fresh_process(run.Task("mlp-23m", method, batch=1)) for method in methods]
+    peaks = [memory.in_fresh_process(run.Case("mlp-23m", method, batch=1)) for method in methods]
     vectors = [(peak - peaks[0]) / (4 * PROBLEMS["mlp-23m"].parameters) for peak in peaks]
     assert 8.5 < vectors[1] < 9.6
     assert 0.5 < vectors[2] < 1.6
@@ -112,7 +112,7 @@ def test_memory_of_a_fresh_process():
 @pytest.mark.slow
 def test_memory_says_why_a_process_failed():
     with pytest.raises(RuntimeError, match="no such method"):
-        memory.in_fresh_process(run.Task("mlp-100k", "no such method"))
+        memory.in_fresh_process(run.Case("mlp-100k", "no such method"))
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from domainbed_ext.buffers import statistics_of_the_anchor
+from domainbed_ext.batchnorm import statistics_of_the_anchor
 
 
 def _network():
