@@ -143,6 +143,7 @@ def test_unknown_names(capsys):
 @pytest.mark.slow
 def test_accuracy_of_less_memory(monkeypatch, capsys):
     monkeypatch.setattr(accuracy, "ROLLOUTS", 1)
+    monkeypatch.setenv("COLUMNS", "200")  # no folded lines
     accuracy.main()
     lines = [line.split("│") for line in capsys.readouterr().out.splitlines() if "bfloat16" in line]
     errors = {int(line[1]): float(line[4]) for line in lines}
