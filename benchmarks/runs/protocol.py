@@ -179,11 +179,6 @@ class Selected:
     held_out: float
 
 
-def best_checkpoint(curves: Mapping[str, list[float]]) -> dict[str, float]:
-    """The checkpoint with the highest validation accuracy; the earliest of equals."""
-    return _checkpoint(curves, _first_best(curves["validation"]))
-
-
 def checkpoints(curves: Mapping[str, list[float]]) -> dict[str, dict[str, Any]]:
     """The checkpoint that each method chooses which needs one run only."""
     index = {

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.datasets.base import Domain, MultiDomainData
-from benchmarks.runs.protocol import batches, best_checkpoint, cross_validate, fitted, leave_out, select, select_all
+from benchmarks.runs.protocol import batches, checkpoints, cross_validate, fitted, leave_out, select, select_all
 
 NAMES = ("a", "b", "c", "d")
 
@@ -99,7 +99,7 @@ def record(point, validation, held_out, status="finished", out="a", seed=0, **do
 
 def test_best_checkpoint_is_the_earliest_of_the_best_in_validation():
     curves = {"step": [10, 20, 30, 40], "validation": [0.5, 0.8, 0.8, 0.7], "held_out": [0.9, 0.1, 0.6, 1.0]}
-    assert best_checkpoint(curves) == {"step": 20, "validation": 0.8, "held_out": 0.1}
+    assert checkpoints(curves)["training-domain"] == {"step": 20, "validation": 0.8, "held_out": 0.1, "oracle": False}
 
 
 def test_each_method_chooses_as_it_says():
