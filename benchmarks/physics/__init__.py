@@ -1,7 +1,7 @@
 """The Bethe-Heitler process ``e p -> e p γ``: an electron scatters off a proton and radiates a photon before or after.
 
 A cross section without free parameters: quantum electrodynamics and the proton's measured form factors give it exactly,
-to lowest order in α.  All functions are vectorised and work in float64; energies and momenta are in GeV (c = ħ = 1).
+to lowest order in α. All functions are vectorised and work in float64; energies and momenta are in GeV (c = ħ = 1).
 
 Example:
     >>> from benchmarks.physics import Kinematics, cross_section

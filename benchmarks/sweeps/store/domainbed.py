@@ -1,10 +1,10 @@
 """Records from the ``results.jsonl`` files of DomainBed's training script.
 
 A run of DomainBed is a folder; its file holds one JSON object per checkpoint, and an empty file ``done`` says that it
-ended. Every domain is there in two parts: ``env0_in_acc`` on 80 % and ``env0_out_acc`` on 20 %.  As DomainBed's own
+ended. Every domain is there in two parts: ``env0_in_acc`` on 80 % and ``env0_out_acc`` on 20 %. As DomainBed's own
 selection does it, a training domain is validated on its 20 %, and a held-out domain is reported on its 80 %.
 
-DomainBed numbers its domains and does not name them: they become ``env0``, ``env1``, ...  ``seed`` is its trial seed,
+DomainBed numbers its domains and does not name them: they become ``env0``, ``env1``, ... ``seed`` is its trial seed,
 ``point`` its seed of the random search.
 """
 
