@@ -27,6 +27,7 @@ __all__ = [
     "checked_update",
     "refuse_closure",
     "refuse_nonfinite",
+    "refuse_options",
     "scalar",
 ]
 
@@ -47,6 +48,16 @@ def checked_update(found: Any, rollout: Rollout) -> Update:
     if isinstance(found, PrincipalWeights):
         return dataclasses.replace(found, domains=rollout.domains)
     return found if isinstance(found, Update) else Update.of(weights, rollout.gram, rollout.domains)
+
+
+def refuse_options(options: dict[str, Any]) -> None:
+    """Options that this optimizer does not have are most often those of the one inside."""
+    if options:
+        written = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        raise TypeError(
+            f"PGrad got unexpected keyword arguments: {written}. Options of the inner optimizer belong to it, those of "
+            f"the outer one likewise: inner=functools.partial(torch.optim.Adam, {written})"
+        )
 
 
 def refuse_closure(name: str, optimizer: Optimizer) -> None:
@@ -100,7 +111,7 @@ def check_domains(domains: Any, number: int) -> list[int | str | None]:
     return list(domains)
 
 
-def check_trajectory_dtype(dtype: torch.dtype | None) -> None:
+def check_trajectory_dtype(dtype: torch.dtype | None) -> torch.dtype | None:
     if dtype is not None and not isinstance(dtype, torch.dtype):
         raise TypeError(f"trajectory_dtype must be a torch.dtype or None, got {dtype!r}")
     if dtype not in (None, torch.float64, torch.float32, torch.bfloat16):
@@ -108,6 +119,7 @@ def check_trajectory_dtype(dtype: torch.dtype | None) -> None:
             f"trajectory_dtype must be torch.float64, float32 or bfloat16 (displacements are tiny: they need the range "
             f"of float32), got {dtype}"
         )
+    return dtype
 
 
 def check_params(params: Iterable[Tensor]) -> None:

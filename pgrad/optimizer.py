@@ -23,6 +23,7 @@ from pgrad._checks import (
     checked_update,
     refuse_closure,
     refuse_nonfinite,
+    refuse_options,
     scalar,
 )
 from pgrad._engine import sharding
@@ -154,7 +155,9 @@ class PGrad(Optimizer):
         trajectory_device: torch.device | str | None = None,
         nonfinite: str = "restore",
         check_ranks: bool | None = None,
+        **unknown: Any,
     ) -> None:
+        refuse_options(unknown)
         check_lr("lr", lr)
         check_lr("outer_lr", outer_lr)
         if rollout_length is _NOT_GIVEN:
@@ -162,18 +165,17 @@ class PGrad(Optimizer):
                 "rollout_length must be given: the inner steps of a roll-out, splits x domains; the sampler that deals "
                 "the batches; or None if every roll-out is made by rollout(closures)"
             )
-        length = check_rollout_length(rollout_length)
-        check_n_components(n_components)
-        check_trajectory_dtype(trajectory_dtype)
+        device = torch.device(trajectory_device) if trajectory_device else None
+        self._shared: dict[str, Any] = {}
+        self._position = 0
+        self._trajectory = Trajectory(check_trajectory_dtype(trajectory_dtype), device)
+        self.rollout_length = rollout_length
+        self.n_components = n_components
+        self.aggregation = aggregation
         if nonfinite not in ("restore", "raise"):
             raise ValueError(f'nonfinite must be "restore" or "raise", got {nonfinite!r}')
         if check_ranks not in (None, True, False):
             raise ValueError(f"check_ranks must be True, False or None, got {check_ranks!r}")
-        if not callable(aggregation):
-            raise TypeError(
-                "aggregation must be a callable that makes row weights of a pgrad.aggregation.Rollout, as those of "
-                f"pgrad.aggregation, got {aggregation!r}"
-            )
         if isinstance(params, Tensor):
             raise TypeError("params must be an iterable of tensors or of parameter groups, got a single tensor")
         self.inner = _make("inner", inner, list(params), lr)
@@ -184,26 +186,67 @@ class PGrad(Optimizer):
         super().__init__(self.inner.param_groups, self.inner.defaults)
         self._link()
 
-        self.rollout_length = length
-        self.n_components = n_components
         self.nonfinite = nonfinite
         self.check_ranks = check_ranks
-        self.aggregation = aggregation
-        self._shared: dict[str, Any] = {}
         self.nonfinite_rollouts = 0
         self.last_update = None
-        self._length = length  # of the roll-out in progress
-        self._position = 0
         self._at_anchor = False
         self._domains = ()  # of the inner steps so far
-        device = torch.device(trajectory_device) if trajectory_device else None
-        self._trajectory = Trajectory(trajectory_dtype, device, points_needed(aggregation))
 
     def _link(self) -> None:
         """Share with the inner optimizer: one `state`, one list of `param_groups`, one `defaults`."""
         self.state = self.inner.state
         self.param_groups = self.inner.param_groups
         self.defaults = self.inner.defaults
+
+    # ---------------------------------------------------------------------------------- what may change at an anchor
+
+    @property
+    def rollout_length(self) -> int | None:
+        """T; may be set at an anchor, as the next two."""
+        length: int | None = self._shared["rollout_length"]
+        return length
+
+    @rollout_length.setter
+    def rollout_length(self, rollout_length: int | HasRolloutLength | None) -> None:
+        self._refuse_inside("rollout_length")
+        self._shared["rollout_length"] = self._length = check_rollout_length(rollout_length)
+
+    @property
+    def n_components(self) -> int | None:
+        """How many principal directions to use at most."""
+        number: int | None = self._shared["n_components"]
+        return number
+
+    @n_components.setter
+    def n_components(self, n_components: int | None) -> None:
+        self._refuse_inside("n_components")
+        check_n_components(n_components)
+        self._shared["n_components"] = n_components
+
+    @property
+    def aggregation(self) -> Aggregation:
+        """What makes the outer gradient of a roll-out."""
+        aggregation: Aggregation = self._shared["aggregation"]
+        return aggregation
+
+    @aggregation.setter
+    def aggregation(self, aggregation: Aggregation) -> None:
+        self._refuse_inside("aggregation")
+        if not callable(aggregation):
+            raise TypeError(
+                "aggregation must be a callable that makes row weights of a pgrad.aggregation.Rollout, as those of "
+                f"pgrad.aggregation, got {aggregation!r}"
+            )
+        self._trajectory.keep(points_needed(aggregation))
+        self._shared["aggregation"] = aggregation
+
+    def _refuse_inside(self, name: str) -> None:
+        if self._position > 0:
+            raise RuntimeError(
+                f"{name} may change at an anchor only, but {self._position} steps of a roll-out are done: call "
+                "finish_rollout() or discard_rollout() first"
+            )
 
     # ------------------------------------------------------------------------------------------------ the two ways in
 
@@ -547,7 +590,8 @@ def _replay(closure: Closure, loss: LossValue | None) -> Closure:
 
 def _make(name: str, factory: OptimizerFactory, params: Any, lr: float | Tensor) -> Optimizer:
     if not callable(factory):
-        raise TypeError(f"{name} must be a callable (params, lr=...) -> torch.optim.Optimizer, got {factory!r}")
+        hint = "; names are known to pgrad.integrations.timm.make_pgrad" if isinstance(factory, str) else ""
+        raise TypeError(f"{name} must be a callable (params, lr=...) -> torch.optim.Optimizer, got {factory!r}{hint}")
     optimizer = factory(params, lr=lr)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{name} must make a torch.optim.Optimizer, got {type(optimizer).__name__}")

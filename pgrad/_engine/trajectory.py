@@ -51,6 +51,13 @@ class Trajectory:
         self._active: dict[Tensor, tuple[FlatBuffer, int]] = {}  # of those that do in this roll-out
         self._used = 0  # rows that hold something
 
+    def keep(self, points: Literal["all", "last"]) -> None:
+        """Keep these points from the next roll-out on; storage for others is given up."""
+        if points != self.points:
+            self.points = points
+            self._places.clear()
+            self._active.clear()
+
     def __contains__(self, param: Tensor) -> bool:
         return param in self._active
 

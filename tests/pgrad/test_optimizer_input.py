@@ -40,7 +40,8 @@ CONSTRUCTOR = [
     ({"rollout_length": object()}, TypeError, "rollout_length must be a positive int, a sampler.*got <object"),
     ({"aggregation": "mean"}, TypeError, "aggregation must be a callable.*got 'mean'"),
     ({"check_ranks": 2}, ValueError, "check_ranks must be True, False or None, got 2"),
-    ({"momentum": 0.9}, TypeError, "unexpected keyword argument 'momentum'"),
+    ({"momentum": 0.9}, TypeError, r"momentum=0\.9.*inner=functools\.partial\(torch\.optim\.Adam, momentum=0\.9\)"),
+    ({"inner": "adamw"}, TypeError, r"got 'adamw'; names are known to pgrad\.integrations\.timm\.make_pgrad"),
 ]
 
 
@@ -258,3 +259,28 @@ def test_bad_state_dicts_change_nothing(make, error, pattern, position):
     assert torch.equal(vector(net), weights)
     assert_same(opt.state_dict(), before)
     train(net, opt, 3 + position, 9)
+
+
+def test_settings_may_change_at_an_anchor():
+    """As if the optimizer had been made with them, its moments apart; in the middle they are refused."""
+    net, twin = model(), model()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, 3, inner=torch.optim.SGD, aggregation=pgrad.aggregation.displacement)
+    train(net, opt, 0, 3)
+    train(twin, pgrad.PGrad(twin.parameters(), 1e-2, 3, inner=torch.optim.SGD, aggregation=opt.aggregation), 0, 3)
+    opt.rollout_length, opt.n_components, opt.aggregation = 5, 2, pgrad.aggregation.principal
+    other = pgrad.PGrad(twin.parameters(), 1e-2, 5, n_components=2, inner=torch.optim.SGD)
+    train(net, opt, 3, 13)
+    train(twin, other, 3, 13)
+    assert torch.equal(vector(net), vector(twin))
+    assert opt.last_update.n_components == 2
+    train(net, opt, 13, 15)
+    for name, value in (("rollout_length", 4), ("n_components", 1), ("aggregation", pgrad.aggregation.displacement)):
+        before = getattr(opt, name)
+        with pytest.raises(RuntimeError, match=f"{name} may change at an anchor only, but 2 steps.*finish_rollout"):
+            setattr(opt, name, value)
+        assert getattr(opt, name) == before
+    opt.discard_rollout()
+    with pytest.raises(ValueError, match="rollout_length must be at least 1"):
+        opt.rollout_length = 0
+    with pytest.raises(TypeError, match="aggregation must be a callable"):
+        opt.aggregation = "mean"
