@@ -22,6 +22,8 @@ def _one_of(known: Collection[str]) -> Any:
     """A validator that points at the word that is not known, and at the nearest one that is."""
 
     def check(_: type, names: tuple[str, ...]) -> None:
+        if not names:
+            raise ValueError("name one at least")
         for name in names:
             if name not in known:
                 raise ValueError(unknown(name, known))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,16 +15,18 @@ from torch.optim import Optimizer
 
 from pgrad._engine import sharding
 from pgrad.aggregation import Rollout
-from pgrad.principal import PrincipalWeights, Update
+from pgrad.principal import PrincipalWeights, Update, principal_weights
 
 __all__ = [
     "LossValue",
-    "check_domain",
-    "check_domains",
+    "check_aggregation",
     "check_lr",
     "check_params",
     "check_rollout_length",
+    "check_trajectory_device",
     "check_trajectory_dtype",
+    "checked_domain",
+    "checked_domains",
     "checked_update",
     "refuse_closure",
     "refuse_nonfinite",
@@ -43,6 +46,8 @@ def checked_update(found: Any, rollout: Rollout) -> Update:
             f"aggregation must return a tensor of {points} row weights, or a record of them such as "
             f"pgrad.PrincipalWeights, got {type(found).__name__}"
         )
+    if weights.is_complex() or weights.dtype == torch.bool:
+        raise TypeError(f"aggregation must give real numbers as weights, got {weights.dtype}")
     if weights.shape != (points,) or not weights.isfinite().all():
         raise ValueError(f"aggregation must give {points} finite weights, one for each point, got {weights}")
     if isinstance(found, PrincipalWeights):
@@ -79,36 +84,70 @@ def check_rollout_length(rollout_length: Any) -> int | None:
     if rollout_length is None:
         return None
     length = getattr(rollout_length, "rollout_length", rollout_length)
-    if isinstance(length, bool) or not isinstance(length, int):
+    if isinstance(length, bool) or not hasattr(length, "__index__"):
         raise TypeError(
             "rollout_length must be a positive int, a sampler that has one, or None with rollout(closures), got "
             f"{rollout_length!r}"
         )
     if length < 1:
         raise ValueError(f"rollout_length must be at least 1, or None with rollout(closures), got {length}")
-    return length
+    return operator.index(length)
 
 
-def check_domain(name: str, domain: Any) -> None:
-    if domain is not None and (isinstance(domain, bool) or not isinstance(domain, (int, str))):
+def check_aggregation(aggregation: Any) -> None:
+    """Refuse what cannot be called with one record of a roll-out, now and not at the first outer step."""
+    if aggregation is principal_weights:
+        raise TypeError("aggregation must be called with a pgrad.Rollout: write pgrad.aggregation.principal")
+    if not callable(aggregation) or inspect.isclass(aggregation):
+        raise TypeError(
+            "aggregation must be a callable that makes row weights of a pgrad.Rollout, as those of pgrad.aggregation, "
+            f"got {aggregation!r}"
+        )
+    try:
+        inspect.signature(aggregation).bind(None)
+    except ValueError:  # a callable that does not tell its arguments
+        return
+    except TypeError as error:
+        raise TypeError(
+            "aggregation must be called with one pgrad.Rollout (gram, rtol, domains, n_components), got "
+            f"{aggregation!r}, which needs other arguments ({error})"
+        ) from None
+
+
+def checked_domain(name: str, domain: Any) -> int | str | None:
+    """A string, None, or an int: of numpy or of a tensor too."""
+    if domain is None or isinstance(domain, str):
+        return domain
+    if isinstance(domain, bool) or not hasattr(domain, "__index__"):
         raise TypeError(f"{name} must be an int or a string, got {domain!r} ({type(domain).__name__})")
+    return operator.index(domain)
 
 
-def check_domains(domains: Any, number: int) -> list[int | str | None]:
+def checked_domains(domains: Any, number: int) -> list[int | str | None]:
     """One for each of ``number`` closures."""
     if domains is None:
         return [None] * number
-    if isinstance(domains, str) or not isinstance(domains, Sequence):
+    values = domains.tolist() if hasattr(domains, "tolist") else domains
+    if isinstance(values, str) or not isinstance(values, Sequence):
         raise TypeError(f"domains must be a list with the domain of each closure, got {type(domains).__name__}")
-    if len(domains) != number:
-        raise ValueError(f"domains must hold one for each of the {number} closures, got {len(domains)}")
-    for index, domain in enumerate(domains):
+    if len(values) != number:
+        raise ValueError(f"domains must hold one for each of the {number} closures, got {len(values)}")
+    for index, domain in enumerate(values):
         if domain is None:
-            raise TypeError(
-                f"domains[{index}] must be an int or a string, got None; leave domains out if one is unknown"
-            )
-        check_domain(f"domains[{index}]", domain)
-    return list(domains)
+            raise TypeError(f"domains[{index}] must be an int or a string, got None; leave domains out if unknown")
+    return [checked_domain(f"domains[{index}]", domain) for index, domain in enumerate(values)]
+
+
+def check_trajectory_device(device: Any) -> torch.device | None:
+    if device is None:
+        return None
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise type(error)(f"trajectory_device must be a device of torch or None, got {device!r}: {error}") from None
+    if found.type == "meta":
+        raise ValueError("trajectory_device must hold values, got the meta device")
+    return found
 
 
 def check_trajectory_dtype(dtype: torch.dtype | None) -> torch.dtype | None:

@@ -79,16 +79,28 @@ def needs_last_point(function: Function) -> Function:
         >>> points_needed(half), points_needed(principal)
         ('last', 'all')
     """
-    function.points_needed = "last"  # type: ignore[attr-defined]
+    try:
+        function.points_needed = "last"  # type: ignore[attr-defined]
+    except AttributeError as error:
+        raise TypeError(
+            f"needs_last_point must get a function or an object that takes attributes, got {function!r}; give the "
+            'class of a method the attribute points_needed = "last", or wrap it in a function'
+        ) from error
     return function
 
 
 def points_needed(aggregation: Aggregation) -> Literal["all", "last"]:
     """Which points an aggregation needs: it may be marked, or a functools.partial of one that is."""
-    points: Literal["all", "last"] = getattr(_unwrapped(aggregation), "points_needed", "all")
+    points: Any = None
+    function: Any = aggregation
+    while points is None and function is not None:
+        points = getattr(function, "points_needed", None)
+        function = function.func if isinstance(function, functools.partial) else None
+    points = "all" if points is None else points
     if points not in ("all", "last"):
         raise ValueError(f'points_needed of an aggregation must be "all" or "last", got {points!r}')
-    return points
+    found: Literal["all", "last"] = points
+    return found
 
 
 def name_of(aggregation: Aggregation) -> str:

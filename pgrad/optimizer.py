@@ -6,6 +6,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -14,12 +15,14 @@ from torch.optim import Optimizer
 
 from pgrad._checks import (
     LossValue,
-    check_domain,
-    check_domains,
+    check_aggregation,
     check_lr,
     check_params,
     check_rollout_length,
+    check_trajectory_device,
     check_trajectory_dtype,
+    checked_domain,
+    checked_domains,
     checked_update,
     refuse_closure,
     refuse_nonfinite,
@@ -165,16 +168,14 @@ class PGrad(Optimizer):
                 "rollout_length must be given: the inner steps of a roll-out, splits x domains; the sampler that deals "
                 "the batches; or None if every roll-out is made by rollout(closures)"
             )
-        device = torch.device(trajectory_device) if trajectory_device else None
+        device = check_trajectory_device(trajectory_device)
         self._shared: dict[str, Any] = {}
         self._position = 0
         self._trajectory = Trajectory(check_trajectory_dtype(trajectory_dtype), device)
         self.rollout_length = rollout_length
         self.n_components = n_components
         self.aggregation = aggregation
-        if nonfinite not in ("restore", "raise"):
-            raise ValueError(f'nonfinite must be "restore" or "raise", got {nonfinite!r}')
-        if check_ranks not in (None, True, False):
+        if not (check_ranks is None or isinstance(check_ranks, bool)):
             raise ValueError(f"check_ranks must be True, False or None, got {check_ranks!r}")
         if isinstance(params, Tensor):
             raise TypeError("params must be an iterable of tensors or of parameter groups, got a single tensor")
@@ -233,13 +234,20 @@ class PGrad(Optimizer):
     @aggregation.setter
     def aggregation(self, aggregation: Aggregation) -> None:
         self._refuse_inside("aggregation")
-        if not callable(aggregation):
-            raise TypeError(
-                "aggregation must be a callable that makes row weights of a pgrad.aggregation.Rollout, as those of "
-                f"pgrad.aggregation, got {aggregation!r}"
-            )
+        check_aggregation(aggregation)
         self._trajectory.keep(points_needed(aggregation))
         self._shared["aggregation"] = aggregation
+
+    @property
+    def nonfinite(self) -> str:
+        """What to do after a roll-out that diverged; may be set at any time."""
+        return str(self._shared["nonfinite"])
+
+    @nonfinite.setter
+    def nonfinite(self, nonfinite: str) -> None:
+        if nonfinite not in ("restore", "raise"):
+            raise ValueError(f'nonfinite must be "restore" or "raise", got {nonfinite!r}')
+        self._shared["nonfinite"] = nonfinite
 
     def _refuse_inside(self, name: str) -> None:
         if self._position > 0:
@@ -285,7 +293,8 @@ class PGrad(Optimizer):
             return None
         if self._length is None:
             raise RuntimeError("step() needs a rollout_length; with rollout_length=None use rollout(closures)")
-        check_domain("domain", domain)
+        domain = checked_domain("domain", domain)
+        self._check_groups()
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -333,7 +342,7 @@ class PGrad(Optimizer):
         """
         self._refuse_at_anchor("rollout()")
         self._check_closures(closures)
-        names = check_domains(domains, len(closures))
+        names = checked_domains(domains, len(closures))
         order = torch.randperm(len(closures), generator=generator).tolist() if shuffle else range(len(closures))
         losses: dict[int, LossValue] = {}
         unchecked: dict[int, LossValue] = {}
@@ -411,8 +420,8 @@ class PGrad(Optimizer):
         if not gram.isfinite().all():
             self._dismiss(steps)
             return
-        rollout = Rollout(gram, len(gram) * self._trajectory.eps, domains, self.n_components)
-        update = checked_update(self.aggregation(rollout), rollout)
+        rollout = Rollout(gram.clone(), len(gram) * self._trajectory.eps, domains, self.n_components)
+        update = checked_update(self.aggregation(rollout), replace(rollout, gram=gram))
         gradients = self._trajectory.weighted_sum(update.weights)
         with self._as_grad(gradients):
             self.outer.step()
@@ -524,7 +533,17 @@ class PGrad(Optimizer):
         for post_hook in self._optimizer_load_state_dict_post_hooks.values():
             post_hook(self)
 
+    def _check_groups(self) -> None:
+        """The inner and the outer optimizer must have the groups that the user sees."""
+        inner, outer = self.inner.param_groups, self.outer.param_groups
+        if self.param_groups is not inner or [len(g["params"]) for g in inner] != [len(g["params"]) for g in outer]:
+            raise RuntimeError(
+                "param_groups were replaced, or lost a group or a parameter, so that the inner and the outer optimizer "
+                "differ: change options in place, add groups by add_param_group(), or make a new optimizer"
+            )
+
     def _parts(self) -> Parts:
+        self._check_groups()
         settings = {
             "rollout_length": self.rollout_length,
             "n_components": self.n_components,

@@ -63,13 +63,15 @@ class Update:
 
     @property
     def step_cosines(self) -> Tensor:
-        """[P-1], cosine of g with the way from each point back to the one before it (zero where nothing moved)."""
+        """[P-1], cosine of g with the difference of each point to the one after it (zero where nothing moved)."""
         products = self._products()
         return self._cosines(products[:-1] - products[1:], self._increments().diagonal())
 
     @property
     def domain_cosines(self) -> dict[int | str, float]:
-        """Cosine of g with the sum of the steps of each domain, turned back like g; empty where domains are unknown.
+        """Cosine of g with the sum of the steps of each domain, turned like g.
+
+        Empty where domains are unknown, or the points between the anchor and the last one were not kept.
 
         Domains whose steps the update goes against have a negative one.
         """
@@ -96,8 +98,7 @@ class Update:
         return torch.where(norms > 0, products / norms, 0).clamp(-1, 1)
 
     def __repr__(self) -> str:
-        steps = len(self.gram) - 1 if self.domains is None else len(self.domains)
-        return f"Update(steps={steps}, length={self.length:.4g}, cosine={self.cosine:.4f})"
+        return f"Update(points={len(self.gram)}, length={self.length:.4g}, cosine={self.cosine:.4f})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -180,7 +181,7 @@ def principal_weights(gram: Tensor, n_components: int | None = None, *, rtol: fl
     Source: PGrad, arXiv:2305.01134, section 2; the d x d covariance is never formed (the paper's bijection).
 
     Example:
-        Two unit steps at a right angle. g has the length sqrt(2) of the way from start to end.
+        Two unit steps at a right angle. g has the length sqrt(2) of theta_0 - theta_T.
 
         >>> points = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
         >>> record = principal_weights(points @ points.T, n_components=1)

@@ -58,12 +58,12 @@ def principal_gradient(points: Tensor, n_components: int | None = None) -> Tenso
     v = hx.T @ e / lam.sqrt()
 
     # Direction calibration: towards theta_0 - theta_T; -1 for a right angle, up to round-off.
-    way_back = theta[0] - theta[-1]
+    displacement = theta[0] - theta[-1]
     round_off = rows * torch.finfo(theta.dtype).eps * lam.sqrt()
-    s = torch.where(v.T @ way_back > round_off, 1.0, -1.0).to(theta.dtype)
+    s = torch.where(v.T @ displacement > round_off, 1.0, -1.0).to(theta.dtype)
 
     # Length calibration: weights lambda_z / ||lambda||, common length ||theta_0 - theta_T||.
-    g: Tensor = way_back.norm() * (v * s * (lam / lam.norm())).sum(1)
+    g: Tensor = displacement.norm() * (v * s * (lam / lam.norm())).sum(1)
     return g
 
 

@@ -15,7 +15,7 @@ from benchmarks.algorithms import ALGORITHMS, AlgorithmEntry
 from benchmarks.base.errors import unknown
 from benchmarks.base.search import Choice, Distribution
 from benchmarks.datasets import DATASETS, DatasetEntry
-from benchmarks.models import MODELS, ModelEntry
+from benchmarks.models import MODELS, ModelEntry, known_model
 from benchmarks.models.backbones import PREFIX
 
 __all__ = ["algorithms_command", "datasets_command", "models_command"]
@@ -60,10 +60,30 @@ def models_command(*names: str) -> int:
     names:
         Of models.
     """
-    failed = _show(names, MODELS, _model, ("description", "use"))
+    own = tuple(name for name in names if not name.startswith(PREFIX))
+    failed = _show(own, MODELS, _model, ("description", "use")) if own or not names else 0
+    for name in names:
+        if name.startswith(PREFIX):
+            failed = _timm(name) or failed
     if not names:
         Console().print(f"Networks of timm are called {PREFIX}NAME; what can be set: docs/models.md.", soft_wrap=True)
     return failed
+
+
+def _timm(name: str) -> int:
+    try:
+        known_model(name)
+    except ValueError as error:
+        Console(stderr=True).print(str(error), style="red", markup=False, soft_wrap=True)
+        return 2
+    Console().print(
+        f"{name}\n  description: a network of timm\n  use: pictures, with pretrained weights (weights, tuning, "
+        "batch_norm, image_size: see docs/models.md)\n  source: timm",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0
 
 
 def _show(names: Names, registry: Mapping[str, Any], facts: Any, columns: tuple[str, ...]) -> int:

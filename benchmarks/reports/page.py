@@ -267,7 +267,7 @@ def _rollouts(selection: Selection, style: dict[str, Look]) -> Section:
         return Section("Roll-outs", ["No run recorded a spectrum."])
     caption = (
         "Share of every principal direction in the variance of a roll-out, and cosine of the principal gradient g with "
-        "the way back (a dot for each chosen run). Dashed: a random walk of as many steps."
+        "theta_0 - theta_T (a dot for each chosen run). Dashed: a random walk of as many steps."
     )
     return Section(
         "Roll-outs", [], [Picture("rollouts", caption, draw_runs.rollouts(found, style))], [tables.rollouts(found)]

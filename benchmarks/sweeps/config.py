@@ -52,13 +52,21 @@ class SweepSettings(Settings):
 
 
 class Overrides(SweepSettings):
-    """Settings of one data set that differ from those of the sweep; what is not given is the sweep's.
+    """Settings of one data set that differ from those of the sweep; what is not given, or None, is the sweep's.
 
     Attributes:
         held_out: The sets of domains to leave out; None for all of the sweep's size.
     """
 
     held_out: tuple[HeldOut, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_none(cls, content: Any) -> Any:
+        """None keeps the sweep's."""
+        if not isinstance(content, dict):
+            return content
+        return {name: value for name, value in content.items() if value is not None}
 
     @model_serializer(mode="wrap")
     def _given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -151,8 +151,8 @@ def _present(group: dict[str, Any]) -> dict[str, Any]:
     if _KEY not in group or "sketch_size" not in group[_KEY]:
         return group
     old = dict(group[_KEY])
-    names = {"principal_weights": "principal"}
-    if old["aggregation"] not in names:
+    gone = ("above_null", "cross_domain", "increments")
+    if old["aggregation"] in gone:
         raise ValueError(
             f"state_dict was saved by pgrad 0.1 with the aggregation {old['aggregation']!r}, which is gone; go on with "
             "version 0.1, or pass only its model on"
@@ -163,7 +163,8 @@ def _present(group: dict[str, Any]) -> dict[str, Any]:
             "are gone; save it at position 0 with version 0.1"
         )
     old.pop("table", None)
-    return {**group, _KEY: {**old, "aggregation": names[old["aggregation"]]}}
+    names = {"principal_weights": "principal"}
+    return {**group, _KEY: {**old, "aggregation": names.get(old["aggregation"], old["aggregation"])}}
 
 
 def _check_group(n: int, group: dict[str, Any], size: int, expected: dict[str, Any]) -> None:

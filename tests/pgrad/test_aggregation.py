@@ -23,7 +23,10 @@ REFERENCES = {
     "principal": reference.principal_gradient,
     "displacement": lambda x, k: reference.displacement_gradient(x),
 }
+CALIBRATED = ("principal", "displacement")
+"""Those whose outer gradient is as long as theta_0 - theta_T: then one step and a straight line are Lookahead."""
 every_aggregation = pytest.mark.parametrize("name", AGGREGATIONS)
+every_calibrated = pytest.mark.parametrize("name", CALIBRATED)
 
 
 def rollout(x, k=None, domains=None):
@@ -46,7 +49,7 @@ def test_it_is_the_dense_reference(name, x, k):
     agree(gradient(name, x, k), REFERENCES[name](x, k), 1e-8)
 
 
-@every_aggregation
+@every_calibrated
 @SETTINGS
 @given(x=problems, k=st.sampled_from([1, 4, None]), exponent=st.integers(-8, 8))
 def test_length_rotation_and_scale(name, x, k, exponent):
@@ -59,7 +62,7 @@ def test_length_rotation_and_scale(name, x, k, exponent):
     assert torch.allclose(gradient(name, x * factor, k), factor * g, rtol=1e-9, atol=0)
 
 
-@every_aggregation
+@every_calibrated
 @pytest.mark.parametrize("k", [1, 4, None])
 def test_one_step_and_a_straight_line_are_lookahead(name, k):
     for line in ([0.0, 1.0], [0.0, 1.0, 1.5, 4.0, 4.5]):
@@ -67,7 +70,7 @@ def test_one_step_and_a_straight_line_are_lookahead(name, k):
         assert torch.allclose(gradient(name, x, k), -x[-1], rtol=1e-7)
 
 
-@every_aggregation
+@every_calibrated
 def test_no_movement_and_a_closed_loop_give_zero(name):
     assert gradient(name, torch.zeros(5, 3, dtype=torch.float64)).tolist() == [0.0] * 3
     x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
@@ -116,7 +119,7 @@ def test_the_record_of_the_displacement():
     assert update.length == pytest.approx(float((vector(net) - start).norm()), rel=1e-12)
     assert update.cosine == pytest.approx(1.0)
     assert update.explained_variance_ratio.tolist() == [1.0]
-    assert repr(update).startswith("Update(steps=1, length=")
+    assert repr(update).startswith("Update(points=2, length=")
 
 
 def test_with_the_defaults_an_outer_step_keeps_the_whole_way_of_the_inner_steps():
@@ -284,6 +287,7 @@ def test_bad_domains(arguments, error, message):
         (lambda rollout: None, TypeError, "must return a tensor of 4 row weights.*got NoneType"),
         (lambda rollout: torch.zeros(3), ValueError, "4 finite weights"),
         (lambda rollout: torch.full((4,), torch.nan), ValueError, "4 finite weights"),
+        (lambda rollout: torch.zeros(4) * 1j, TypeError, "real numbers as weights, got torch.complex64"),
     ],
 )
 def test_an_aggregation_that_returns_something_else(found, error, message):
@@ -293,6 +297,64 @@ def test_an_aggregation_that_returns_something_else(found, error, message):
     with pytest.raises(error, match=message):
         train(net, opt, 0, 3)
     assert torch.equal(vector(net), before)  # at the anchor
+
+
+def test_a_mark_on_a_partial_or_an_object_counts():
+    class Half:
+        points_needed = "last"
+
+        def __call__(self, rollout):
+            return half_way(rollout)
+
+        def method(self, rollout):
+            return half_way(rollout)
+
+    def third(rollout, share):
+        return share * torch.tensor([1.0, -1.0])
+
+    marked = aggregation.needs_last_point(functools.partial(third, share=1 / 3))
+    for found in (marked, functools.partial(marked), Half()):
+        assert aggregation.points_needed(found) == "last"
+        net = model()
+        train(net, pgrad.PGrad(net.parameters(), 1e-2, 3, aggregation=found), 0, 3)
+    with pytest.raises(TypeError, match=r"needs_last_point must get a function.*class of a method"):
+        aggregation.needs_last_point(Half().method)
+
+
+def test_what_cannot_be_called_with_a_roll_out_is_refused_at_once():
+    def of_0_1(gram, n_components, *, rtol):
+        raise AssertionError
+
+    for found, message in (
+        (of_0_1, "must be called with one pgrad.Rollout.*needs other arguments.*n_components"),
+        (pgrad.principal_weights, "write pgrad.aggregation.principal"),
+        (dict, "must be a callable that makes row weights.*got <class 'dict'>"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            pgrad.PGrad(model().parameters(), 1e-2, 3, aggregation=found)
+
+
+def test_what_an_aggregation_does_to_its_record_stays_there():
+    def careless(rollout):
+        weights = aggregation.displacement(rollout)
+        rollout.gram.zero_()
+        return weights
+
+    net = model()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, 3, aggregation=careless)
+    train(net, opt, 0, 3)
+    assert opt.last_update.length > 0
+
+
+def test_domains_of_numpy_and_torch_are_ints():
+    numpy = pytest.importorskip("numpy")
+    net = model()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, numpy.int64(3))
+    closures = [functools.partial(vector_loss, net, n) for n in range(3)]
+    for domains in (numpy.array([0, 1, 2]), torch.tensor([0, 1, 2]), [numpy.int64(0), torch.tensor(1), 2]):
+        opt.rollout(closures, domains=domains, shuffle=False)
+        assert opt.last_update.domains == (0, 1, 2)
+        assert all(type(domain) is int for domain in opt.last_update.domains)
 
 
 def test_a_mark_that_is_none():

@@ -56,3 +56,19 @@ def test_it_is_refused_with_what_to_do(name, options, message):
     with pytest.raises(ValueError, match=message):
         opt.load_state_dict(copy.deepcopy(SAVED[name]["optimizer"]))
     assert str(opt.state_dict()) == str(before)
+
+
+def test_an_aggregation_of_ones_own_goes_on():
+    """Version 0.1 noted its name; it is the same function, in another form."""
+
+    def increments_of_mine(rollout):
+        return pgrad.aggregation.principal(rollout)
+
+    saved = copy.deepcopy(SAVED["middle"])
+    for group in saved["optimizer"]["param_groups"]:
+        group["pgrad"]["aggregation"] = increments_of_mine.__qualname__
+    net = model(seed=1)
+    net.load_state_dict(saved["model"])
+    opt = made(net, aggregation=increments_of_mine)
+    opt.load_state_dict(saved["optimizer"])
+    assert opt.rollout_position == 2

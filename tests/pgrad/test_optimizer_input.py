@@ -35,10 +35,13 @@ CONSTRUCTOR = [
     ({"trajectory_dtype": torch.float16}, ValueError, "trajectory_dtype must be.*got torch.float16"),
     ({"trajectory_dtype": torch.int32}, ValueError, "trajectory_dtype must be.*got torch.int32"),
     ({"trajectory_dtype": "bf16"}, TypeError, "trajectory_dtype must be a torch.dtype"),
-    ({"trajectory_device": "nowhere"}, RuntimeError, "nowhere"),
+    ({"trajectory_device": "nowhere"}, RuntimeError, "trajectory_device must be a device of torch.*got 'nowhere'"),
+    ({"trajectory_device": 3.5}, TypeError, "trajectory_device must be a device of torch.*got 3.5"),
+    ({"trajectory_device": "meta"}, ValueError, "trajectory_device must hold values, got the meta device"),
     ({"nonfinite": "ignore"}, ValueError, 'nonfinite must be "restore" or "raise", got \'ignore\''),
     ({"rollout_length": object()}, TypeError, "rollout_length must be a positive int, a sampler.*got <object"),
     ({"aggregation": "mean"}, TypeError, "aggregation must be a callable.*got 'mean'"),
+    ({"check_ranks": 1}, ValueError, "check_ranks must be True, False or None, got 1"),
     ({"check_ranks": 2}, ValueError, "check_ranks must be True, False or None, got 2"),
     ({"momentum": 0.9}, TypeError, r"momentum=0\.9.*inner=functools\.partial\(torch\.optim\.Adam, momentum=0\.9\)"),
     ({"inner": "adamw"}, TypeError, r"got 'adamw'; names are known to pgrad\.integrations\.timm\.make_pgrad"),
@@ -280,7 +283,31 @@ def test_settings_may_change_at_an_anchor():
             setattr(opt, name, value)
         assert getattr(opt, name) == before
     opt.discard_rollout()
+    with pytest.raises(ValueError, match='nonfinite must be "restore" or "raise", got \'ignore\''):
+        opt.nonfinite = "ignore"
     with pytest.raises(ValueError, match="rollout_length must be at least 1"):
         opt.rollout_length = 0
     with pytest.raises(TypeError, match="aggregation must be a callable"):
         opt.aggregation = "mean"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda opt: setattr(opt, "param_groups", [dict(group) for group in opt.param_groups]),
+        lambda opt: opt.param_groups.pop(),
+        lambda opt: opt.param_groups[0]["params"].pop(),
+    ],
+)
+def test_groups_that_were_replaced_are_noticed(change):
+    net = model()
+    first, *rest = net.parameters()
+    opt = pgrad.PGrad([{"params": rest}, {"params": [first]}], 1e-2, 3)
+    train(net, opt, 0, 3)
+    before = vector(net)
+    change(opt)
+    with pytest.raises(RuntimeError, match="param_groups were replaced, or lost a group or a parameter"):
+        train(net, opt, 3, 4)
+    with pytest.raises(RuntimeError, match="param_groups were replaced"):
+        opt.state_dict()
+    assert torch.equal(vector(net), before)

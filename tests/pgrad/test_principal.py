@@ -122,7 +122,7 @@ def test_a_closed_loop_gives_zero():
 
 
 def test_a_sign_of_zero_is_minus_one():
-    # The way back (2, 0) is at a right angle to the second direction, the y axis, whose eigenvector is (-1, 2, -1).
+    # theta_0 - theta_T = (2, 0) is at a right angle to the second direction, the y axis, with eigenvector (-1, 2, -1).
     x = torch.tensor([[0.0, 0.0], [-1.0, 0.5], [-2.0, 0.0]], dtype=torch.float64)
     record = principal_weights(x @ x.T)
     assert record.signs[1] == -1

@@ -45,6 +45,10 @@ def test_all_about_a_data_set_and_a_model(capsys, monkeypatch):
     assert "licence: CC BY 4.0" in out
     _, out, _ = said(capsys, monkeypatch, "models", "cnn")
     assert "DomainBed's MNIST_CNN" in out
+    status, out, _ = said(capsys, monkeypatch, "models", "timm:resnet18", "mlp")
+    assert status == 0
+    assert out.startswith("mlp")
+    assert "timm:resnet18" in out
 
 
 def test_data_of_ones_own(tmp_path, capsys, monkeypatch):
@@ -61,6 +65,7 @@ def test_data_of_ones_own(tmp_path, capsys, monkeypatch):
         (("algorithms", "pgard"), "'pgard' is not known. Did you mean 'pgrad'?"),
         (("models", "linaer"), "'linaer' is not known. Did you mean 'linear'?"),
         (("datasets", "folder:/no/such/place"), "/no/such/place"),
+        (("models", "timm:no_such"), "no_such"),
     ],
 )
 def test_names_that_are_not_known(words, message, capsys, monkeypatch):

@@ -301,3 +301,11 @@ def test_a_plugin_lies_beside_its_sweep_file(file, monkeypatch):
         assert sweep_from(path, None).held_out("beside") == [("a",), ("b",)]
     finally:
         DATASETS.pop("beside", None)
+
+
+def test_none_in_the_settings_of_a_data_set_keeps_those_of_the_sweep():
+    content = {"datasets": {"rotated-digits": {"model": None, "width": None, "rollouts": 7}}, "algorithms": ["erm"]}
+    sweep = validated({**content, "settings": {"model": "linear", "width": 9}})
+    settings = sweep.datasets["rotated-digits"].settings(sweep.settings)
+    assert (settings.model, settings.width, settings.rollouts) == ("linear", 9, 7)
+    assert SweepConfig.model_validate_json(sweep.model_dump_json()) == sweep
