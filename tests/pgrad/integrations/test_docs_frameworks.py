@@ -49,7 +49,6 @@ def names(tmp_path):
         "loader": DataLoader(data, batch_sampler=batches),
         "loss_fn": nn.functional.cross_entropy,
         "evaluate": lambda model: model(torch.ones(2, 6)),
-        "validation_loss": lambda _: 1.0,
         "device": "cpu",
         "quiet": {**quiet, "accelerator": "cpu", "default_root_dir": tmp_path, "enable_checkpointing": False},
     }
@@ -65,7 +64,6 @@ def test_the_code_runs(tmp_path):
         warnings.simplefilter("default")
         for block in blocks:
             exec(compile(block, str(PAGE), "exec"), scope)
-    assert scope["swad"].count == 3
     assert scope["average"].count == 3
     assert scope["model"][1].training  # frozen by one block, and not any more after update_bn in the next
     AcceleratorState._reset_state(True)
