@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from benchmarks.algorithms import ALGORITHMS
+from benchmarks.base.errors import unknown
 from benchmarks.commands.options import address
 from benchmarks.models.weights import digest
 from benchmarks.runs.runner import RunKind
@@ -74,7 +75,7 @@ def wilds(
 ) -> int:
     """Train on a WILDS data set and evaluate officially; a run that was killed goes on when called again.
 
-    The exit status is 0 if the run is finished, 1 if it failed or could not be begun, 130 after Ctrl-C.
+    The exit status is 0 if the run is finished, 1 if it failed, 2 if it could not be begun or go on, 130 after Ctrl-C.
 
     Options that are not given are those published for the data set.
 
@@ -206,7 +207,7 @@ def wilds(
             return _perform(config, where, opened, output, retry_failed=retry_failed, console=console, errors=errors)
     except (ValueError, TypeError, OSError, ImportError, StoreError) as error:
         errors.print(f"error: {error}", soft_wrap=True, highlight=False, markup=False, style="red")
-        return 1
+        return 2
     except KeyboardInterrupt:
         errors.print("Stopped; to go on, give the same command again.", soft_wrap=True)
         return 130
@@ -268,7 +269,9 @@ def _interrupt(_signum: int, _frame: object) -> None:
 
 
 def _check(dataset: str, algorithm: str, data: Path | None, demo: bool) -> None:
-    integration.task(dataset)
+    if dataset not in integration.TASKS:
+        raise ValueError(unknown(dataset, integration.TASKS))
+    integration.task(dataset)  # refuses what needs another library
     require_fitting(algorithm, dataset)
     if data is None and not demo:
         raise ValueError(

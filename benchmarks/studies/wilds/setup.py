@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from benchmarks.algorithms import ALGORITHMS, Setup
+from benchmarks.base.errors import unknown
 from benchmarks.base.seeds import seed_from
 from benchmarks.runs import checkpoint
 from benchmarks.runs.training import Training, checkpoint_plan
@@ -81,7 +82,7 @@ def require_fitting(algorithm: str, dataset: str) -> None:
         ValueError: if there is no such algorithm, or it cannot be trained on the task.
     """
     if algorithm not in ALGORITHMS:
-        raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}; got {algorithm!r}")
+        raise ValueError(unknown(algorithm, ALGORITHMS))
     defaults = DEFAULTS[dataset]
     if ALGORITHMS[algorithm].batches == "joint" and defaults.loss not in _STACKED:
         raise ValueError(

@@ -64,7 +64,7 @@ def test_data_of_ones_own(tmp_path, capsys, monkeypatch):
     [
         (("algorithms", "pgard"), "'pgard' is not known. Did you mean 'pgrad'?"),
         (("models", "linaer"), "'linaer' is not known. Did you mean 'linear'?"),
-        (("datasets", "folder:/no/such/place"), "/no/such/place"),
+        (("datasets", "folder:no-such-place"), "no-such-place"),
         (("models", "timm:no_such"), "no_such"),
     ],
 )

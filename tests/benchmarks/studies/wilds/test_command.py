@@ -40,11 +40,12 @@ def test_the_demo_runs_from_nothing_in_an_empty_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "words"),
     [
-        (("imagenet",), {}, "dataset must be one of camelyon17"),
+        (("imagenet",), {}, "'imagenet' is not known. Known are: camelyon17"),
+        (("camelion17",), {}, "Did you mean 'camelyon17'?"),
         (("ogb-molpcba",), {}, "torch_geometric"),
         (("fmow",), {}, "python -m wilds.download_datasets --root_dir DIR --datasets fmow"),
         (("fmow",), {"data": Path("nowhere")}, "download it with"),
-        (("fmow",), {"demo": True, "algorithm": "magic"}, "algorithm must be one of erm, erm-adamw, "),
+        (("fmow",), {"demo": True, "algorithm": "pgard"}, "Did you mean 'pgrad'? Known are: erm, erm-adamw, "),
         (("celebA",), {"demo": True, "backbone": "tiny", "pretrained": True}, "needs a backbone of a library"),
         (("celebA",), {"demo": True, "backbone": "resnet18"}, "backbone must be 'tiny', 'linear', or 'torchvision/'"),
         (("celebA",), {"demo": True, "backbone": "torchvision/resnet19"}, "torchvision/resnet19 is not known"),
@@ -63,7 +64,7 @@ def test_the_demo_runs_from_nothing_in_an_empty_folder(tmp_path: Path) -> None:
 )
 def test_mistakes_are_named(arguments, options, words, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    assert wilds(*arguments, **options) == 1
+    assert wilds(*arguments, **options) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert words in error
@@ -157,13 +158,13 @@ def test_the_optimizer_is_the_published_one(miniature, data: Path) -> None:
 
 @pytest.mark.slow
 def test_image_weights_that_cannot_be_had_are_named(call, capsys) -> None:
-    assert call("celebA", backbone="timm/resnet10t", pretrained=True) == 1
+    assert call("celebA", backbone="timm/resnet10t", pretrained=True) == 2
     assert "weights of backbone timm/resnet10t are not on this machine" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_weights_that_cannot_be_had_are_named(call, capsys) -> None:
-    assert call("civilcomments", backbone="transformers/no-such-model", pretrained=True) == 1
+    assert call("civilcomments", backbone="transformers/no-such-model", pretrained=True) == 2
     assert "transformers/no-such-model is neither a folder nor in the cache" in capsys.readouterr().err
 
 

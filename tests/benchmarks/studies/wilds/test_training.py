@@ -263,10 +263,10 @@ def test_a_damaged_file_to_go_on_from_is_named(call, tmp_path: Path, monkeypatch
     path = run_folder(tmp_path / "run") / "checkpoint.pt"
     content = checkpoint.load(path)
     path.write_bytes(b"nothing")
-    assert call("celebA", steps=24, eval_every=12) == 1
+    assert call("celebA", steps=24, eval_every=12) == 2
     assert "checkpoint.pt must be a checkpoint of a run" in capsys.readouterr().err
     checkpoint.save({**content, "run": {**content["run"], "code": "old"}}, path)
-    assert call("celebA", steps=24, eval_every=12) == 1
+    assert call("celebA", steps=24, eval_every=12) == 2
     assert "code='old' (here" in capsys.readouterr().err
     path.unlink()
     assert call("celebA", steps=24, eval_every=12) == 0
@@ -279,7 +279,7 @@ def test_a_run_that_fails_is_a_row(call, records, capsys) -> None:
     (record,) = records()
     assert (record["status"], record["failure"]) == ("failed", "diverged")
     assert "DivergedError" in record["traceback"]
-    assert call("poverty", **options) == 1
+    assert call("poverty", **options) == 2
     assert "--retry-failed does it again" in capsys.readouterr().err
     assert call("poverty", **options, retry_failed=True) == 1
     assert len(records()[0]["attempts"]) == 2
@@ -427,7 +427,7 @@ def test_every_algorithm_trains_and_resumes_bit_for_bit(
 def test_algorithms_that_do_not_fit_are_refused(
     dataset: str, options: dict, words: str, call, tmp_path, capsys
 ) -> None:
-    assert call(dataset, splits=1, **options) == 1
+    assert call(dataset, splits=1, **options) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "run" / "records.jsonl").exists()
 
