@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import functools
 import inspect
 import math
 import operator
@@ -28,9 +30,12 @@ __all__ = [
     "checked_domain",
     "checked_domains",
     "checked_update",
+    "refuse_capture",
     "refuse_closure",
+    "refuse_factory",
     "refuse_nonfinite",
     "refuse_options",
+    "refuse_own_weights",
     "scalar",
 ]
 
@@ -55,14 +60,63 @@ def checked_update(found: Any, rollout: Rollout) -> Update:
     return found if isinstance(found, Update) else Update.of(weights, rollout.gram, rollout.domains)
 
 
-def refuse_options(options: dict[str, Any]) -> None:
+def refuse_options(options: dict[str, Any], inner: Any, arguments: Iterable[str]) -> None:
     """Options that this optimizer does not have are most often those of the one inside."""
     if options:
         written = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        own = [name for name in arguments if name != "params"]
+        near = [match for name in options for match in difflib.get_close_matches(name, own, 1, 0.8)]
+        meant = f" Did you mean {', '.join(near)}?" if near else ""
         raise TypeError(
-            f"PGrad got unexpected keyword arguments: {written}. Options of the inner optimizer belong to it, those of "
-            f"the outer one likewise: inner=functools.partial(torch.optim.Adam, {written})"
+            f"PGrad got unexpected keyword arguments: {written}.{meant} Options of the inner optimizer belong to it, "
+            f"those of the outer one likewise: inner={_written(inner, written)}"
         )
+
+
+def refuse_factory(name: str, factory: Any) -> None:
+    """Refuse what makes no optimizer, a name above all."""
+    if callable(factory):
+        return
+    hint = ""
+    if isinstance(factory, str):
+        known = {n.lower(): n for n, o in vars(torch.optim).items() if inspect.isclass(o) and issubclass(o, Optimizer)}
+        found = known.get(factory.lower())
+        hint = f"; write {name}=torch.optim.{found}" if found else ""
+        hint += "; names of timm are known to pgrad.integrations.timm.make_pgrad"
+    elif isinstance(factory, Optimizer):
+        made = type(factory).__name__
+        hint = f": pass the class, {name}={made}, or a functools.partial of it; the parameters come from PGrad"
+    raise TypeError(f"{name} must be a callable (params, lr=...) -> torch.optim.Optimizer, got {factory!r}{hint}")
+
+
+def refuse_own_weights(optimizer: Optimizer) -> None:
+    """Refuse inner optimizers with weights of their own: an outer step moves the parameters and leaves those behind."""
+    modes = all(callable(getattr(optimizer, mode, None)) for mode in ("train", "eval"))
+    name = type(optimizer).__name__
+    if modes or "lookahead" in name.lower() or "schedulefree" in name.lower():
+        raise ValueError(
+            f"inner={name} keeps weights of its own beside the parameters, which an outer step would leave behind; "
+            "use an ordinary inner optimizer (and pgrad.averaging for an average), or this one alone, without PGrad"
+        )
+
+
+def refuse_capture() -> None:
+    """An outer step reads numbers on the host, and every step of a roll-out is another program."""
+    if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
+        raise RuntimeError(
+            "PGrad cannot be captured in a CUDA graph: capture the forward and backward pass and call step() outside; "
+            "an inner optimizer with capturable=True or fused=True works there"
+        )
+
+
+def _written(inner: Any, options: str) -> str:
+    """The line that gives the inner optimizer these options."""
+    function = inner.func if isinstance(inner, functools.partial) else inner
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    module = getattr(function, "__module__", "")
+    name = f"torch.optim.{name}" if module.startswith("torch.optim") else name
+    before = "..., " if isinstance(inner, functools.partial) else ""
+    return f"functools.partial({name}, {before}{options})"
 
 
 def refuse_closure(name: str, optimizer: Optimizer) -> None:
@@ -114,9 +168,23 @@ def check_aggregation(aggregation: Any) -> None:
         ) from None
 
 
-def checked_domain(name: str, domain: Any) -> int | str | None:
-    """A string, None, or an int: of numpy or of a tensor too."""
-    if domain is None or isinstance(domain, str):
+def checked_domain(name: str, domain: Any) -> tuple[int | str | None, str]:
+    """The domain of a mini-batch, and what was mixed if that of all its examples was given, and is not one.
+
+    A string, None, or an int, of numpy or of a tensor too; or a sequence or an array of them.
+    """
+    if hasattr(domain, "tolist") and getattr(domain, "ndim", 0) > 0:
+        domain = domain.reshape(-1).tolist()
+    if isinstance(domain, (list, tuple)):
+        found = sorted({_one_domain(f"{name}[{n}]", value) for n, value in enumerate(domain)}, key=str)
+        if not found:
+            raise ValueError(f"{name} must name the domain of the mini-batch, got an empty {type(domain).__name__}")
+        return (found[0], "") if len(found) == 1 else (None, f"{len(found)} domains ({', '.join(map(repr, found))})")
+    return (None if domain is None else _one_domain(name, domain)), ""
+
+
+def _one_domain(name: str, domain: Any) -> int | str:
+    if isinstance(domain, str):
         return domain
     if isinstance(domain, bool) or not hasattr(domain, "__index__"):
         raise TypeError(f"{name} must be an int or a string, got {domain!r} ({type(domain).__name__})")
@@ -135,7 +203,7 @@ def checked_domains(domains: Any, number: int) -> list[int | str | None]:
     for index, domain in enumerate(values):
         if domain is None:
             raise TypeError(f"domains[{index}] must be an int or a string, got None; leave domains out if unknown")
-    return [checked_domain(f"domains[{index}]", domain) for index, domain in enumerate(values)]
+    return [_one_domain(f"domains[{index}]", domain) for index, domain in enumerate(values)]
 
 
 def check_trajectory_device(device: Any) -> torch.device | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,14 +22,21 @@ from pgrad._checks import (
     checked_domain,
     checked_domains,
     checked_update,
+    refuse_capture,
     refuse_closure,
+    refuse_factory,
     refuse_nonfinite,
     refuse_options,
+    refuse_own_weights,
     scalar,
 )
 from pgrad._engine import sharding
 from pgrad._engine.checkpoint import Parts, Progress, pack, unpack
+from pgrad._engine.fingerprint import samples
+from pgrad._engine.groups import follow_groups
+from pgrad._engine.hooks import inside_a_step, without_hooks
 from pgrad._engine.trajectory import Trajectory
+from pgrad._notices import Notices, unequal_parts
 from pgrad.aggregation import Aggregation, Rollout, name_of, points_needed, principal
 from pgrad.principal import Update, check_n_components
 
@@ -47,7 +52,11 @@ class OptimizerFactory(Protocol):
 
 
 class HasRolloutLength(Protocol):
-    """Anything that knows the length of a roll-out, such as `pgrad.DomainBatchSampler`."""
+    """Anything that knows the length of a roll-out, such as `pgrad.DomainBatchSampler`.
+
+    If it has ``loops``, how many loops over it have begun, and ``entry_position``, at which step of a roll-out the
+    current one entered, then the roll-outs of the optimizer are kept in phase with it.
+    """
 
     @property
     def rollout_length(self) -> int: ...
@@ -70,6 +79,7 @@ class _Shared:
         instance._shared[self.name] = value
 
 
+_ONE_DOMAIN = "every mini-batch of a roll-out must be of one domain, as those of pgrad.DomainBatchSampler"
 _NOT_GIVEN: Any = object()  # the default of an argument that has none and cannot come first
 
 
@@ -142,6 +152,9 @@ class PGrad(Optimizer):
     _position: int = _Shared()  # type: ignore[assignment]
     _at_anchor: bool = _Shared()  # type: ignore[assignment]
     _domains: tuple[int | str | None, ...] = _Shared()  # type: ignore[assignment]
+    _sampler: Any = _Shared()
+    _loop: int | None = _Shared()  # type: ignore[assignment]
+    _loaded: dict[Tensor, list[float]] = _Shared()  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -160,7 +173,7 @@ class PGrad(Optimizer):
         check_ranks: bool | None = None,
         **unknown: Any,
     ) -> None:
-        refuse_options(unknown)
+        refuse_options(unknown, inner, PGrad.__init__.__kwdefaults__)
         check_lr("lr", lr)
         check_lr("outer_lr", outer_lr)
         if rollout_length is _NOT_GIVEN:
@@ -169,23 +182,24 @@ class PGrad(Optimizer):
                 "the batches; or None if every roll-out is made by rollout(closures)"
             )
         device = check_trajectory_device(trajectory_device)
+        super().__init__([{"params": []}], {})  # the hooks of torch; groups and state are those of the inner optimizer
         self._shared: dict[str, Any] = {}
         self._position = 0
+        self._notices = Notices()
         self._trajectory = Trajectory(check_trajectory_dtype(trajectory_dtype), device)
         self.rollout_length = rollout_length
         self.n_components = n_components
         self.aggregation = aggregation
-        if not (check_ranks is None or isinstance(check_ranks, bool)):
-            raise ValueError(f"check_ranks must be True, False or None, got {check_ranks!r}")
         if isinstance(params, Tensor):
             raise TypeError("params must be an iterable of tensors or of parameter groups, got a single tensor")
-        self.inner = _make("inner", inner, list(params), lr)
-        for group in self.inner.param_groups:
+        made = _make("inner", inner, list(params), lr)
+        refuse_own_weights(made)
+        for group in made.param_groups:
             check_params(group["params"])
-        self.outer = _make("outer", outer, [{"params": g["params"]} for g in self.inner.param_groups], outer_lr)
+        self.outer = _make("outer", outer, [{"params": g["params"]} for g in made.param_groups], outer_lr)
         refuse_closure("outer", self.outer)
-        super().__init__(self.inner.param_groups, self.inner.defaults)
-        self._link()
+        self.inner = made
+        follow_groups(self.inner, self.outer)
 
         self.nonfinite = nonfinite
         self.check_ranks = check_ranks
@@ -193,18 +207,45 @@ class PGrad(Optimizer):
         self.last_update = None
         self._at_anchor = False
         self._domains = ()  # of the inner steps so far
+        self._loaded = {}  # some values that the parameters should have since a state dict was loaded
 
-    def _link(self) -> None:
-        """Share with the inner optimizer: one `state`, one list of `param_groups`, one `defaults`."""
-        self.state = self.inner.state
-        self.param_groups = self.inner.param_groups
-        self.defaults = self.inner.defaults
+    # ------------------------------------------------------------------------ what belongs to the inner optimizer alone
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """Those of the inner optimizer. They may be edited or replaced; the outer optimizer follows."""
+        return self.inner.param_groups
+
+    @param_groups.setter
+    def param_groups(self, groups: list[dict[str, Any]]) -> None:
+        if "inner" in self.__dict__:  # the base class sets it before there is one
+            self.inner.param_groups = groups
+
+    @property
+    def state(self) -> Any:  # type: ignore[override]
+        """That of the inner optimizer."""
+        return self.inner.state
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        if "inner" in self.__dict__:
+            self.inner.state = state
+
+    @property
+    def defaults(self) -> dict[str, Any]:  # type: ignore[override]
+        """Those of the inner optimizer."""
+        return self.inner.defaults
+
+    @defaults.setter
+    def defaults(self, defaults: dict[str, Any]) -> None:
+        if "inner" in self.__dict__:
+            self.inner.defaults = defaults
 
     # ---------------------------------------------------------------------------------- what may change at an anchor
 
     @property
     def rollout_length(self) -> int | None:
-        """T; may be set at an anchor, as the next two."""
+        """T; may be set at an anchor (an int, a sampler or None), as all that follow here but the last two."""
         length: int | None = self._shared["rollout_length"]
         return length
 
@@ -212,6 +253,8 @@ class PGrad(Optimizer):
     def rollout_length(self, rollout_length: int | HasRolloutLength | None) -> None:
         self._refuse_inside("rollout_length")
         self._shared["rollout_length"] = self._length = check_rollout_length(rollout_length)
+        self._sampler = rollout_length if hasattr(rollout_length, "rollout_length") else None
+        self._loop = None  # the number of its loop that the last step belonged to
 
     @property
     def n_components(self) -> int | None:
@@ -237,6 +280,40 @@ class PGrad(Optimizer):
         check_aggregation(aggregation)
         self._trajectory.keep(points_needed(aggregation))
         self._shared["aggregation"] = aggregation
+
+    @property
+    def trajectory_dtype(self) -> torch.dtype | None:
+        """Dtype of the stored displacements."""
+        return self._trajectory.dtype
+
+    @trajectory_dtype.setter
+    def trajectory_dtype(self, dtype: torch.dtype | None) -> None:
+        self._refuse_inside("trajectory_dtype")
+        self._trajectory.dtype = check_trajectory_dtype(dtype)
+        self._trajectory.free()
+
+    @property
+    def trajectory_device(self) -> torch.device | None:
+        """Where they are stored."""
+        return self._trajectory.device
+
+    @trajectory_device.setter
+    def trajectory_device(self, device: torch.device | str | None) -> None:
+        self._refuse_inside("trajectory_device")
+        self._trajectory.device = check_trajectory_device(device)
+        self._trajectory.free()
+
+    @property
+    def check_ranks(self) -> bool | None:
+        """Whether ranks are compared at every outer step; may be set at any time, the same on all ranks."""
+        check: bool | None = self._shared["check_ranks"]
+        return check
+
+    @check_ranks.setter
+    def check_ranks(self, check_ranks: bool | None) -> None:
+        if not (check_ranks is None or isinstance(check_ranks, bool)):
+            raise ValueError(f"check_ranks must be True, False or None, got {check_ranks!r}")
+        self._shared["check_ranks"] = check_ranks
 
     @property
     def nonfinite(self) -> str:
@@ -269,46 +346,57 @@ class PGrad(Optimizer):
         return self._at_anchor
 
     def step(  # type: ignore[override]
-        self, closure: Closure | None = None, *, domain: int | str | None = None
+        self, closure: Closure | None = None, *, domain: Any = None
     ) -> LossValue | None:
         """One inner step; the ``rollout_length``-th one also makes the outer step.
 
         Args:
             closure: clears the gradients, computes the loss of a mini-batch of one domain, calls ``backward`` and
                 returns the loss. Optional: without it, gradients are taken as they are.
-            domain: of the mini-batch. Optional: for aggregations that heed domains, and for `last_update`, where every
-                step of the roll-out was given one.
+            domain: of the mini-batch, an int or a string, or those of all its examples (a list, array or tensor), which
+                should be one. Optional: for aggregations that heed domains, for `last_update`, and to notice domains
+                in unequal parts; it takes every step of a roll-out to have one.
 
         Returns:
             The loss that the closure returned, or None.
 
         Raises:
-            TypeError: if ``domain`` is neither an int nor a string.
-            RuntimeError: inside `at_anchor`, if ``rollout_length`` is None, or if ``check_ranks`` found a difference.
+            TypeError: if ``domain`` is something else.
+            RuntimeError: inside `at_anchor`, if ``rollout_length`` is None, in the capture of a CUDA graph, or if
+                ``check_ranks`` found a difference.
+            ValueError: if a parameter was converted (shape, dtype or device) in the middle of a roll-out.
             FloatingPointError: with ``nonfinite="raise"`` at the end of a roll-out that diverged.
         """
         self._refuse_at_anchor("step()")
+        refuse_capture()
         if closure is None and self._is_template_step():
             self._make_templates()
             return None
         if self._length is None:
             raise RuntimeError("step() needs a rollout_length; with rollout_length=None use rollout(closures)")
-        domain = checked_domain("domain", domain)
-        self._check_groups()
+        name, mixed = checked_domain("domain", domain)
+        if mixed:
+            self._notices.give("mixed", f"a mini-batch mixed {mixed}; {_ONE_DOMAIN}")
+        self._follow(wait=False)
+        self._follow_sampler()
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         moving = (p for group in self.param_groups for p in group["params"] if p.grad is not None)
-        self._trajectory.record(moving, self._position, self._length)
-        if closure is None:
-            self.inner.step()
-        else:
-            self.inner.step(_replay(closure, loss))  # type: ignore[arg-type]
+        self._trajectory.begin_step(moving, self._position, self._length)
+        try:
+            with inside_a_step():
+                self.inner.step(*([_replay(closure, loss)] if closure is not None else []))
+        except BaseException:
+            self._trajectory.end_step(self._position, self._length)
+            raise
         self._position += 1
-        self._domains = (*self._domains, domain)
+        self._domains = (*self._domains, name)
         if self._position == self._length:
             self._outer_step()
+        else:
+            self._trajectory.end_step(self._position, self._length)
         return loss
 
     def rollout(
@@ -316,6 +404,7 @@ class PGrad(Optimizer):
         closures: Sequence[Closure],
         domains: Sequence[int | str] | None = None,
         generator: torch.Generator | None = None,
+        *,
         shuffle: bool = True,
     ) -> list[LossValue]:
         """A whole roll-out: one closure, and one inner step, for each single-domain mini-batch; then the outer step.
@@ -341,6 +430,7 @@ class PGrad(Optimizer):
             FloatingPointError: with ``nonfinite="raise"`` if the roll-out diverged.
         """
         self._refuse_at_anchor("rollout()")
+        self._follow()
         self._check_closures(closures)
         names = checked_domains(domains, len(closures))
         order = torch.randperm(len(closures), generator=generator).tolist() if shuffle else range(len(closures))
@@ -374,48 +464,140 @@ class PGrad(Optimizer):
     def finish_rollout(self) -> None:
         """Make the outer step now, with the points so far. Nothing happens at the anchor."""
         self._refuse_at_anchor("finish_rollout()")
+        self._follow()
         if self._position > 0:
-            self._outer_step()
+            self._outer_step(early=True)
 
     def discard_rollout(self) -> None:
         """Go back to the anchor without an outer step. The moments of the inner optimizer stay as they are."""
         self._refuse_at_anchor("discard_rollout()")
+        self._follow()
         if self._position > 0:
             self._trajectory.restore()
-            self._position, self._domains = 0, ()
+            self._begin_anew()
 
     def forget_rollout(self) -> None:
         """Take the weights as they stand for the new anchor, without an outer step. The moments stay as they are.
 
         For weights that were set from outside in the middle of a roll-out: a checkpoint loaded into the model, say.
+        Where that is noticed, it is done without being asked for, and said once.
         """
         self._refuse_at_anchor("forget_rollout()")
-        self._position, self._domains = 0, ()
+        self._loaded = {}
+        self._begin_anew()
 
     @contextmanager
     def at_anchor(self) -> Iterator[None]:
         """Inside, the parameters hold the anchor; outside, the inner iterate again, bit for bit.
 
         To evaluate or save the model in the middle of a roll-out. Raises RuntimeError if nested; `step` and
-        `state_dict` are refused inside.
+        `state_dict` are refused inside. Weights that are set inside are the new anchor, without a roll-out.
         """
         self._refuse_at_anchor("at_anchor()")
+        self._follow()
         moved = self._position > 0
         if moved:
             self._trajectory.swap()
+            self._trajectory.left()
         self._at_anchor = True
         try:
             yield
         finally:
             self._at_anchor = False
             if moved:
-                self._trajectory.swap()
+                self._leave_anchor()
+
+    def _leave_anchor(self) -> None:
+        self._trajectory.drop_others(self._own_parameters())
+        if self._trajectory.moved(0):
+            self._give_up_roll_out()
+        else:
+            self._trajectory.swap()
+            self._trajectory.left()
+
+    def _begin_anew(self) -> None:
+        """The parameters, as they are, are an anchor."""
+        self._position, self._domains = 0, ()
+        self._trajectory.forget()
+
+    # ---------------------------------------------------------------------------------------- what others did meanwhile
+
+    def _follow(self, wait: bool = True) -> None:
+        """Take note of groups that were changed, and of weights that were set: they end the roll-out."""
+        follow_groups(self.inner, self.outer)
+        if self._loaded:
+            self._follow_model()
+        elif self._position > 0 and self._trajectory.moved(self._position, wait):
+            self._give_up_roll_out()
+
+    def _follow_model(self) -> None:
+        """Since a state dict was loaded, the model should have been loaded with it, before or after."""
+        loaded, self._loaded = self._loaded, {}
+        if not _have_values(loaded):
+            self._notices.give(
+                "model",
+                "the weights are not those with which the optimizer's state_dict was saved"
+                + (f", so that the {self._position} steps of its roll-out were dropped" if self._position else "")
+                + ": load the model's own state_dict of that moment too (outside at_anchor, as the optimizer's), or "
+                "make a new optimizer",
+            )
+            self._begin_anew()
+        self._trajectory.left()
+
+    def _give_up_roll_out(self) -> None:
+        self._notices.give(
+            "weights",
+            f"parameters were set from outside after {self._position} of {self._length} steps of a roll-out (a "
+            "checkpoint, an average, a projection), so that it ended without an outer step and these weights are the "
+            "new anchor: change them at rollout_position 0, after finish_rollout() or discard_rollout(), in a hook of "
+            "opt.inner, or say so by forget_rollout()",
+        )
+        self._begin_anew()
+
+    def _follow_sampler(self) -> None:
+        """A new loop over the sampler starts with a roll-out, and so must the optimizer."""
+        loop = getattr(self._sampler, "loops", None)
+        if loop is None or loop == self._loop:
+            return
+        self._loop, entry, position = loop, self._sampler.entry_position, self._position
+        if entry == position:
+            return
+        self._notices.give(
+            "phase",
+            f"a loop over the sampler entered at step {entry} of a roll-out, but {position} of {self._length} steps "
+            "were done (the loop before was left by a break, a GradScaler skipped steps, or not both were resumed)"
+            + ("; the outer step was made with the points so far, so that both begin a roll-out" if entry == 0 else "")
+            + ": call finish_rollout() or discard_rollout() before leaving a loop, and load the state_dict of both",
+        )
+        if entry == 0:
+            self._outer_step(early=True)
+
+    def _check_data(self, domains: tuple[int | str, ...] | None) -> None:
+        """At the end of a whole roll-out: whether the batches were those that it is made for."""
+        if getattr(self._sampler, "loops", None) == 0:
+            self._notices.give(
+                "sampler",
+                "the sampler that was given as rollout_length has dealt no batch of this roll-out: pass it to the "
+                f"loader too, DataLoader(dataset, batch_sampler=sampler); {_ONE_DOMAIN}",
+            )
+        unequal = unequal_parts(domains) if domains and not hasattr(self._sampler, "group_ids") else None
+        if unequal:
+            self._notices.give("parts", unequal)
+
+    def _own_parameters(self) -> set[Tensor]:
+        return {p for group in self.param_groups for p in group["params"]}
 
     # ------------------------------------------------------------------------------------------------- the outer step
 
-    def _outer_step(self) -> None:
+    def _outer_step(self, early: bool = False) -> None:
         steps, domains = self._position, _all_named(self._domains)
+        if self._trajectory.has_moved():
+            self._give_up_roll_out()
+            return
+        self._trajectory.drop_others(self._own_parameters())
         self._position, self._domains = 0, ()
+        if not early:
+            self._check_data(domains)
         gram = self._trajectory.end(steps, self.check_ranks)
         if not gram.isfinite().all():
             self._dismiss(steps)
@@ -423,7 +605,7 @@ class PGrad(Optimizer):
         rollout = Rollout(gram.clone(), len(gram) * self._trajectory.eps, domains, self.n_components)
         update = checked_update(self.aggregation(rollout), replace(rollout, gram=gram))
         gradients = self._trajectory.weighted_sum(update.weights)
-        with self._as_grad(gradients):
+        with self._as_grad(gradients), inside_a_step():
             self.outer.step()
         self.last_update = update
 
@@ -454,8 +636,7 @@ class PGrad(Optimizer):
         )
         if self.nonfinite == "raise":
             raise FloatingPointError(message)
-        if self.nonfinite_rollouts == 1:
-            warnings.warn(f"{message} (warned once; nonfinite_rollouts counts)", RuntimeWarning, stacklevel=4)
+        self._notices.give("nonfinite", f"{message}; nonfinite_rollouts counts", RuntimeWarning)
 
     def _is_template_step(self) -> bool:
         """Whether torch.distributed.checkpoint steps: with nothing but zeros, so that empty optimizers get a state.
@@ -474,7 +655,7 @@ class PGrad(Optimizer):
         rates = [group["lr"] for group in self.outer.param_groups]
         for group in self.outer.param_groups:
             group["lr"] = torch.zeros_like(group["lr"]) if isinstance(group["lr"], Tensor) else 0.0
-        with _without_hooks(self.outer):  # they would take it for a step
+        with without_hooks(self.outer):  # they would take it for a step
             self.outer.step()
         for group, rate in zip(self.outer.param_groups, rates, strict=True):
             group["lr"] = rate
@@ -483,16 +664,15 @@ class PGrad(Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a parameter group; its options go to the inner optimizer. In the middle of a roll-out it joins there."""
-        if "inner" not in self.__dict__ or self.param_groups is not self.inner.param_groups:
-            super().add_param_group(param_group)  # the base class at work on the groups that the inner optimizer made
-            return
+        if "inner" not in self.__dict__:
+            return  # the base class, which has no groups of its own
         self.inner.add_param_group(param_group)
         try:
             check_params(self.inner.param_groups[-1]["params"])
-            self.outer.add_param_group({"params": self.inner.param_groups[-1]["params"]})
         except BaseException:
             self.inner.param_groups.pop()
             raise
+        follow_groups(self.inner, self.outer)
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on bit for bit, the roll-out in progress included (save the model with it).
@@ -504,6 +684,7 @@ class PGrad(Optimizer):
             RuntimeError: inside `at_anchor`.
         """
         self._refuse_at_anchor("state_dict()")
+        self._follow()
         for pre_hook in self._optimizer_state_dict_pre_hooks.values():
             pre_hook(self)
         state_dict = pack(self._parts(), Progress(self._position, self.nonfinite_rollouts, self._domains))
@@ -512,7 +693,11 @@ class PGrad(Optimizer):
         return state_dict
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up a `state_dict` of the same configuration; the model must be loaded with what was saved with it.
+        """Take up a `state_dict`; the model must be loaded with what was saved with it, before or after.
+
+        Parameters that have names on both sides are matched by name within their group, others by order. At an anchor
+        (roll-out position 0), rollout_length, n_components and aggregation may be others than those it was saved with:
+        this optimizer keeps its own, which is said once.
 
         Raises:
             TypeError: if it is not a dict.
@@ -526,24 +711,21 @@ class PGrad(Optimizer):
         state_dict = state_dict.copy()
         for pre_hook in self._optimizer_load_state_dict_pre_hooks.values():
             state_dict = pre_hook(self, state_dict) or state_dict
+        follow_groups(self.inner, self.outer)
         progress = unpack(self._parts(), state_dict)
-        self._link()
+        follow_groups(self.inner, self.outer)
         self._position, self._domains = progress.position, progress.domains
+        self._loaded, self._loop = dict(progress.weights), None
         self.nonfinite_rollouts = progress.nonfinite_rollouts
+        for name, saved in progress.changed.items():
+            own = self._parts().settings[name]
+            self._notices.give(
+                name, f"state_dict was saved with {name}={saved!r} and this optimizer goes on with {name}={own!r}"
+            )
         for post_hook in self._optimizer_load_state_dict_post_hooks.values():
             post_hook(self)
 
-    def _check_groups(self) -> None:
-        """The inner and the outer optimizer must have the groups that the user sees."""
-        inner, outer = self.inner.param_groups, self.outer.param_groups
-        if self.param_groups is not inner or [len(g["params"]) for g in inner] != [len(g["params"]) for g in outer]:
-            raise RuntimeError(
-                "param_groups were replaced, or lost a group or a parameter, so that the inner and the outer optimizer "
-                "differ: change options in place, add groups by add_param_group(), or make a new optimizer"
-            )
-
     def _parts(self) -> Parts:
-        self._check_groups()
         settings = {
             "rollout_length": self.rollout_length,
             "n_components": self.n_components,
@@ -552,12 +734,10 @@ class PGrad(Optimizer):
         return Parts(self.inner, self.outer, self._trajectory, settings)
 
     def __getstate__(self) -> dict[str, Any]:
-        hooks = {name for name in self.__dict__ if name.endswith("_hooks")}
-        return {k: v for k, v in self.__dict__.items() if k not in hooks | {"step"}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self._link()
+        """A copy has the roll-out in progress, but no hooks and no sampler."""
+        left_out = {name for name in self.__dict__ if name.endswith("_hooks")} | {"step"}
+        kept = {name: value for name, value in self.__dict__.items() if name not in left_out}
+        return {**kept, "_shared": {**self._shared, "_sampler": None}}
 
     def __repr__(self) -> str:
         return (
@@ -591,14 +771,17 @@ def _all_named(domains: tuple[int | str | None, ...]) -> tuple[int | str, ...] |
     return names if len(names) == len(domains) else None
 
 
-@contextmanager
-def _without_hooks(optimizer: Optimizer) -> Iterator[None]:
-    pre, post = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
-    optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks = OrderedDict(), OrderedDict()
-    try:
-        yield
-    finally:
-        optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks = pre, post
+def _have_values(expected: dict[Tensor, list[float]]) -> bool:
+    """Whether some values of each parameter are these, up to a conversion to its dtype."""
+    found = samples(expected)
+    for p, here, there in zip(expected, found, expected.values(), strict=True):
+        if here is None:
+            continue
+        real = torch.empty((), dtype=p.dtype).real.dtype
+        converted = torch.tensor(there, dtype=torch.float64).to(real).double()
+        if not torch.equal(torch.tensor(here).double().nan_to_num(), converted.nan_to_num()):
+            return False
+    return True
 
 
 def _replay(closure: Closure, loss: LossValue | None) -> Closure:
@@ -608,9 +791,7 @@ def _replay(closure: Closure, loss: LossValue | None) -> Closure:
 
 
 def _make(name: str, factory: OptimizerFactory, params: Any, lr: float | Tensor) -> Optimizer:
-    if not callable(factory):
-        hint = "; names are known to pgrad.integrations.timm.make_pgrad" if isinstance(factory, str) else ""
-        raise TypeError(f"{name} must be a callable (params, lr=...) -> torch.optim.Optimizer, got {factory!r}{hint}")
+    refuse_factory(name, factory)
     optimizer = factory(params, lr=lr)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{name} must make a torch.optim.Optimizer, got {type(optimizer).__name__}")

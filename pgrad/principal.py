@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,14 +76,38 @@ class Update:
 
         Domains whose steps the update goes against have a negative one.
         """
+        products, increments = self._products(), self._increments()
+        steps = products[:-1] - products[1:]
+        return self._by_domain(lambda own: self._cosines(own @ steps, (own @ increments @ own.T).diagonal()))
+
+    @property
+    def domain_shares(self) -> dict[int | str, float]:
+        """Share of each domain's steps in the movement: <their sum, theta_T - theta_0> / ||theta_T - theta_0||^2.
+
+        The shares sum to one (all are zero without movement). A domain whose steps go against the movement has a
+        negative one. Empty where `domain_cosines` is.
+        """
+        return self._by_domain(lambda own: own @ self._along_the_way())
+
+    @property
+    def least_agreeing_domain(self) -> int | str | None:
+        """The domain with the lowest of the `domain_cosines`; None where there are none."""
+        cosines = self.domain_cosines
+        return min(cosines, key=lambda name: cosines[name]) if cosines else None
+
+    def _along_the_way(self) -> Tensor:
+        """[P-1], the share of each step in the movement."""
+        row = self.gram[-1]
+        steps = row[1:] - row[:-1]
+        return steps / row[-1] if row[-1] > 0 else torch.zeros_like(steps)
+
+    def _by_domain(self, compute: Callable[[Tensor], Tensor]) -> dict[int | str, float]:
+        """``compute`` gets [D, P-1], which steps belong to each domain, and returns a number [D] for each."""
         if self.domains is None or len(self.domains) != len(self.gram) - 1:
             return {}
-        products, increments = self._products(), self._increments()
         names = sorted(set(self.domains), key=str)
         own = torch.tensor([[float(name == domain) for domain in self.domains] for name in names]).double()
-        squares = (own @ increments @ own.T).diagonal()
-        found = self._cosines(own @ (products[:-1] - products[1:]), squares).tolist()
-        return dict(zip(names, found, strict=True))
+        return dict(zip(names, compute(own).tolist(), strict=True))
 
     def _products(self) -> Tensor:
         """[P], inner products <x_i, g> = (G w)_i."""

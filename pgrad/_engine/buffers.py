@@ -124,6 +124,18 @@ class FlatBuffer:
         for batch in self._batches:
             subtract(values[batch], anchors[batch], rows[batch])
 
+    def is_at(self, row: int) -> bool:
+        """Whether rows[row] == parameter - anchor, bit for bit."""
+        self._wait()
+        values, anchors, rows = self._values(), self._views(None), self._views(row)
+        for batch in self._batches:
+            found = [torch.empty_like(stored) for stored in rows[batch]]
+            subtract(values[batch], anchors[batch], found)
+            self._wait()
+            if not all(_same_bits(a, b) for a, b in zip(found, rows[batch], strict=True)):
+                return False
+        return True
+
     def restore(self) -> None:
         """parameter = anchor."""
         if self.active:
@@ -307,6 +319,10 @@ def _real(tensor: Tensor) -> Tensor:
     """The local part; of a complex tensor [*shape, 2]. A view."""
     local = sharding.local(tensor)
     return torch.view_as_real(local) if local.is_complex() else local
+
+
+def _same_bits(a: Tensor, b: Tensor) -> bool:
+    return bool(((a == b) | (a.isnan() & b.isnan())).all())
 
 
 def _is_dense(tensor: Tensor) -> bool:

@@ -8,13 +8,14 @@ these two: what belongs to a parameter is in its entry, and what belongs to the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
 
 from pgrad._engine import sharding
+from pgrad._engine.fingerprint import samples
 from pgrad._engine.trajectory import Trajectory
 
 __all__ = ["Parts", "Progress", "pack", "unpack"]
@@ -30,11 +31,15 @@ class Progress:
         position: inner steps done since the anchor.
         nonfinite_rollouts: how many have been dropped so far.
         domains: that of each inner step so far; None where it was not named.
+        weights: a few values of each parameter, where it was saved; filled by `unpack`.
+        changed: settings that had another value where it was saved, at an anchor: that value; filled by `unpack`.
     """
 
     position: int
     nonfinite_rollouts: int
     domains: tuple[int | str | None, ...] = ()
+    weights: Mapping[Tensor, list[float]] = field(default_factory=dict)
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Parts:
     Attributes:
         inner, outer: the two optimizers, with the same parameters in the same groups.
         trajectory: the stored displacements.
-        settings: by name what must be the same where a state dict is loaded, ``rollout_length`` among it.
+        settings: by name what must be the same where a roll-out goes on, ``rollout_length`` among it.
     """
 
     inner: Optimizer
@@ -77,6 +82,7 @@ def pack(parts: Parts, progress: Progress) -> dict[str, Any]:
         options = {k: v for k, v in outer_group.items() if k != "params"}
         description = {**_describe(parts, own), **there, "outer": options}
         description["entries"] = [_entries(state, i) for i in inner_group["params"]]
+        description["weights"] = samples(own["params"])
         groups.append({**inner_group, _KEY: description})
     return {**inner, "state": state, "param_groups": groups}
 
@@ -89,8 +95,7 @@ def unpack(parts: Parts, state_dict: dict[str, Any]) -> Progress:
     """
     state_dict = _check(parts, state_dict)
     groups, state = state_dict["param_groups"], state_dict["state"]
-    found = groups[0][_KEY]
-    progress = Progress(found["position"], found["nonfinite_rollouts"], tuple(found.get("domains", ())))
+    progress = _progress(parts, groups)
     extras = {i: entry[_KEY] for i, entry in state.items() if _KEY in entry}
     inner_state = {i: {k: v for k, v in entry.items() if k != _KEY} for i, entry in state.items()}
     inner = {
@@ -112,8 +117,17 @@ def unpack(parts: Parts, state_dict: dict[str, Any]) -> Progress:
     return progress
 
 
+def _progress(parts: Parts, groups: list[dict[str, Any]]) -> Progress:
+    found = groups[0][_KEY]
+    values = [value for group in groups for value in group[_KEY].get("weights", [None] * len(group["params"]))]
+    weights = {p: value for p, value in zip(_parameters(parts.inner), values, strict=True) if value is not None}
+    changed = {name: found[name] for name, value in parts.settings.items() if found[name] != value}
+    domains = tuple(found.get("domains", ()))
+    return Progress(found["position"], found["nonfinite_rollouts"], domains, weights, changed)
+
+
 def _describe(parts: Parts, group: dict[str, Any]) -> dict[str, Any]:
-    """What must be the same where a state dict is loaded."""
+    """What a state dict was saved with."""
     return {
         "inner_type": type(parts.inner).__name__,
         "outer_type": type(parts.outer).__name__,
@@ -134,7 +148,9 @@ def _check(parts: Parts, state_dict: dict[str, Any]) -> dict[str, Any]:
     state_dict = {**state_dict, "param_groups": [_present(group) for group in state_dict["param_groups"]]}
     groups = state_dict["param_groups"]
     for n, (group, own) in enumerate(zip(groups, own_groups, strict=True)):
-        _check_group(n, group, len(own["params"]), _describe(parts, own))
+        _check_group(n, group, own, _describe(parts, own), parts.settings)
+        groups[n] = group = _by_name(n, group, own)
+        _check_shapes(n, group, own)
         _check_complete(group, state_dict["state"])
     position, length = groups[0][_KEY]["position"], parts.settings["rollout_length"]
     if not 0 <= position < (length or 1):
@@ -167,17 +183,54 @@ def _present(group: dict[str, Any]) -> dict[str, Any]:
     return {**group, _KEY: {**old, "aggregation": names.get(old["aggregation"], old["aggregation"])}}
 
 
-def _check_group(n: int, group: dict[str, Any], size: int, expected: dict[str, Any]) -> None:
+def _check_group(
+    n: int, group: dict[str, Any], own: dict[str, Any], expected: dict[str, Any], settings: Mapping[str, Any]
+) -> None:
     if _KEY not in group:
         raise ValueError("state_dict is not that of a pgrad.PGrad: its parameter groups have no 'pgrad' entry")
-    if len(group["params"]) != size:
-        raise ValueError(f"state_dict has {len(group['params'])} parameters in group {n}, this optimizer {size}")
+    if len(group["params"]) != len(own["params"]):
+        raise ValueError(
+            f"state_dict has {len(group['params'])} parameters in group {n}, this optimizer {len(own['params'])}"
+        )
+    inside = group[_KEY]["position"] > 0
     for name, value in expected.items():
         found = group[_KEY].get(name)
-        if found != value:
+        if name == "shapes" or found == value or (name in settings and not inside):
+            continue
+        where = f" in the middle of a roll-out (position {group[_KEY]['position']})" if name in settings else ""
+        raise ValueError(
+            f"state_dict was saved{where} with {name}={found!r}, this optimizer has {name}={value!r} (group {n}); "
+            "load it into an optimizer made with the same arguments"
+        )
+
+
+def _by_name(n: int, group: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """The group with its parameters in the order of this optimizer, where both know their names."""
+    saved, here = group.get("param_names"), own.get("param_names")
+    if saved is None or here is None or list(saved) == list(here):
+        return group
+    if sorted(saved) != sorted(here):
+        lost, new = sorted({*saved} - {*here}), sorted({*here} - {*saved})
+        raise ValueError(
+            f"state_dict names other parameters in group {n}: this optimizer lacks {lost} and has {new} instead; give "
+            "both the same groups, or load parameters without names, which are taken in their order"
+        )
+    order = [list(saved).index(name) for name in here]
+
+    def ordered(values: Any) -> list[Any]:
+        return [values[k] for k in order]
+
+    details = {name: ordered(group[_KEY][name]) for name in ("shapes", "entries", "weights") if name in group[_KEY]}
+    return {**group, "params": ordered(group["params"]), "param_names": list(here), _KEY: {**group[_KEY], **details}}
+
+
+def _check_shapes(n: int, group: dict[str, Any], own: dict[str, Any]) -> None:
+    for k, (found, p) in enumerate(zip(group[_KEY]["shapes"], own["params"], strict=True)):
+        if list(found) != list(p.shape):
+            named = f" ({own['param_names'][k]})" if "param_names" in own else ""
             raise ValueError(
-                f"state_dict was saved with {name}={found!r}, this optimizer has {name}={value!r} (group {n}); "
-                "load it into an optimizer made with the same arguments"
+                f"state_dict has shapes of other parameters: {list(found)} at {k} of group {n}, this optimizer "
+                f"{list(p.shape)}{named}; load it into an optimizer of the same model"
             )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -33,6 +33,7 @@ __all__ = [
     "like",
     "local",
     "local_part",
+    "locals_of",
     "named_parameters",
 ]
 
@@ -76,6 +77,12 @@ def local(tensor: Tensor) -> Tensor:
         return tensor
     with torch.no_grad():
         return tensor.to_local()
+
+
+def locals_of(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """`local` of each, nearly for free where there is no DTensor."""
+    dtensor = _dtensor()
+    return tensors if dtensor is None else [local(t) if isinstance(t, dtensor) else t for t in tensors]
 
 
 def like(part: Tensor, param: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 Internal format: a matrix whose rows are displacements x_i = theta_i - theta_0 and whose columns are the elements of the
 parameters in memory order (real and imaginary parts side by side). It lies in flat buffers, one for each kind of
-parameter: see `pgrad._engine.buffers`. Row i (1 <= i < T) is filled before inner step i + 1; the last displacement is
+parameter: see `pgrad._engine.buffers`. Row i (1 <= i < T) is filled after inner step i; the last displacement is
 never stored beside the parameter, since it is the parameter. Ending the roll-out exchanges the two: the parameter
 becomes the anchor again, by copy, and the *anchor row*, where the anchor was, becomes x_T, later the outer gradient. So
 T values per parameter are all that is ever held, the anchor included; one value if the last point alone is needed.
@@ -14,7 +14,7 @@ Of a DTensor all this is about the part on this rank; `pgrad._engine.sharding` k
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from pgrad._engine import sharding
 from pgrad._engine.buffers import FlatBuffer
+from pgrad._engine.fingerprint import Fingerprint
 
 __all__ = ["Trajectory"]
 
@@ -50,13 +51,19 @@ class Trajectory:
         self._places: dict[Tensor, tuple[FlatBuffer, int]] = {}  # storage of every parameter that ever took part
         self._active: dict[Tensor, tuple[FlatBuffer, int]] = {}  # of those that do in this roll-out
         self._used = 0  # rows that hold something
+        self._left = Fingerprint()  # the parameters as they were left
 
     def keep(self, points: Literal["all", "last"]) -> None:
         """Keep these points from the next roll-out on; storage for others is given up."""
         if points != self.points:
             self.points = points
-            self._places.clear()
-            self._active.clear()
+            self.free()
+
+    def free(self) -> None:
+        """Give up all storage, between two roll-outs."""
+        self._places.clear()
+        self._active.clear()
+        self._left.clear()
 
     def __contains__(self, param: Tensor) -> bool:
         return param in self._active
@@ -73,11 +80,11 @@ class Trajectory:
     # ----------------------------------------------------------------------------------------------- the inner steps
 
     @torch.no_grad()
-    def record(self, params: Iterable[Tensor], position: int, length: int) -> None:
-        """Note where the model stands before inner step ``position + 1`` of ``length``.
+    def begin_step(self, params: Iterable[Tensor], position: int, length: int) -> None:
+        """Before inner step ``position + 1`` of ``length``.
 
         Args:
-            params: those that are about to move; new ones among them are added here, the others stay.
+            params: those that are about to move; new ones among them take part from here on, the others stay.
             position: inner steps done since the anchor; 0 starts a new roll-out.
             length: T, the number of inner steps for which there must be room.
 
@@ -85,20 +92,71 @@ class Trajectory:
             ValueError: if two parameters share memory, or one changed its shape or dtype in the middle.
         """
         if position == 0:
-            for buffer in self._buffers():
-                buffer.reset()
-            self._active.clear()
-            self._used = 0
+            self.forget()
         else:
-            self._check_unchanged()
-            self._used = self.rows_at(position - 1)  # a point before an inner step that failed is recorded again
-            if self.points == "all":
-                for buffer in self._buffers():
-                    buffer.store(self._used)
-                self._used += 1
+            self.check_unchanged()
+            if self.rows_at(position) > self._used:  # loaded: the last point is the parameters themselves
+                self._store(position)
         new = [p for p in params if p not in self._active]
         if new:
             self._add(new, 1 if self.points == "last" else length)
+
+    @torch.no_grad()
+    def end_step(self, position: int, length: int) -> None:
+        """After inner step ``position`` of ``length``, or after one that failed: note where the parameters are."""
+        if 0 < position < length:
+            self._store(position)
+            self._left.take(list(self._active))
+
+    def _store(self, position: int) -> None:
+        self._used = self.rows_at(position)
+        if self._used:
+            for buffer in self._buffers():
+                buffer.store(self._used - 1)
+
+    @torch.no_grad()
+    def moved(self, position: int, wait: bool = True) -> bool:
+        """Whether the parameters are elsewhere than inner step ``position``, or `left`, left them.
+
+        Args:
+            position: inner steps done since the anchor.
+            wait: as in `pgrad._engine.fingerprint.Fingerprint.differs`.
+
+        Raises:
+            ValueError: if one changed its shape or dtype.
+        """
+        if wait and self.has_moved():
+            return True
+        if not self._left.differs(wait):
+            return False
+        self.check_unchanged()
+        written_down = self._used > 0 and self._used == self.rows_at(position)
+        if written_down and all(buffer.is_at(self._used - 1) for buffer in self._buffers()):  # swapped and back
+            self.left()
+            return False
+        return True
+
+    def has_moved(self) -> bool:
+        """What calls of `moved` that did not wait have found since the last answer."""
+        return self._left.differed()
+
+    def left(self) -> None:
+        """The parameters are where they should be now."""
+        self._left.take(list(self._active))
+
+    def forget(self) -> None:
+        """No parameter takes part."""
+        for buffer in self._buffers():
+            buffer.reset()
+        self._active.clear()
+        self._used = 0
+        self._left.clear()
+
+    def drop_others(self, params: Collection[Tensor]) -> None:
+        """Parameters that are not among these take part no longer and stay where they are."""
+        for p in [p for p in self._active if p not in params]:
+            buffer, index = self._active.pop(p)
+            buffer.active = buffer.active - {index}
 
     def rows_at(self, points: int) -> int:
         """Rows in use when there are so many points between the anchor and the last one."""
@@ -164,7 +222,7 @@ class Trajectory:
             x_1 .. x_steps, or x_0 and x_steps.
         """
         sharding.forget_copies(self._active)
-        self._check_unchanged()
+        self.check_unchanged()
         self._used = self.rows_at(steps - 1)
         for buffer in self._buffers():
             buffer.exchange()
@@ -205,20 +263,23 @@ class Trajectory:
         """Take up what `state_of` gave for every parameter that takes part; all others are dropped."""
         self._places.clear()
         self._active.clear()
+        self._left.clear()
         self._used = self.rows_at(position - 1)
         self._allocate(list(states), 1 if self.points == "last" else length)
         for p, state in states.items():
             buffer, index = self._active[p] = self._places[p]
             buffer.load(index, state)
 
-    def _check_unchanged(self) -> None:
+    def check_unchanged(self) -> None:
+        """Refuse parameters that were converted in the middle of a roll-out."""
         for p, (buffer, index) in self._active.items():
             if not buffer.is_unchanged(index):
                 local = sharding.local(p)
                 raise ValueError(
                     f"a parameter changed in the middle of a roll-out: it is now a {local.dtype} tensor of shape "
                     f"{tuple(local.shape)} with strides {local.stride()} on {local.device}, but its anchor is "
-                    f"{buffer.describe(index)}; call discard_rollout() before converting the model"
+                    f"{buffer.describe(index)}; call forget_rollout() to go on from the weights as they are, and "
+                    "finish_rollout() or discard_rollout() before converting the model next time"
                 )
 
 

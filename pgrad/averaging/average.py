@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from pgrad._engine.fingerprint import restored
 from pgrad.averaging.following import Following, unwrapped
 from pgrad.averaging.points import check_known, check_same, copy_into, parameters_of, shapes_of
 
@@ -146,12 +147,13 @@ class Average(ABC):
             kept = {name: parameters[name].detach().clone() for name in values}
             holding = {id(p) for p in parameters.values()}
             _HOLDING.update(holding)
-            try:
-                copy_into(parameters, values)
-                yield
-            finally:
-                _HOLDING.difference_update(holding)
-                copy_into(parameters, kept)
+            with restored(parameters.values()):
+                try:
+                    copy_into(parameters, values)
+                    yield
+                finally:
+                    _HOLDING.difference_update(holding)
+                    copy_into(parameters, kept)
 
     def copy_to(self, model: nn.Module) -> None:
         """Put the average into the parameters of a model of the same kind; its buffers stay.

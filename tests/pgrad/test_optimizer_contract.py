@@ -8,6 +8,7 @@ import weakref
 import pytest
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 import pgrad
 from pgrad.reference import principal_gradient
@@ -109,6 +110,26 @@ def test_step_hooks_run_once_for_each_inner_step():
     opt.register_step_post_hook(lambda o, _, __: seen.append(("post", o.rollout_position)))
     train(net, opt, 0, 3)
     assert seen == [("pre", 0), ("post", 1), ("pre", 1), ("post", 2), ("pre", 2), ("post", 0)]
+
+
+def test_hooks_on_every_optimizer_see_one_step_for_each_of_the_user():
+    """Whatever is at work inside; torch's profiler counts its steps so. Hooks on the inner and outer one still run."""
+    net = model()
+    opt = pgrad.PGrad(net.parameters(), rollout_length=3)
+    seen, own = [], []
+    opt.inner.register_step_post_hook(lambda optimizer, *_: own.append(type(optimizer).__name__))
+    opt.outer.register_step_post_hook(lambda optimizer, *_: own.append(type(optimizer).__name__))
+    hooks = [
+        register_optimizer_step_pre_hook(lambda optimizer, *_: seen.append(type(optimizer).__name__)),
+        register_optimizer_step_post_hook(lambda optimizer, *_: seen.append(type(optimizer).__name__)),
+    ]
+    try:
+        train(net, opt, 0, 6)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert seen == ["PGrad"] * 12
+    assert own == ["Adam", "Adam", "Adam", "SGD"] * 2
 
 
 def test_hooks_see_the_whole_state_dict():

@@ -41,11 +41,12 @@ def walk(trajectory, params, steps, moving=None, size=1e-2):
     moving = moving or (lambda step: params)
     points = []
     for step in range(steps):
-        trajectory.record(moving(step), step, steps)
+        trajectory.begin_step(moving(step), step, steps)
         points.append(vector(params))
         with torch.no_grad():
             for p in moving(step):
                 p += size * torch.randn_like(p)
+        trajectory.end_step(step + 1, steps)
     return torch.stack([*points, vector(params)])
 
 
@@ -141,18 +142,20 @@ def test_room_for_longer_rollouts():
 
 
 def test_a_step_that_failed_is_recorded_once():
-    """The optimizer records before the inner step; if that raises, the same position comes again."""
+    """If an inner step raises, its position ends where the parameters are then, and comes again."""
     params, trajectory = [torch.randn(50)], Trajectory()
     torch.manual_seed(1)
     expected = copy.deepcopy(params)
     points = walk(Trajectory(), expected, 3)
     torch.manual_seed(1)
     for step in range(3):
-        trajectory.record(params, step, 5)
-        trajectory.record(params, step, 5)
+        trajectory.begin_step(params, step, 5)
+        trajectory.end_step(step, 5)
+        trajectory.begin_step(params, step, 5)
         with torch.no_grad():
             params[0].add_(1e-2 * torch.randn_like(params[0]))
-    trajectory.record(params, 3, 5)  # before a fourth step that never came
+        trajectory.end_step(step + 1, 5)
+    trajectory.begin_step(params, 3, 5)  # before a fourth step that never came
     check(trajectory, params, points, 1e-5)
 
 
@@ -174,9 +177,10 @@ def test_going_on_from_a_copy(how, dtype):
     params = [make() for make in FORMS.values()]
     trajectory = Trajectory(dtype)
     for step in range(3):
-        trajectory.record(params, step, 5)
+        trajectory.begin_step(params, step, 5)
         for p in params:
             p += 1e-2 * torch.randn_like(p)
+        trajectory.end_step(step + 1, 5)
     if how == "state":
         again = [p.clone() for p in params]
         other = Trajectory(dtype)
@@ -188,10 +192,11 @@ def test_going_on_from_a_copy(how, dtype):
     results = []
     for tensors, storage in ((params, trajectory), (again, other)):
         for step in (3, 4):
-            storage.record(tensors, step, 5)
+            storage.begin_step(tensors, step, 5)
             generator = torch.Generator().manual_seed(step)
             for p in tensors:
                 p += 1e-2 * torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p.dtype)
+            storage.end_step(step + 1, 5)
         gram = storage.end(5)
         results.append((gram, vector([storage.weighted_sum(torch.linspace(-1, 1, 6).double())[p] for p in tensors])))
     assert torch.equal(results[0][0], results[1][0])
@@ -201,10 +206,59 @@ def test_going_on_from_a_copy(how, dtype):
 def test_changed_in_the_middle():
     p = torch.randn(2, 3, 4, 4)
     trajectory = Trajectory()
-    trajectory.record([p], 0, 3)
+    trajectory.begin_step([p], 0, 3)
     p.data = p.data.contiguous(memory_format=torch.channels_last)
     with pytest.raises(ValueError, match=r"changed in the middle of a roll-out.*strides"):
-        trajectory.record([p], 1, 3)
+        trajectory.begin_step([p], 1, 3)
+
+
+@pytest.mark.parametrize("points", ["all", "last"])
+@pytest.mark.parametrize(
+    ("write", "moved"),
+    [
+        (lambda p: None, {"all": False, "last": False}),
+        (lambda p: p.add_(1), {"all": True, "last": True}),
+        (lambda p: p.data.add_(1), {"all": True, "last": True}),
+        (lambda p: p.detach()[0].zero_(), {"all": True, "last": True}),
+        (lambda p: setattr(p, "data", p.data + 1), {"all": True, "last": True}),
+        (lambda p: p.add_(1024).sub_(1024), {"all": False, "last": True}),  # the values are integers
+        (lambda p: p.data.add_(1024).sub_(1024), {"all": False, "last": False}),
+        (lambda p: setattr(p, "data", p.data.clone()), {"all": False, "last": True}),
+        (lambda p: p.fill_(torch.nan), {"all": True, "last": True}),
+    ],
+)
+def test_parameters_that_moved_meanwhile(points, write, moved):
+    params = [torch.randint(9, (6, 7)).float(), torch.randint(9, (5,)).float()]
+    trajectory = Trajectory(points=points)
+    for step in range(2):
+        trajectory.begin_step(params, step, 5)
+        for p in params:
+            p += torch.randint(1, 9, p.shape)
+        trajectory.end_step(step + 1, 5)
+    write(params[0])
+    assert trajectory.moved(2) == moved[points]
+
+
+def test_parameters_that_are_not_numbers_did_not_move():
+    p = torch.randn(300)
+    trajectory = Trajectory()
+    trajectory.begin_step([p], 0, 3)
+    p[7] = torch.nan
+    trajectory.end_step(1, 3)
+    assert not trajectory.moved(1)
+    p[8] = torch.nan
+    assert trajectory.moved(1)
+
+
+def test_dropped_parameters_stay_where_they_are():
+    params = [torch.randn(40), torch.randn(9), torch.randn(17)]
+    trajectory = Trajectory()
+    points = walk(trajectory, params, 4)
+    there = params[1].clone()
+    trajectory.drop_others({params[0], params[2]})
+    rest = torch.cat([points[:, :40], points[:, 49:]], 1)
+    check(trajectory, [params[0], params[2]], rest, 1e-5)
+    assert torch.equal(params[1], there)
 
 
 # ------------------------------------------------------------------------------------------------------------ numerics
@@ -249,7 +303,7 @@ def test_many_equal_products_do_not_drown_small_ones():
     """A float32 sum of 2^25 ones stops at 2^24; blocks that go on in float64 do not."""
     p = torch.zeros(1 << 25)
     trajectory = Trajectory()
-    trajectory.record([p], 0, 1)
+    trajectory.begin_step([p], 0, 1)
     p += 1
     assert trajectory.end(1)[1, 1] == 2.0**25
 
