@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgrad import aggregation, data, presets, reference
 from pgrad.aggregation import Aggregation, Rollout
-from pgrad.data import DomainBatchSampler, GroupBatchSampler, microbatches, split_by_domain
+from pgrad.data import DomainBatchSampler, GroupBatchSampler, ResumableLoader, microbatches, split_by_domain
 from pgrad.optimizer import PGrad
 from pgrad.principal import PrincipalWeights, Update, principal_weights, random_walk_spectrum
 
@@ -40,6 +40,7 @@ __all__ = [
     "GroupBatchSampler",
     "PGrad",
     "PrincipalWeights",
+    "ResumableLoader",
     "Rollout",
     "Update",
     "aggregation",

@@ -10,10 +10,12 @@ with arXiv:2305.01134 (``splits=3`` there): disjoint parts that cover the mini-b
 
 Three ways to the same roll-out: `DomainBatchSampler` draws it from a dataset, `split_by_domain` takes a mixed
 batch apart, `microbatches` cuts and orders the mini-batches one has. Domains are always in sorted order.
+`ResumableLoader` is a DataLoader that knows its place in the stream, whatever its workers have fetched ahead.
 """
 
 from pgrad.data.batches import microbatches, split_by_domain
 from pgrad.data.domains import DomainBatchSampler
 from pgrad.data.groups import GroupBatchSampler
+from pgrad.data.loader import ResumableLoader
 
-__all__ = ["DomainBatchSampler", "GroupBatchSampler", "microbatches", "split_by_domain"]
+__all__ = ["DomainBatchSampler", "GroupBatchSampler", "ResumableLoader", "microbatches", "split_by_domain"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
@@ -10,7 +11,17 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
-__all__ = ["Domains", "device_of", "domain_list", "hashed", "integer", "parts", "permutation", "rows_by_domain"]
+__all__ = [
+    "Domains",
+    "device_of",
+    "domain_list",
+    "flag",
+    "hashed",
+    "integer",
+    "parts",
+    "permutation",
+    "rows_by_domain",
+]
 
 
 class _Array(Protocol):  # a tensor, a numpy array, a pandas series
@@ -27,6 +38,8 @@ def parts(size: int, splits: int) -> list[slice]:
 
 def domain_list(domains: Any) -> list[int | str]:
     """The domains as a list, refused with a reason if they are none."""
+    if isinstance(domains, Tensor) and domains.is_meta:
+        raise TypeError("domains must hold values, got a tensor on the meta device, which has none")
     values = domains.tolist() if hasattr(domains, "tolist") else domains
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise TypeError(
@@ -38,9 +51,20 @@ def domain_list(domains: Any) -> list[int | str]:
         kind = str if isinstance(ids[0], str) else int
         if isinstance(value, bool) or not isinstance(value, kind):
             raise TypeError(
-                f"domains must be all ints or all strings, in one dimension, got {ids[0]!r} at 0, {value!r} at {i}"
+                f"domains must be all ints or all strings, in one dimension, got {ids[0]!r} at 0, {value!r} at {i}; "
+                f"{_remedy(value)}"
             )
     return ids
+
+
+def _remedy(value: Any) -> str:
+    if isinstance(value, (bool, float)) and not math.isnan(value):
+        return "a tensor or an array of whole numbers becomes ints by domains.long() or domains.astype(int)"
+    if isinstance(value, bytes):
+        return "decode() turns bytes into strings"
+    if isinstance(value, (list, tuple)):
+        return "give one domain to each example; of one-hot rows, argmax(1)"
+    return "an example without a domain must be left out, or get a domain of its own"
 
 
 def rows_by_domain(ids: list[int | str]) -> dict[int | str, list[int]]:
@@ -59,6 +83,13 @@ def integer(name: str, value: Any, *, at_least: int) -> int:
     if number < at_least:
         raise ValueError(f"{name} must be at least {at_least}, got {number}")
     return number
+
+
+def flag(name: str, value: Any) -> bool:
+    """A bool, or an error that names the argument: bool("no") is True."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r} ({type(value).__name__})")
+    return value
 
 
 def device_of(generator: Any) -> torch.device:

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from pgrad.data._common import Domains, device_of, domain_list, hashed, integer, parts, permutation, rows_by_domain
+from pgrad.data._readers import Reader, begins_a_loop, find_reader
+from pgrad.data._repeats import out_of_proportion, warn
 
 __all__ = ["DomainBatchSampler"]
 
@@ -28,8 +30,12 @@ class DomainBatchSampler(Sampler[list[int]]):
 
     Every ``for`` loop brings ``len(sampler)`` new batches, from the next whole roll-out of the stream on; only
     the first loop after `load_state_dict` enters at the saved batch, and completes the saved loop. So a
-    ``break`` inside a roll-out skips its rest (and what workers have fetched ahead): finish or discard the
-    optimizer's roll-out too. Run one loop at a time.
+    ``break`` inside a roll-out skips its rest, and what the workers of a plain DataLoader have fetched ahead
+    (`pgrad.ResumableLoader` gives that back); `loops` and `entry_position` say where a loop began. One loop at a
+    time: as soon as another one has begun, or a state was loaded, an earlier one raises a RuntimeError.
+
+    A DataLoader that draws from the sampler must have as many examples as there are domains, and hand batches out
+    in order; else it gets an error with the first batch.
 
     On several ranks every rank has the same domain at every step, and rank k has the examples
     ``[k::num_replicas]`` of a mini-batch of ``batch_size * num_replicas``. This needs a generator in the same
@@ -39,11 +45,12 @@ class DomainBatchSampler(Sampler[list[int]]):
     Args:
         domains: the domain of every example, ints or strings: a sequence, a 1-D tensor or a 1-D numpy array.
         batch_size: examples in a mini-batch, on each rank. The batch of one step is a `splits`-th part of it.
-        splits: parts of a mini-batch, which is also the passes of a roll-out.
-        generator: where the seed is drawn; torch's global generator if None.
+        splits: parts of a mini-batch, which is also the passes of a roll-out. A part must have two examples or more
+            if the model has a BatchNorm that counts examples alone; torch says so.
+        generator: where the seed is drawn, on any device; torch's global generator if None.
         mode: the length of a loop, named as in Lightning's CombinedLoader. ``"max_size_cycle"``: one epoch of
             the largest domain, while smaller ones start over; ``"min_size"``: one epoch of the smallest, and
-            the next loop goes on in the larger ones; ``"infinite"``: no end.
+            the next loop goes on in the larger ones; ``"infinite"``: no end. The stream is the same in all modes.
         num_replicas: number of ranks; from `torch.distributed` if it is initialised, else 1.
         rank: this rank; give both or neither.
 
@@ -52,9 +59,13 @@ class DomainBatchSampler(Sampler[list[int]]):
         rollout_length: T, what the optimizer needs.
         seed: decides all randomness of the stream.
 
+    Warns:
+        UserWarning: once, when the sampler is made, if a loop goes ten times or more through a domain (`repeats`).
+
     Raises:
         ValueError: for an argument out of its range, above all a domain that cannot fill one mini-batch.
         TypeError: for an argument of another type, a float or bool number among them.
+        AttributeError: for an argument that is assigned to later; make a new sampler.
 
     Example:
         >>> domains = ["art"] * 7 + ["photo"] * 4 + ["sketch"] * 5
@@ -65,6 +76,8 @@ class DomainBatchSampler(Sampler[list[int]]):
         >>> sorted(names[0:3]), sorted(names[3:6])
         (['art', 'photo', 'sketch'], ['art', 'photo', 'sketch'])
     """
+
+    _fixed = frozenset({"batch_size", "domain_ids", "mode", "num_replicas", "rank", "rollout_length", "splits"})
 
     def __init__(
         self,
@@ -114,8 +127,24 @@ class DomainBatchSampler(Sampler[list[int]]):
 
         self._position = 0  # batches of the stream yielded so far
         self._loop_start = 0  # the position where the len(self) batches of the current loop begin
-        self._entry = 0  # the position where the last iter() entered: later than the loop's start if resumed
+        self._entry = 0  # the position where the current loop entered: later than its start if resumed
         self._resume = False  # the next loop completes the one of a loaded state
+        self._loops = 0
+        self._turn = 0  # grows with every loop and every loaded state: what began at an earlier one is over
+        self._reader = Reader()  # who draws in the current loop
+        self._handed: int | None = (
+            None  # batches of the current loop that a ResumableLoader gave away; None without one
+        )
+        self._examples = len(self._domains)
+        self._warn(by_domain)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._fixed and name in self.__dict__:
+            raise AttributeError(f"{name} of a sampler is fixed when it is made; make a new {type(self).__name__}")
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_reader": self._reader.pickled()}
 
     def __len__(self) -> int:
         """Batches of a whole loop; a TypeError with ``mode="infinite"``, as torch has it for streams."""
@@ -124,23 +153,77 @@ class DomainBatchSampler(Sampler[list[int]]):
         rollouts = max(self._minibatches) if self.mode == "max_size_cycle" else min(self._minibatches)
         return rollouts * self.rollout_length
 
+    @property
+    def loops(self) -> int:
+        """How many loops have begun here; one begins when its first batch is drawn, ``iter()`` alone begins none."""
+        return self._loops
+
+    @property
+    def entry_position(self) -> int:
+        """The step of a roll-out, 0 .. T - 1, at which the current loop entered: 0 except after `load_state_dict`."""
+        return self._entry % self.rollout_length
+
+    @property
+    def repeats(self) -> dict[int | str, float]:
+        """Passes through the examples of each domain in a loop, or, without an end, in an epoch of the largest domain.
+
+        A pass takes the whole mini-batches of a domain: 1.0 for the largest in mode "max_size_cycle", for the smallest
+        in mode "min_size".
+        """
+        rollouts = min(self._minibatches) if self.mode == "min_size" else max(self._minibatches)
+        return {domain: rollouts / n for domain, n in zip(self.domain_ids, self._minibatches, strict=True)}
+
+    def _warn(self, by_domain: Mapping[int | str, Sequence[int]]) -> None:
+        sizes = {domain: len(rows) for domain, rows in by_domain.items()}
+        loop = "an epoch of the largest" if self.mode == "infinite" else "a loop"
+        found = out_of_proportion(self.repeats, sizes, loop)
+        if found:
+            remedy = (
+                "Merge small domains, leave them out, or draw in proportion to their sizes with "
+                'GroupBatchSampler(uniform=False, distinct=False); mode="min_size" ends a loop after one pass through '
+                "the smallest, but every roll-out still takes as much of it."
+            )
+            warn(found, remedy)
+
     def __iter__(self) -> Iterator[list[int]]:
-        # DataLoader with workers calls iter() twice before it draws, so iter() by itself must not move on.
+        # A generator: the loop begins with its first batch, as DataLoader with workers calls iter() twice before it.
+        turn, stop = self._begin()
+        for position in itertools.count(self._entry) if stop is None else range(self._entry, stop):
+            self._check_turn(turn)
+            self._position = position + 1
+            yield self._batch(position)
+
+    def _begin(self) -> tuple[int, int | None]:
+        """Starts a loop: its turn, and the position where it ends."""
+        self._reader = find_reader(self, self._examples)
+        if self._handed is not None:  # what was drawn and never given away is drawn again
+            self._position = self._entry + self._handed
+        self._handed = None
         if not self._resume:
             self._position += -self._position % self.rollout_length
         if not self._resume or self._position == self._loop_stop():
             self._loop_start = self._position
+        self._resume = False
         self._entry = self._position
-        return self._loop(self._entry, self._loop_stop())
+        self._loops += 1
+        self._turn += 1
+        return self._turn, self._loop_stop()
 
     def _loop_stop(self) -> int | None:
         return None if self.mode == "infinite" else self._loop_start + len(self)
 
-    def _loop(self, start: int, stop: int | None) -> Iterator[list[int]]:
-        for position in itertools.count(start) if stop is None else range(start, stop):
-            self._resume = False
-            self._position = position + 1
-            yield self._batch(position)
+    def _check_turn(self, turn: int) -> None:
+        if turn != self._turn:
+            raise RuntimeError(
+                "a sampler serves one loop at a time: since this loop began, another one has, or a state was loaded; "
+                "start a new loop, and give each of two loops a sampler of its own"
+            )
+
+    def _hand_out(self, turn: int | None) -> int:
+        """Counts a batch that the loop gets now. Takes and returns the turn of the loop, None for its first batch."""
+        self._check_turn(self._turn if turn is None else turn)
+        self._handed = (self._handed or 0) + 1
+        return self._turn
 
     def _batch(self, position: int) -> list[int]:
         rollout, step = divmod(position, self.rollout_length)
@@ -171,27 +254,47 @@ class DomainBatchSampler(Sampler[list[int]]):
         """Position, seed and configuration as ints and one string; the same on all ranks.
 
         A DataLoader with workers fetches ahead: the sampler has yielded batches that the loop has not seen.
-        Then say how many it has seen since its start, be it resumed or not::
+        `pgrad.ResumableLoader` knows how many it has seen; with another one, count them since the loop's start, be
+        it resumed or not::
 
             for n, batch in enumerate(loader, 1):
                 ...
                 saved = sampler.state_dict(consumed=n)
 
-        Without `consumed` all yielded batches count: right for ``num_workers=0`` and for a loop over `self`.
+        Without `consumed` all yielded batches count, or all that a ResumableLoader has handed out.
 
         Raises:
-            ValueError: if `consumed` is negative or more than was yielded since the last ``iter()``.
+            RuntimeError: without `consumed`, if it is not known what the loop has seen: the current loop is one of a
+                DataLoader with workers, of a loader that Accelerate prepared, of another thread.
+            ValueError: if `consumed` is negative or more than was yielded since the loop began.
             TypeError: if it is not an int.
         """
         yielded = self._position - self._entry
-        seen = yielded if consumed is None else integer("consumed", consumed, at_least=0)
-        if seen > yielded:
+        if consumed is None:
+            position, start = self._place(yielded)
+        else:
+            position, start = self._entry + integer("consumed", consumed, at_least=0), self._loop_start
+        if position > self._position:
             raise ValueError(f"consumed must be at most {yielded}, what the loop was given, got {consumed}")
-        place = {"seed": self.seed, "position": self._entry + seen, "loop_start": self._loop_start}
-        return {**place, **self._configuration()}
+        return {"seed": self.seed, "position": position, "loop_start": start, **self._configuration()}
+
+    def _place(self, yielded: int) -> tuple[int, int]:
+        """The position after the batches that the loop has used, as far as that is known, and the loop's start."""
+        ahead = self._reader.is_ahead()
+        if ahead and yielded and not self._reader.is_calling():
+            if begins_a_loop():
+                position = self._position + -self._position % self.rollout_length
+                return position, position
+            raise RuntimeError(
+                f"consumed must be given: {ahead} has drawn {yielded} batches, and nobody knows which of them the loop "
+                "has seen. Say it, state_dict(consumed=n) after n batches of this loop; or let the loader keep its "
+                "place: pgrad.ResumableLoader does, and a loader with a state_dict() of its own, such as torchdata's "
+                "StatefulDataLoader (in Accelerate: DataLoaderConfiguration(use_stateful_dataloader=True))"
+            )
+        return self._entry + (yielded if self._handed is None else self._handed), self._loop_start
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """The next loop goes on where `state_dict` was taken, bit for bit and with its seed.
+        """The next loop goes on where `state_dict` was taken, bit for bit and with its seed; a running one is over.
 
         Raises:
             ValueError: if a key is missing, the configuration is another one, or the position is impossible.
@@ -210,6 +313,7 @@ class DomainBatchSampler(Sampler[list[int]]):
             raise ValueError(f"state_dict must have its position in its loop, got {dict(state_dict)!r}")
         self.seed, self._loop_start, self._resume = seed, start, True
         self._position = self._entry = position
+        self._reader, self._handed, self._turn = Reader(), None, self._turn + 1
 
     def _configuration(self) -> dict[str, int | str]:
         return {

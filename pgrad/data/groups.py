@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgrad.data._common import Domains, domain_list, hashed, integer, permutation, rows_by_domain
+from pgrad.data._common import Domains, domain_list, flag, hashed, integer, permutation, rows_by_domain
+from pgrad.data._repeats import TOO_OFTEN, inclusion, out_of_proportion, warn
 from pgrad.data.domains import DomainBatchSampler, replicas
 
 __all__ = ["GroupBatchSampler"]
@@ -38,6 +39,10 @@ class GroupBatchSampler(DomainBatchSampler):
         group_ids: the domains with an example, sorted; ``domain_ids`` of the base class are the slots.
         rollout_length: T, ``splits * n_groups``.
 
+    Warns:
+        UserWarning: once, when the sampler is made, if the examples of a domain are seen ten times or more in a loop
+            (`repeats`), or in one mini-batch.
+
     Raises:
         ValueError: for an argument out of its range, above all more distinct groups than there are.
         TypeError: for an argument of another type.
@@ -54,6 +59,8 @@ class GroupBatchSampler(DomainBatchSampler):
 
     Source: the group loader of WILDS (wilds.common.data_loaders), which draws from numpy's global state.
     """
+
+    _fixed = DomainBatchSampler._fixed | {"distinct", "group_ids", "n_groups", "uniform"}
 
     def __init__(
         self,
@@ -74,7 +81,9 @@ class GroupBatchSampler(DomainBatchSampler):
         self.group_ids = tuple(by_group)
         self._group_rows = [torch.tensor(rows, dtype=torch.int64, device="cpu") for rows in by_group.values()]
         self.n_groups = integer("n_groups", n_groups, at_least=1)
-        self.distinct, self.uniform = bool(distinct), bool(uniform)
+        self.distinct, self.uniform, infinite = (
+            flag(name, value) for name, value in (("distinct", distinct), ("uniform", uniform), ("infinite", infinite))
+        )
         if distinct and n_groups > len(by_group):
             raise ValueError(
                 f"n_groups must be at most {len(by_group)}, the number of domains with an example here, or distinct "
@@ -85,13 +94,50 @@ class GroupBatchSampler(DomainBatchSampler):
         # To the base class, a slot is a domain with one mini-batch: number r of its epochs is that of roll-out r.
         slots = [slot for slot in range(self.n_groups) for _ in range(batch_size * num_replicas)]
         mode: Any = "infinite" if infinite else "max_size_cycle"
-        super().__init__(slots, batch_size, splits, generator, mode=mode, num_replicas=num_replicas, rank=rank)
         self._rollouts = max(1, len(self._group_of) // len(slots))
+        super().__init__(slots, batch_size, splits, generator, mode=mode, num_replicas=num_replicas, rank=rank)
+        self._examples = len(self._group_of)
         self._drawn: tuple[tuple[int, int], list[Tensor]] = ((-1, -1), [])  # a cache: seed, roll-out; its slots
 
     def __len__(self) -> int:
         """Batches of a whole loop; a TypeError if it is infinite."""
         return super().__len__() * self._rollouts
+
+    @property
+    def repeats(self) -> dict[int | str, float]:
+        """How often each example of a domain is seen in a loop, on average over the draws.
+
+        A loop has R roll-outs of n slots of B examples, about as many as there are. Of a domain with m examples it sees
+        each R s B / m times, where s is the number of slots that a roll-out gives to the domain on average: n / D if
+        the D domains are drawn uniformly; n m / M if they are drawn in proportion to their sizes, M together, and need
+        not differ; and between the two if they must (computed with Rosén's approximation, exact for n = D).
+        """
+        sizes = [len(rows) for rows in self._group_rows]
+        if self.uniform:
+            slots = [self.n_groups / len(sizes)] * len(sizes)
+        elif self.distinct:
+            slots = inclusion(sizes, self.n_groups)
+        else:
+            slots = [self.n_groups * m / sum(sizes) for m in sizes]
+        drawn = self._rollouts * self.batch_size * self.num_replicas
+        return {domain: drawn * s / m for domain, s, m in zip(self.group_ids, slots, sizes, strict=True)}
+
+    def _warn(self, _: Any) -> None:
+        sizes = {domain: len(rows) for domain, rows in zip(self.group_ids, self._group_rows, strict=True)}
+        found = out_of_proportion(self.repeats, sizes, "a loop")
+        smallest = min(sizes, key=sizes.__getitem__)
+        size = self.batch_size * self.num_replicas
+        if not found and size >= TOO_OFTEN * sizes[smallest]:
+            found = (
+                f"a mini-batch of {size} examples goes {size / sizes[smallest]:.3g} times through domain {smallest!r}, "
+                f"which has {sizes[smallest]}"
+            )
+        if found:
+            remedy = (
+                "Merge small domains or leave them out; uniform=False draws large domains more often, and with "
+                "distinct=False each example about once in a loop; a smaller batch_size repeats less in a mini-batch."
+            )
+            warn(found, remedy)
 
     def _epoch(self, domain: int, epoch: int) -> Tensor:
         if self._drawn[0] != (self.seed, epoch):

@@ -9,19 +9,18 @@ It is not needed where validation and checkpoints come after whole roll-outs onl
 ``every_n_train_steps`` in multiples of ``rollout_length``, epochs of whole roll-outs as `DomainBatchSampler` makes
 them, no gradient scaler that skips steps).
 
-`ResumableLoader` lets ``fit(ckpt_path=...)`` go on in the middle of an epoch with the batches that were still to come.
+`pgrad.ResumableLoader`, which can be imported from here too, lets ``fit(ckpt_path=...)`` go on in the middle of an
+epoch with the batches that were still to come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
-from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
-from pgrad.data import DomainBatchSampler
+from pgrad.data import ResumableLoader
 from pgrad.optimizer import PGrad
 
 try:
@@ -126,52 +125,6 @@ class EvaluateAtAnchor(Callback):
     def _enter(trainer: Trainer, stack: ExitStack) -> None:
         for optimizer in _optimizers(trainer):
             stack.enter_context(optimizer.at_anchor())
-
-
-class ResumableLoader(DataLoader[Any]):
-    """A DataLoader of single-domain batches whose place in the stream is in Lightning's checkpoints.
-
-    Lightning saves and restores a loader that has ``state_dict`` and ``load_state_dict``; a plain DataLoader starts its
-    epoch over on resume, and Lightning warns. Workers may fetch ahead: what counts is what the loop was given.
-
-    Args:
-        dataset: a map-style dataset.
-        batch_sampler: a `pgrad.DomainBatchSampler`.
-        **kwargs: all else that DataLoader takes.
-
-    Raises:
-        TypeError: if ``batch_sampler`` is something else.
-
-    Example:
-        >>> sampler = DomainBatchSampler([0, 0, 1, 1], batch_size=1)
-        >>> loader = ResumableLoader(range(4), sampler)
-        >>> _ = next(iter(loader))
-        >>> loader.state_dict()["position"]
-        1
-    """
-
-    def __init__(self, dataset: Dataset[Any], batch_sampler: DomainBatchSampler, **kwargs: Any) -> None:
-        if not isinstance(batch_sampler, DomainBatchSampler):
-            raise TypeError(f"batch_sampler must be a pgrad.DomainBatchSampler, got {type(batch_sampler).__name__}")
-        super().__init__(dataset, batch_sampler=batch_sampler, **kwargs)
-        self._domain_sampler = batch_sampler
-        self._given = 0  # batches handed out since the loop began
-
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """The batches of one loop, counted."""
-        self._given = 0
-        for batch in super().__iter__():
-            self._given += 1
-            yield batch
-
-    def state_dict(self) -> dict[str, Any]:
-        """Place in the stream after the batches handed out so far."""
-        return dict(self._domain_sampler.state_dict(consumed=self._given))
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The next loop goes on there."""
-        self._domain_sampler.load_state_dict(state_dict)
-        self._given = 0
 
 
 def _optimizers(trainer: Trainer) -> list[PGrad]:

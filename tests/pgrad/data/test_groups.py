@@ -8,6 +8,8 @@ import torch
 
 from pgrad import DomainBatchSampler, GroupBatchSampler
 
+# One example of domain 3 among 76: it is gone through more than ten times in a loop, and that is warned about.
+pytestmark = pytest.mark.filterwarnings("ignore:domains are uneven")
 SIZES = {2: 40, 3: 1, 5: 7, 11: 25, 40: 3}
 DOMAINS = [domain for domain, size in SIZES.items() for _ in range(size)]
 
@@ -147,6 +149,87 @@ def test_arguments_out_of_range(options: dict, message: str) -> None:
 def test_a_number_of_another_type() -> None:
     with pytest.raises(TypeError, match="n_groups must be an int"):
         make(n_groups=2.0)
+
+
+@pytest.mark.parametrize("name", ["distinct", "uniform", "infinite"])
+@pytest.mark.parametrize("value", ["no", 0, None])
+def test_what_is_no_bool_is_not_taken_for_one(name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"{name} must be True or False, got {value!r}"):
+        make(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["n_groups", "distinct", "uniform", "group_ids", "batch_size"])
+def test_an_argument_cannot_be_changed_later(name: str) -> None:
+    sampler = make()
+    with pytest.raises(AttributeError, match=f"{name} of a sampler is fixed.*make a new GroupBatchSampler"):
+        setattr(sampler, name, getattr(sampler, name))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_dataset_of_another_length_than_the_domains_is_refused(workers: int) -> None:
+    loader = torch.utils.data.DataLoader(range(50), batch_sampler=make(), num_workers=workers)
+    with pytest.raises(ValueError, match="one entry for each example of the dataset, 50, got 76"):
+        next(iter(loader))
+
+
+def test_loops_and_entry_position() -> None:
+    sampler, other = make(), make()
+    saved = {**other.state_dict(), "position": 10}
+    sampler.load_state_dict(saved)
+    found = [(sampler.loops, sampler.entry_position) for _ in sampler]
+    assert found == [(1, 4)] * (len(sampler) - 10)
+    next(iter(sampler))
+    assert (sampler.loops, sampler.entry_position) == (2, 0)
+
+
+@pytest.mark.parametrize("uniform", [True, False])
+@pytest.mark.parametrize("distinct", [True, False])
+@pytest.mark.parametrize("n_groups", [1, 2, 4, 5])
+def test_repeats_are_what_is_seen_on_average(uniform: bool, distinct: bool, n_groups: int) -> None:
+    sampler = make(batch_size=2, n_groups=n_groups, splits=1, uniform=uniform, distinct=distinct)
+    loops = 150
+    seen = Counter(sampler.domain_of(batch) for _ in range(loops) for batch in sampler)
+    for domain, passes in sampler.repeats.items():
+        slots = passes * SIZES[domain] / 2 * loops  # expected; at most Poisson's variance, and Rosen's error of 3 %
+        assert abs(seen[domain] - slots) < 5 * slots**0.5 + 0.03 * slots + 5, (domain, seen[domain], slots)
+
+
+def test_in_proportion_and_not_distinct_each_example_is_seen_about_once() -> None:
+    sampler = make(distinct=False, uniform=False)
+    drawn = len(sampler) // sampler.splits * sampler.batch_size
+    assert sampler.repeats == pytest.approx(dict.fromkeys(SIZES, drawn / len(DOMAINS)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "options", "message"),
+    [
+        # a loop of 12 x 2 x 4 examples gives half of them to each domain
+        (
+            (4, 96),
+            {},
+            r"a loop goes 12 times through domain 0, which has 4 examples, and 0.5 times through .*, 1 with 96",
+        ),
+        # rarely drawn, but then the same example fills half of a mini-batch
+        (
+            (1, 500, 500),
+            {"uniform": False, "n_groups": 1, "batch_size": 20},
+            r"a mini-batch of 20 .* goes 20 times .* 0,",
+        ),
+    ],
+)
+def test_examples_seen_far_too_often_are_warned_about_once(sizes: tuple, options: dict, message: str) -> None:
+    domains = [domain for domain, size in enumerate(sizes) for _ in range(size)]
+    with pytest.warns(UserWarning, match=message) as found:
+        GroupBatchSampler(domains, **{"batch_size": 4, "n_groups": 2, **options})
+    assert len(found) == 1
+    assert found[0].filename == __file__
+
+
+@pytest.mark.filterwarnings("error")
+def test_proportion_cures_what_uniform_drawing_does() -> None:
+    domains = [domain for domain, size in enumerate((4, 96)) for _ in range(size)]
+    GroupBatchSampler(domains, 4, 2, uniform=False, distinct=False)
+    GroupBatchSampler(domains, 4, 1, uniform=False)
 
 
 def test_a_batch_of_several_domains_has_no_domain() -> None:
