@@ -555,7 +555,10 @@ class PGrad(Optimizer):
         self._begin_anew()
 
     def _follow_sampler(self) -> None:
-        """A new loop over the sampler starts with a roll-out, and so must the optimizer."""
+        """A new loop over the sampler starts with a roll-out, and so must the optimizer.
+
+        Its gradient is there already, so that the parameters may not move now: they are the anchor as they are.
+        """
         loop = getattr(self._sampler, "loops", None)
         if loop is None or loop == self._loop:
             return
@@ -566,11 +569,11 @@ class PGrad(Optimizer):
             "phase",
             f"a loop over the sampler entered at step {entry} of a roll-out, but {position} of {self._length} steps "
             "were done (the loop before was left by a break, a GradScaler skipped steps, or not both were resumed)"
-            + ("; the outer step was made with the points so far, so that both begin a roll-out" if entry == 0 else "")
+            + ("; these steps stand without an outer step, so that both begin a roll-out" if entry == 0 else "")
             + ": call finish_rollout() or discard_rollout() before leaving a loop, and load the state_dict of both",
         )
         if entry == 0:
-            self._outer_step(early=True)
+            self._begin_anew()
 
     def _check_data(self, domains: tuple[int | str, ...] | None) -> None:
         """At the end of a whole roll-out: whether the batches were those that it is made for."""

@@ -258,7 +258,7 @@ STATES = [
     (
         of(rollout_length=4),
         ValueError,
-        r"middle of a roll-out \(position 2\) with rollout_length=4, .* rollout_length=3",
+        r"roll-out \(position 2\) with rollout_length=4, .* rollout_length=3",
     ),
     (of(n_components=2), ValueError, r"middle of a roll-out \(position 2\) with n_components=2, .* n_components=4"),
     (of(inner=torch.optim.SGD), ValueError, "saved with inner_type='SGD', this optimizer has inner_type='Adam'"),
