@@ -377,7 +377,7 @@ class PGrad(Optimizer):
         name, mixed = checked_domain("domain", domain)
         if mixed:
             self._notices.give("mixed", f"a mini-batch mixed {mixed}; {_ONE_DOMAIN}")
-        self._follow(wait=False)
+        self._follow(stepping=True)
         self._follow_sampler()
         loss = None
         if closure is not None:
@@ -522,13 +522,16 @@ class PGrad(Optimizer):
 
     # ---------------------------------------------------------------------------------------- what others did meanwhile
 
-    def _follow(self, wait: bool = True) -> None:
+    def _follow(self, stepping: bool = False) -> None:
         """Take note of groups that were changed, and of weights that were set: they end the roll-out."""
         follow_groups(self.inner, self.outer)
         if self._loaded:
             self._follow_model()
-        elif self._position > 0 and self._trajectory.moved(self._position, wait):
-            self._give_up_roll_out()
+        elif self._position > 0 and self._trajectory.moved(self._position, wait=not stepping):
+            if stepping and sharding.is_checking(self.check_ranks):
+                self._trajectory.remember_move()  # all ranks must do the same: they are compared at the outer step
+            else:
+                self._give_up_roll_out()
 
     def _follow_model(self) -> None:
         """Since a state dict was loaded, the model should have been loaded with it, before or after."""
@@ -544,10 +547,11 @@ class PGrad(Optimizer):
             self._begin_anew()
         self._trajectory.left()
 
-    def _give_up_roll_out(self) -> None:
+    def _give_up_roll_out(self, steps: int | None = None) -> None:
+        done = f"after {self._position}" if steps is None else f"somewhere in the {steps}"
         self._notices.give(
             "weights",
-            f"parameters were set from outside after {self._position} of {self._length} steps of a roll-out (a "
+            f"parameters were set from outside {done} of {self._length} steps of a roll-out (a "
             "checkpoint, an average, a projection), so that it ended without an outer step and these weights are the "
             "new anchor: change them at rollout_position 0, after finish_rollout() or discard_rollout(), in a hook of "
             "opt.inner, or say so by forget_rollout()",
@@ -594,11 +598,11 @@ class PGrad(Optimizer):
 
     def _outer_step(self, early: bool = False) -> None:
         steps, domains = self._position, _all_named(self._domains)
-        if self._trajectory.has_moved():
-            self._give_up_roll_out()
-            return
         self._trajectory.drop_others(self._own_parameters())
         self._position, self._domains = 0, ()
+        if self._trajectory.has_moved(self.check_ranks):
+            self._give_up_roll_out(steps)
+            return
         if not early:
             self._check_data(domains)
         gram = self._trajectory.end(steps, self.check_ranks)
@@ -653,6 +657,8 @@ class PGrad(Optimizer):
 
     def _make_templates(self) -> None:
         self.inner.step()
+        if self._position > 0:
+            self._trajectory.left()
         if self._position > 0 or self.outer.state:
             return
         rates = [group["lr"] for group in self.outer.param_groups]
@@ -782,7 +788,7 @@ def _have_values(expected: dict[Tensor, list[float]]) -> bool:
             continue
         real = torch.empty((), dtype=p.dtype).real.dtype
         converted = torch.tensor(there, dtype=torch.float64).to(real).double()
-        if not torch.equal(torch.tensor(here).double().nan_to_num(), converted.nan_to_num()):
+        if not torch.equal(torch.tensor(here, dtype=torch.float64).nan_to_num(), converted.nan_to_num()):
             return False
     return True
 

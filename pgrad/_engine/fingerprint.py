@@ -2,7 +2,8 @@
 
 Torch counts the writes to a tensor (``_version``), and a tensor that got other memory has another address. What is
 written through ``.data`` is not counted: a few values of the largest parameters are compared, bit for bit. On an
-accelerator nothing waits for that: what was found is kept there until somebody asks.
+accelerator nothing waits for that: what was found is kept there until somebody asks. Of parameters that are spread over
+ranks no values are compared, since all ranks must come to the same answer and each has others.
 
 A write that put back what was there before, such as the end of `pgrad.averaging` 's ``applied``, says so by `restored`.
 """
@@ -72,6 +73,10 @@ class Fingerprint:
         self._seen = seen if self._seen is None else self._seen | seen
         return False
 
+    def remember(self) -> None:
+        """A difference was seen, for `differed` to tell."""
+        self._seen = torch.tensor(True)
+
     def differed(self) -> bool:
         """What calls of `differs` that did not wait have found since the last answer."""
         seen, self._seen = self._seen, None
@@ -105,10 +110,7 @@ def samples(params: Iterable[Tensor], count: int = 4) -> list[list[float] | None
 
     None for a parameter that is cut into shards: which values are here depends on the number of ranks.
     """
-    found: list[Any] = []
-    for p in params:
-        whole = sharding.layout_of(p).mesh is None
-        found.append(_strided(p, count) if whole else None)
+    found: list[Any] = [None if sharding.is_sharded(p) else _strided(p, count) for p in params]
     on: dict[torch.device, list[int]] = {}
     for n, values in enumerate(found):
         if values is not None:
@@ -124,8 +126,10 @@ def samples(params: Iterable[Tensor], count: int = 4) -> list[list[float] | None
 def _views(params: list[Tensor]) -> list[Tensor]:
     """Some values of the largest parameters, as bits in their own memory; of one kind, so that they can be joined."""
     views: list[Tensor] = []
-    for p in sorted(params, key=lambda p: -sharding.local(p).numel())[:_LARGEST]:
-        real = sharding.local(p).detach()
+    if any(sharding.is_sharded(p) for p in params):
+        return []
+    for p in sorted(params, key=lambda p: -p.numel())[:_LARGEST]:
+        real = p.detach()
         real = torch.view_as_real(real) if real.is_complex() else real
         if real.numel() == 0 or not real.is_contiguous():
             continue

@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Layout",
+    "agreed",
     "check_param",
     "combine",
     "forget_copies",
+    "is_checking",
+    "is_sharded",
     "is_zero",
     "layout_of",
     "like",
@@ -69,6 +72,11 @@ class Layout(NamedTuple):
 def layout_of(tensor: Tensor) -> Layout:
     """The layout of a parameter."""
     return Layout(tensor.device_mesh, tuple(tensor.placements)) if _is_dtensor(tensor) else Layout(None, ())
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether it is a DTensor, a part of which is on this rank."""
+    return _is_dtensor(tensor)
 
 
 def local(tensor: Tensor) -> Tensor:
@@ -173,7 +181,7 @@ def combine(parts: dict[Layout, Tensor], steps: int, check_ranks: bool | None = 
         ValueError: if the meshes of the parameters do not fit together.
     """
     mesh = _widest_mesh(parts)
-    if _running() and (_is_debugging() if check_ranks is None else check_ranks):
+    if is_checking(check_ranks):
         _compare(parts, steps, _one_group(mesh))
     total = torch.zeros(steps, steps, dtype=torch.float64)
     if mesh is None:
@@ -186,26 +194,50 @@ def combine(parts: dict[Layout, Tensor], steps: int, check_ranks: bool | None = 
     return total.cpu()
 
 
+def is_checking(check_ranks: bool | None) -> bool:
+    """Whether ranks are to be compared; None for whether TORCH_DISTRIBUTED_DEBUG is DETAIL."""
+    return _running() and (_is_debugging() if check_ranks is None else check_ranks)
+
+
+def agreed(what: str, value: bool, params: Iterable[Tensor], check_ranks: bool | None) -> bool:
+    """The value, if all ranks have the same, or are not to be compared.
+
+    Raises:
+        RuntimeError: on every rank, if they differ.
+    """
+    if is_checking(check_ranks):
+        group = _one_group(_widest_mesh(layout_of(p) for p in params))
+        reports: list[Any] = [None] * dist.get_world_size(group)
+        dist.all_gather_object(reports, (dist.get_rank(), value), group=group)
+        _refuse_faults({what: _others(dict(reports))})
+    return value
+
+
 def _compare(parts: dict[Layout, Tensor], steps: int, group: Any) -> None:
     """Whether all ranks that hold the same shard have the same Gram matrix of it, bit for bit."""
     own = {(layout.name, layout.shard): _finite(part).numpy().tobytes() for layout, part in parts.items()}
     reports: list[Any] = [None] * dist.get_world_size(group)
     dist.all_gather_object(reports, (dist.get_rank(), steps, own), group=group)
-    faults: dict[str, list[int]] = {}
-
-    def compare(what: str, values: dict[int, Any]) -> None:
-        usual = Counter(values.values()).most_common(1)[0][0]  # the first of the most frequent: rank 0 in doubt
-        for rank, value in values.items():
-            if value != usual:
-                faults.setdefault(what, []).append(rank)
-
-    compare("the number of inner steps", {rank: its_steps for rank, its_steps, _ in reports})
     names = {rank: frozenset(name for name, _ in its_parts) for rank, _, its_parts in reports}
-    compare("which parameters have gradients", names)
+    faults = {
+        "the number of inner steps": _others({rank: its_steps for rank, its_steps, _ in reports}),
+        "which parameters have gradients": _others(names),
+    }
     for key in dict.fromkeys(key for _, _, its_parts in reports for key in its_parts):
-        compare(f"the displacements of {key[0]}", {rank: p[key] for rank, _, p in reports if key in p})
-    if faults:
-        found = "; ".join(f"{what}: ranks {ranks} differ from the others" for what, ranks in faults.items())
+        found = faults.setdefault(f"the displacements of {key[0]}", [])
+        found += _others({rank: p[key] for rank, _, p in reports if key in p})
+    _refuse_faults(faults)
+
+
+def _others(values: dict[int, Any]) -> list[int]:
+    """The ranks whose value is not the usual one."""
+    usual = Counter(values.values()).most_common(1)[0][0]  # the first of the most frequent: rank 0 in doubt
+    return [rank for rank, value in values.items() if value != usual]
+
+
+def _refuse_faults(faults: dict[str, list[int]]) -> None:
+    found = "; ".join(f"{what}: ranks {ranks} differ from the others" for what, ranks in faults.items() if ranks)
+    if found:
         raise RuntimeError(
             f"ranks that must agree do not, so the parameters went back to the anchor without an outer step: {found}. "
             "See that all ranks start from the same parameters and average all gradients, or resume from a checkpoint"
@@ -216,7 +248,8 @@ def _finite(part: Tensor) -> Tensor:
     return torch.where(part.isfinite(), part, torch.inf)  # nan has many bit patterns
 
 
-def _widest_mesh(parts: dict[Layout, Tensor]) -> Any:
+def _widest_mesh(parts: Iterable[Layout]) -> Any:
+    parts = list(parts)
     meshes = {layout.mesh for layout in parts if layout.mesh is not None}
     widest: Any = max(meshes, key=lambda mesh: mesh.size(), default=None)
     for mesh in meshes:

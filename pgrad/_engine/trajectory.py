@@ -125,20 +125,35 @@ class Trajectory:
         Raises:
             ValueError: if one changed its shape or dtype.
         """
-        if wait and self.has_moved():
+        if wait and self._left.differed():
             return True
         if not self._left.differs(wait):
             return False
         self.check_unchanged()
         written_down = self._used > 0 and self._used == self.rows_at(position)
+        written_down &= not any(sharding.is_sharded(p) for p in self._active)  # all ranks must answer alike
         if written_down and all(buffer.is_at(self._used - 1) for buffer in self._buffers()):  # swapped and back
             self.left()
             return False
         return True
 
-    def has_moved(self) -> bool:
-        """What calls of `moved` that did not wait have found since the last answer."""
-        return self._left.differed()
+    def remember_move(self) -> None:
+        """`moved` was true, and shall be told by `has_moved` later."""
+        self._left.remember()
+        self.left()
+
+    def has_moved(self, check_ranks: bool | None) -> bool:
+        """What calls of `moved` that did not wait have found, and what was to be remembered.
+
+        Raises:
+            RuntimeError: on every rank, if ranks are compared and differ. The parameters hold the anchor then.
+        """
+        found = self._left.differed()
+        try:
+            return sharding.agreed("whether parameters were set from outside", found, self._active, check_ranks)
+        except RuntimeError:
+            self.restore()
+            raise
 
     def left(self) -> None:
         """The parameters are where they should be now."""

@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 import torch.distributed as dist
 from common import (
@@ -117,10 +118,47 @@ def diverged_rank_is_named_on_all_ranks(_):
     with torch.no_grad():
         model.module[0].weight[0, 0] += 1e-12 * dist.get_rank()
     message = raised(RuntimeError, train, model, opt, 6, 8, mine())
-    assert "displacements of plain parameters: ranks [1] differ" in message
+    assert "whether parameters were set from outside: ranks [1] differ" in message
     assert opt.rollout_position == 0
     assert torch.equal(vector(model), anchor)
     train(model, opt, 8, 12, mine())  # the anchors are still the same: training can go on
+
+
+def weights_set_on_all_ranks_end_the_roll_out(_):
+    """With ranks compared, at the outer step; else at once."""
+    for check_ranks in (True, False):
+        model = DistributedDataParallel(net())
+        opt = optimizer(model, check_ranks=check_ranks)
+        train(model, opt, 0, 6, mine())
+        with torch.no_grad():
+            model.module[0].weight[0, 0] += 1.0
+        with pytest.warns(UserWarning, match="parameters were set from outside"):
+            train(model, opt, 6, 8, mine())
+        assert opt.rollout_position == (0 if check_ranks else 2)
+        same_everywhere(vector(model))
+    diverged = DistributedDataParallel(net())
+    opt = optimizer(diverged, check_ranks=True)
+    train(diverged, opt, 0, 6, mine())
+    for p in diverged.parameters():
+        p.grad += 1e-3 * dist.get_rank()
+    opt.step()
+    message = raised(RuntimeError, train, diverged, opt, 7, 8, mine())
+    assert "displacements of plain parameters: ranks [1] differ" in message
+
+
+def weights_set_in_shards_end_the_roll_out(_):
+    model, other = sharded(), sharded()
+    opt, told = optimizer(model), optimizer(other)
+    train(model, opt, 0, 6, mine())
+    train(other, told, 0, 6, mine())
+    for one in (model, other):
+        with torch.no_grad():
+            one[0].bias.mul_(2.0)
+    told.forget_rollout()
+    with pytest.warns(UserWarning, match="parameters were set from outside after 2 of 4 steps"):
+        train(model, opt, 6, 12, mine())
+    train(other, told, 6, 12, mine())
+    assert torch.equal(vector(model), vector(other))
 
 
 def check_of_ranks_follows_the_debug_level(_):
@@ -337,6 +375,8 @@ CHECKS = [
     ddp_with_rollout_closures,
     sampler_gives_ranks_one_domain_and_their_own_samples,
     diverged_rank_is_named_on_all_ranks,
+    weights_set_on_all_ranks_end_the_roll_out,
+    weights_set_in_shards_end_the_roll_out,
     check_of_ranks_follows_the_debug_level,
     rank_without_a_gradient_is_named,
     fsdp2_equals_the_unsharded_run,
