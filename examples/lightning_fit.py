@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import pgrad
-from pgrad.integrations.lightning import EvaluateAtAnchor, ResumableLoader
+from pgrad.integrations.lightning import EvaluateAtAnchor
 
 torch.manual_seed(0)
 domains = torch.arange(3).repeat_interleave(40)
@@ -42,7 +42,8 @@ def fit(folder, steps, resume=None):
     saves = ModelCheckpoint(folder, every_n_train_steps=50, save_top_k=-1, filename="{step}")
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = pl.Trainer(max_steps=steps, val_check_interval=7, callbacks=[saves, EvaluateAtAnchor()], **quiet)
-    trainer.fit(Classifier(), ResumableLoader(data, sampler), DataLoader(data, batch_size=120), ckpt_path=resume)
+    loader = pgrad.ResumableLoader(data, sampler)
+    trainer.fit(Classifier(), loader, DataLoader(data, batch_size=120), ckpt_path=resume)
     return trainer
 
 

@@ -7,7 +7,7 @@ import io
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import TensorDataset
 
 import pgrad
 
@@ -20,7 +20,7 @@ def make():
     sampler = pgrad.DomainBatchSampler(domains, batch_size=8, splits=2)
     model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
     opt = pgrad.PGrad(model.parameters(), lr=3e-3, rollout_length=sampler.rollout_length, outer_lr=0.5)
-    return model, opt, sampler, DataLoader(data, batch_sampler=sampler), data
+    return model, opt, pgrad.ResumableLoader(data, sampler), data
 
 
 def accuracy(model, opt, data):
@@ -36,7 +36,7 @@ def steps(model, opt, loader, count):
         opt.step()
 
 
-model, opt, sampler, loader, data = make()
+model, opt, loader, data = make()
 print(f"start: accuracy {accuracy(model, opt, data):.2f}")
 for _ in range(8):
     steps(model, opt, loader, len(loader))
@@ -44,15 +44,15 @@ print(f"after {8 * len(loader)} steps: accuracy {accuracy(model, opt, data):.2f}
 
 steps(model, opt, loader, 4)
 file = io.BytesIO()
-torch.save({"model": model.state_dict(), "opt": opt.state_dict(), "data": sampler.state_dict()}, file)
+torch.save({"model": model.state_dict(), "opt": opt.state_dict(), "data": loader.state_dict()}, file)
 file.seek(0)
 saved = torch.load(file, weights_only=True)
 
-resumed, its_opt, its_sampler, its_loader, _ = make()
+resumed, its_opt, its_loader, _ = make()
 resumed.load_state_dict(saved["model"])
 its_opt.load_state_dict(saved["opt"])
-its_sampler.load_state_dict(saved["data"])
-sampler.load_state_dict(saved["data"])  # both go on from the same place
+its_loader.load_state_dict(saved["data"])
+loader.load_state_dict(saved["data"])  # both go on from the same place
 steps(model, opt, loader, 6)
 steps(resumed, its_opt, its_loader, 6)
 same = all(map(torch.equal, model.parameters(), resumed.parameters()))

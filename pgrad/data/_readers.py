@@ -38,11 +38,13 @@ class Reader:
     Attributes:
         ahead: who may hold batches that the loop has not seen, in words; empty if nobody is known to.
         iterator: a DataLoader's iterator, if one draws.
+        primed: how many batches it draws before it gives the first one away; from then on, it draws one for each.
         thread: where batches are drawn; None if that is not known.
     """
 
     ahead: str = ""
     iterator: weakref.ref[Any] | None = None
+    primed: int = 0
     thread: int | None = None
 
     def pickled(self) -> Reader:
@@ -71,13 +73,15 @@ def find_reader(sampler: Any, examples: int) -> Reader:
         ValueError: if the dataset of the DataLoader has another length, or it hands batches out in any order.
         TypeError: if the sampler was given as ``sampler=`` in the place of ``batch_sampler=``.
     """
-    ahead, iterator = "", None
+    ahead, iterator, primed = "", None, 0
     for owner, _ in _owners():
         if isinstance(owner, _BaseDataLoaderIter):
             _check_order(owner)
             check_length(owner._dataset, examples)
             iterator = weakref.ref(owner)
-            ahead = f"a DataLoader with num_workers={owner._num_workers}" if owner._num_workers > 0 else ahead
+            if owner._num_workers > 0:
+                ahead = f"a DataLoader with num_workers={owner._num_workers}"
+                primed = owner._num_workers * owner._prefetch_factor
         elif isinstance(owner, BatchSampler) and getattr(owner, "sampler", None) is sampler:
             name = type(sampler).__name__
             raise TypeError(f"sampler must not be a {name}, which makes whole batches: DataLoader(..., batch_sampler=)")
@@ -85,7 +89,7 @@ def find_reader(sampler: Any, examples: int) -> Reader:
             ahead = ""  # it knows what it handed out, whatever its workers hold
         else:
             ahead = _known(owner) or ahead
-    return Reader(ahead, iterator, threading.get_ident())
+    return Reader(ahead, iterator, primed, threading.get_ident())
 
 
 def begins_a_loop() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -130,6 +129,8 @@ class DomainBatchSampler(Sampler[list[int]]):
         self._entry = 0  # the position where the current loop entered: later than its start if resumed
         self._resume = False  # the next loop completes the one of a loaded state
         self._loops = 0
+        self._resumed = False  # the current loop completes the one of a loaded state
+        self._asked = 0  # how often the current loop was asked for a batch, also after its last one
         self._turn = 0  # grows with every loop and every loaded state: what began at an earlier one is over
         self._reader = Reader()  # who draws in the current loop
         self._handed: int | None = (
@@ -186,28 +187,35 @@ class DomainBatchSampler(Sampler[list[int]]):
             warn(found, remedy)
 
     def __iter__(self) -> Iterator[list[int]]:
-        # A generator: the loop begins with its first batch, as DataLoader with workers calls iter() twice before it.
-        turn, stop = self._begin()
-        for position in itertools.count(self._entry) if stop is None else range(self._entry, stop):
-            self._check_turn(turn)
-            self._position = position + 1
-            yield self._batch(position)
+        return _Loop(self)
 
-    def _begin(self) -> tuple[int, int | None]:
-        """Starts a loop: its turn, and the position where it ends."""
-        self._reader = find_reader(self, self._examples)
-        if self._handed is not None:  # what was drawn and never given away is drawn again
+    def _begin(self) -> int:
+        """Starts a loop and returns its turn."""
+        reader = find_reader(self, self._examples)
+        # What was drawn and never given away is drawn again.
+        if self._handed is not None:
             self._position = self._entry + self._handed
-        self._handed = None
+        elif 0 < self._asked <= self._reader.primed:  # a DataLoader's iterator that nobody has asked for a batch
+            self._position, self._resume = self._entry, self._resumed
         if not self._resume:
             self._position += -self._position % self.rollout_length
         if not self._resume or self._position == self._loop_stop():
             self._loop_start = self._position
-        self._resume = False
+        self._reader, self._handed, self._asked = reader, None, 0
+        self._resumed, self._resume = self._resume, False
         self._entry = self._position
         self._loops += 1
         self._turn += 1
-        return self._turn, self._loop_stop()
+        return self._turn
+
+    def _next_batch(self, turn: int) -> list[int] | None:
+        """The next batch of the loop of this turn, None if there is none."""
+        self._check_turn(turn)
+        self._asked += 1
+        if self._position == self._loop_stop():
+            return None
+        self._position += 1
+        return self._batch(self._position - 1)
 
     def _loop_stop(self) -> int | None:
         return None if self.mode == "infinite" else self._loop_start + len(self)
@@ -270,12 +278,13 @@ class DomainBatchSampler(Sampler[list[int]]):
             TypeError: if it is not an int.
         """
         yielded = self._position - self._entry
+        position, start = self._entry, self._loop_start
         if consumed is None:
             position, start = self._place(yielded)
-        else:
-            position, start = self._entry + integer("consumed", consumed, at_least=0), self._loop_start
-        if position > self._position:
+        elif integer("consumed", consumed, at_least=0) > yielded:
             raise ValueError(f"consumed must be at most {yielded}, what the loop was given, got {consumed}")
+        else:
+            position += int(consumed)
         return {"seed": self.seed, "position": position, "loop_start": start, **self._configuration()}
 
     def _place(self, yielded: int) -> tuple[int, int]:
@@ -313,7 +322,7 @@ class DomainBatchSampler(Sampler[list[int]]):
             raise ValueError(f"state_dict must have its position in its loop, got {dict(state_dict)!r}")
         self.seed, self._loop_start, self._resume = seed, start, True
         self._position = self._entry = position
-        self._reader, self._handed, self._turn = Reader(), None, self._turn + 1
+        self._reader, self._handed, self._asked, self._turn = Reader(), None, 0, self._turn + 1
 
     def _configuration(self) -> dict[str, int | str]:
         return {
@@ -323,6 +332,26 @@ class DomainBatchSampler(Sampler[list[int]]):
             "mode": self.mode,
             "num_replicas": self.num_replicas,
         }
+
+
+class _Loop(Iterator[list[int]]):
+    """One loop over a sampler. It begins with its first batch: DataLoader with workers calls iter() twice before."""
+
+    def __init__(self, sampler: DomainBatchSampler) -> None:
+        self._sampler = sampler
+        self._turn: int | None = None
+        self._ended = False
+
+    def __next__(self) -> list[int]:
+        if self._ended and self._turn != self._sampler._turn:
+            raise StopIteration
+        if self._turn is None:
+            self._turn = self._sampler._begin()
+        batch = self._sampler._next_batch(self._turn)
+        if batch is None:
+            self._ended = True
+            raise StopIteration
+        return batch
 
 
 def replicas(num_replicas: int | None, rank: int | None) -> tuple[int, int]:

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.state import AcceleratorState, GradientState
 from torch import nn
 from torch.utils.data import DataLoader
 
+from pgrad import ResumableLoader
 from tests.pgrad.integrations.problem import dataset, loader, net, optimizer, plain, sampler, vector
 
 
@@ -117,6 +118,66 @@ def test_batches_of_one_domain_stay_so():
     data = accelerator.prepare(DataLoader(dataset(), batch_sampler=sampler()))
     for (x, _), (expected, _) in zip(data, loader(), strict=True):
         assert torch.equal(x, expected)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [lambda batches: DataLoader(dataset(), batch_sampler=batches), lambda batches: ResumableLoader(dataset(), batches)],
+)
+@pytest.mark.parametrize("stop", [1, 4, 9])
+def test_a_prepared_loader_is_one_batch_ahead_and_the_place_must_be_said(made, stop):
+    """prepare makes another loader, of its own class, of the dataset and the sampler."""
+    expected = [x for x, _ in loader()]
+    batches = sampler()
+    given = made(batches)
+    data = Accelerator(cpu=True).prepare(given)
+    for n, _ in enumerate(data, 1):
+        if n == stop:
+            break
+    refusing = [batches.state_dict, given.state_dict] if isinstance(given, ResumableLoader) else [batches.state_dict]
+    for state_dict in refusing:
+        with pytest.raises(
+            RuntimeError, match=r"consumed must be given: the loader that Accelerate prepared.*use_stateful"
+        ):
+            state_dict()
+    resumed = sampler()
+    resumed.load_state_dict(batches.state_dict(consumed=stop))
+    rest = [x for x, _ in Accelerator(cpu=True).prepare(DataLoader(dataset(), batch_sampler=resumed))]
+    if stop < 9:
+        assert len(rest) == 9 - stop
+        assert all(map(torch.equal, rest, expected[stop:]))
+    else:
+        assert len(rest) == 9  # a loop was complete: this is the next
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")  # torchdata 0.11 and newer torch
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("stop", [1, 4, 8])
+def test_with_a_stateful_loader_accelerate_keeps_the_place(tmp_path, workers, stop):
+    pytest.importorskip(
+        "torchdata.stateful_dataloader", reason="torchdata is missing, whose loader Accelerate uses here"
+    )
+
+    def prepare():
+        stateful = DataLoaderConfiguration(use_stateful_dataloader=True)
+        accelerator = Accelerator(cpu=True, dataloader_config=stateful)
+        return accelerator, accelerator.prepare(DataLoader(dataset(), batch_sampler=sampler(), num_workers=workers))
+
+    unbroken = loader()
+    expected = [x for _ in range(2) for x, _ in unbroken]
+    accelerator, data = prepare()
+    for n, _ in enumerate(data, 1):
+        if n == stop:
+            accelerator.save_state(tmp_path)
+            break
+    AcceleratorState._reset_state(True)
+    GradientState._reset_state()
+    accelerator, data = prepare()
+    accelerator.load_state(tmp_path)
+    rest = [x for _ in range(2) for x, _ in data]
+    assert len(rest) == 18 - stop
+    assert all(map(torch.equal, rest, expected[stop:]))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: Accelerate has fp16 only there")

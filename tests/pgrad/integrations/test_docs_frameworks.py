@@ -17,7 +17,7 @@ from transformers import Trainer
 
 import pgrad
 import pgrad.integrations.timm
-from pgrad.integrations.lightning import EvaluateAtAnchor, ResumableLoader
+from pgrad.integrations.lightning import EvaluateAtAnchor
 from tests.pgrad.integrations.problem import dataset, sampler
 
 pytestmark = pytest.mark.slow
@@ -39,7 +39,6 @@ def names(tmp_path):
         "Accelerator": Accelerator,
         "DataLoader": DataLoader,
         "EvaluateAtAnchor": EvaluateAtAnchor,
-        "ResumableLoader": ResumableLoader,
         "Trainer": Trainer,
         "make_model": make_model,
         "model": model,

@@ -7,9 +7,10 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import nn
 
-from pgrad import PGrad
+import pgrad
+from pgrad import DomainBatchSampler, PGrad
 from pgrad.integrations.lightning import EvaluateAtAnchor, ResumableLoader
-from tests.pgrad.integrations.problem import LENGTH, dataset, loader, net, optimizer, plain, sampler, vector
+from tests.pgrad.integrations.problem import DOMAINS, LENGTH, dataset, loader, net, optimizer, plain, sampler, vector
 
 pytestmark = [
     pytest.mark.slow,
@@ -222,9 +223,24 @@ def test_resuming_without_the_callback_warns(tmp_path):
         trainer(tmp_path, max_steps=7).fit(Module(length=4), data, ckpt_path=tmp_path / "x.ckpt")
 
 
-def test_a_loader_needs_a_domain_sampler():
-    with pytest.raises(TypeError, match=r"batch_sampler must be a pgrad.DomainBatchSampler, got list"):
-        ResumableLoader(dataset(), [[0, 1]])
+def test_the_loader_is_that_of_the_library():
+    assert ResumableLoader is pgrad.ResumableLoader
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_checkpoint_in_the_middle_of_an_epoch_has_the_place_of_the_loop(tmp_path, workers):
+    data = ResumableLoader(dataset(), sampler(), num_workers=workers)
+    trainer(tmp_path, callbacks=[SaveAfter(4, tmp_path / "x.ckpt")]).fit(Module(), data)
+    file = torch.load(tmp_path / "x.ckpt", weights_only=True)
+    assert file["loops"]["fit_loop"]["state_dict"]["combined_loader"][0]["position"] == 4
+
+
+def test_without_a_length_lightning_is_one_batch_ahead_and_no_wrong_place_is_saved(tmp_path):
+    endless = DomainBatchSampler(DOMAINS, 4, generator=torch.Generator().manual_seed(3), mode="infinite")
+    fit = trainer(tmp_path, max_steps=6, max_epochs=-1, callbacks=[SaveAfter(4, tmp_path / "x.ckpt")])
+    with pytest.raises(RuntimeError, match="consumed must be given: Lightning, which fetches one batch ahead"):
+        fit.fit(Module(), ResumableLoader(dataset(), endless))
 
 
 def test_a_failing_validation_gives_the_inner_iterate_back(tmp_path):
