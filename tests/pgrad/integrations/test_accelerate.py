@@ -119,8 +119,9 @@ def test_batches_of_one_domain_stay_so():
         assert torch.equal(x, expected)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: Accelerate has fp16 only there")
+@pytest.mark.cuda
 def test_fp16_skips_a_step():
+    """Accelerate has float16 on accelerators only."""
     accelerator = Accelerator(mixed_precision="fp16")
     model, opt, data, _ = prepared(accelerator)
     positions = []
