@@ -61,7 +61,7 @@ def plain(model, opt, epochs=1, scheduler=None, accumulate=1, clip=None, dtype=N
 
 
 def dense(inner):
-    """The parameters after the same nine steps: the CPU in float64, an optimizer on its own, and the dense reference."""
+    """The same nine steps on the CPU in float64, by an optimizer on its own and the dense reference: the parameters."""
     model = net().double()
     walker = inner(model.parameters(), lr=0.01)
     points = [vector(model)]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.pgrad.integrations.problem import loader, net, optimizer, plain, vector
+from tests.pgrad.integrations.problem import loader, net, optimizer, plain
 
 
 @pytest.fixture(autouse=True)

@@ -79,7 +79,9 @@ def on_two_devices(first, second, place):
         opt.zero_grad()
         nn.functional.cross_entropy(model[2](model[:2](x.double().to(first)).to(second)), y.to(second)).backward()
         opt.step()
-    assert [p.device for p in model.parameters()] == [torch.empty(0, device=d).device for d in 2 * [first] + 2 * [second]]
+    assert [p.device for p in model.parameters()] == [
+        torch.empty(0, device=d).device for d in 2 * [first] + 2 * [second]
+    ]
     assert distance(model, dense(torch.optim.Adam)) < 1e-9
 
 
