@@ -68,7 +68,7 @@ def check(settings: Settings, folder: Path, say: Callable[[str], object]) -> Rec
     with tempfile.TemporaryDirectory() as scratch:
         tasks = list(_tasks(settings, Path(scratch)))
         states = {task.name: Part(name=task.name) for task in tasks}
-        head = {"environment": environment(), "card": describe(device), "settings": asdict(settings)}
+        head: dict[str, Any] = {"environment": environment(), "card": describe(device), "settings": asdict(settings)}
         deadline = time.monotonic() + settings.seconds
         record = Record(**head, parts=tuple(states.values()), targets=targets((), ()))
         record.write(folder / "gpu.json")

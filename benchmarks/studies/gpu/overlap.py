@@ -111,8 +111,10 @@ def _copy(numbers: int, rows: int, device: torch.device, clock: Clock, rounds: i
 
 
 def main(file: str, arguments: str) -> None:
-    """Measure, and write the row."""
-    Path(file).write_text(json.dumps(measure(**json.loads(arguments)), indent=1) + "\n", encoding="utf-8")
+    """Measure, and write the row in one step."""
+    partial = Path(file).with_suffix(".partial")
+    partial.write_text(json.dumps(measure(**json.loads(arguments)), indent=1) + "\n", encoding="utf-8")
+    partial.replace(file)
 
 
 if __name__ == "__main__":
