@@ -10,18 +10,23 @@ ARGS ?=
 WORKERS ?= 2
 # For `make constraints`: --upgrade moves every pin to its newest release.
 COMPILE ?=
+# For `make gpu`: where its results go, and on which device it runs; DEVICE=cpu rehearses it. ARGS go to its command.
+OUTPUT ?= runs/gpu
+DEVICE ?= cuda
 
 BIN := $(VENV)/bin
+, := ,
 INPUTS := setup.cfg pyproject.toml constraints.txt
 # The stamps carry the interpreter's version, so that another PYTHON gets another environment.
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 BENCH := $(VENV)/.bench-$(VERSION)
 TEST := $(VENV)/.test-$(VERSION)
+GPU := $(VENV)/.gpu-$(VERSION)
 CODE := $(wildcard pgrad benchmarks domainbed_ext tests)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help bench test quick-test format lint types unit wheel coverage perf constraints test-core clean
+.PHONY: help bench test quick-test format lint types unit wheel coverage perf gpu card constraints test-core clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*  ## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*  ## /\t/' | sort | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -32,6 +37,18 @@ bench: $(BENCH)  ## quick benchmark: a table of methods on held-out domains
 
 perf: $(BENCH)  ## time and memory of a step against the inner optimizer alone
 	@$(BIN)/python -m benchmarks performance
+
+gpu: card $(GPU)  ## on a machine with an NVIDIA card: its tests and its table, one JSON in OUTPUT; 8 min, installation included
+	@$(BIN)/python -m benchmarks gpu --device $(DEVICE) --output $(OUTPUT) $(ARGS)
+
+# Before gigabytes are installed for nothing: the driver itself says whether there is a card.
+DRIVER := import ctypes, sys; sys.exit(ctypes.CDLL("libcuda.so.1").cuInit(0) != 0)
+
+card:
+	$(newer)
+	@case '$(DEVICE)' in cuda*) $(PYTHON) -c '$(DRIVER)' 2>/dev/null || { \
+		echo 'make gpu needs an NVIDIA card and its driver, and libcuda.so.1 is missing or finds no card.' >&2; \
+		echo 'Run it where nvidia-smi lists one, or rehearse it without: make gpu DEVICE=cpu' >&2; exit 1; };; esac
 
 test: lint types unit  ## the whole check: format, lint, types, imports, all tests, doctests, wheel; 10 min on two cores
 
@@ -85,12 +102,16 @@ clean:  ## remove environments, build outputs and caches
 # The first installation downloads gigabytes: show the progress to whoever watches, and keep it out of logs.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-# $(call environment,DIR): an environment with uv in it. A DIR that holds one made by the same Python is kept,
-# unless its last installation broke off: .unfinished stands there from before the first step to after the last.
-define environment
+define newer
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 		echo "pgrad needs Python 3.10 or newer, but PYTHON=$(PYTHON) is: $$($(PYTHON) --version 2>&1 | tail -n 1)" >&2; \
 		echo 'Name a newer one, for example: make test PYTHON=python3.12' >&2; exit 1; }
+endef
+
+# $(call environment,DIR): an environment with uv in it. A DIR that holds one made by the same Python is kept,
+# unless its last installation broke off: .unfinished stands there from before the first step to after the last.
+define environment
+	$(newer)
 	@if [ -e $(1) ] && ! ls -A $(1) | grep -qE '^[.](uv-|unfinished)'; then \
 		echo '$(1) was not made by this Makefile: remove it, or name another folder with VENV=' >&2; exit 1; fi
 	@if [ ! -e $(1)/.uv-$(VERSION) ] || [ -e $(1)/.unfinished ]; then \
@@ -104,11 +125,11 @@ define environment
 	@touch $(1)/.unfinished
 endef
 
-# $(call install,EXTRA): this checkout and one of its extras, at the pinned versions.
+# $(call install,EXTRA,PACKAGES): this checkout with extras, and packages beside it, at the pinned versions.
 define install
 	$(call environment,$(VENV))
 	@echo '== installing pgrad[$(1)]'
-	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install $(QUIET) -c constraints.txt -e '.[$(1)]'
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install $(QUIET) -c constraints.txt $(2) -e '.[$(1)]'
 	@rm $(VENV)/.unfinished
 	@touch $@
 endef
@@ -118,6 +139,10 @@ $(BENCH): $(INPUTS)
 
 $(TEST): $(INPUTS)
 	$(call install,test)
+
+# What the tests marked cuda import beside the benchmarks: a few megabytes where [test] has hundreds.
+$(GPU): $(INPUTS)
+	$(call install,bench$(,)timm,accelerate hypothesis pytest pytest-timeout)
 
 # The library's own tests against another release of torch: nothing of the extras, and the pins of the few tools
 # and libraries they need, since constraints.txt pins torch and what it brings.

@@ -86,6 +86,7 @@ _LAZY = {
     "results": ("benchmarks.commands.results:results_command", "Write the tables of docs/results.md from the records."),
     "physics": ("benchmarks.commands.physics:app", "The tables of docs/physics.md."),
     "performance": ("benchmarks.commands.performance:app", "Time and memory of a roll-out against its inner steps."),
+    "gpu": ("benchmarks.commands.gpu:app", "Check one CUDA card in a few minutes: tests, times, bandwidth, copies."),
     "wilds": ("benchmarks.commands.wilds:wilds", "Train on a WILDS data set and evaluate officially."),
 }
 for _name, (_path, _help) in _LAZY.items():  # each is imported when it is used

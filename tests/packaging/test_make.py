@@ -114,7 +114,7 @@ def test_another_python_gets_another_environment(checkout: Checkout) -> None:
 
 
 def test_says_which_python_is_too_old(checkout: Checkout) -> None:
-    for target in ("bench", "test", "test-core"):
+    for target in ("bench", "test", "test-core", "gpu"):
         status, printed, asked = checkout.make(target, version="3.9")
         assert status != 0
         assert "pgrad needs Python 3.10 or newer" in printed
@@ -131,6 +131,14 @@ def test_does_not_remove_an_environment_it_did_not_make(checkout: Checkout) -> N
     assert kept.exists()
 
 
+def test_gpu_installs_the_benchmark_and_what_its_tests_import(checkout: Checkout) -> None:
+    status, printed, asked = checkout.make("gpu", "OUTPUT=somewhere", "ARGS=--rounds 3")
+    assert status == 0, printed
+    *_, install, run = asked
+    assert install.endswith("accelerate hypothesis pytest pytest-timeout -e .[bench,timm]")
+    assert run == "-m benchmarks gpu --device cuda --output somewhere --rounds 3"
+
+
 def test_other_torch_gets_its_own_environment_without_the_pins_of_torch(checkout: Checkout) -> None:
     _, _, asked = checkout.make("test-core", "TORCH=2.11.0", version="3.12")
     (install,) = (line for line in asked if line.startswith("uv pip install"))
@@ -144,5 +152,5 @@ def test_help_lists_the_targets(checkout: Checkout) -> None:
     status, printed, asked = checkout.make()
     assert status == 0
     assert asked == []
-    for target in ("bench", "test", "quick-test", "lint", "types", "format", "perf", "clean", "help"):
+    for target in ("bench", "test", "quick-test", "lint", "types", "format", "perf", "gpu", "clean", "help"):
         assert f"make {target} " in printed

@@ -12,7 +12,11 @@ from pgrad._engine.trajectory import Trajectory
 
 
 def time_passes(numbers: int, steps: int, device: torch.device, clock_name: str, rounds: int = 9) -> dict[str, Any]:
-    """Medians over rounds of ending a roll-out (with its Gram matrix), of the sum, and of a copy of 2T+1 vectors."""
+    """Medians over rounds of ending a roll-out (with its Gram matrix), of the sum, and of copying a vector.
+
+    Shares are the time of copying as many bytes over the time taken, with their quartiles over the rounds. T+1 copies
+    are timed together: one alone can be shorter than what starting and awaiting it takes.
+    """
     clock = make_clock(clock_name, device)
     widths = [numbers // 2, numbers - numbers // 2]
     params = [torch.nn.Parameter(torch.randn(width, device=device)) for width in widths]
@@ -36,14 +40,28 @@ def time_passes(numbers: int, steps: int, device: torch.device, clock_name: str,
         trajectory.weighted_sum(weights)
         seconds["sum"].append(clock() - start)
         start = clock()
-        target.copy_(source)
-        seconds["copy"].append(clock() - start)
-    median = {name: statistics.median(values[len(values) // (rounds + 1) :]) for name, values in seconds.items()}
-    moved = 4 + 2 * steps + 1  # vectors read or written; a copy moves two
+        for _ in range(steps + 1):
+            target.copy_(source)
+        seconds["copy"].append((clock() - start) / (steps + 1))
+    kept = {name: values[len(values) // (rounds + 1) :] for name, values in seconds.items()}  # the first warms up
+    median = {name: statistics.median(values) for name, values in kept.items()}
+    close, weighted = 4 + steps, steps + 1  # vectors read or written; a copy moves two
+    shares = {
+        "share_of_copy_bandwidth": _shares(close + weighted, kept["copy"], kept["close"], kept["sum"]),
+        "close_share": _shares(close, kept["copy"], kept["close"]),
+        "sum_share": _shares(weighted, kept["copy"], kept["sum"]),
+    }
     return {
         "parameters": numbers,
         "steps": steps,
         "clock": clock_name,
         **{f"{name}_seconds": value for name, value in median.items()},
-        "share_of_copy_bandwidth": moved / 2 * median["copy"] / (median["close"] + median["sum"]),
+        "rounds": kept,
+        **{name: middle for name, (_, middle, _) in shares.items()},
+        **{f"{name}_quartiles": [lower, upper] for name, (lower, _, upper) in shares.items()},
     }
+
+
+def _shares(vectors: int, copies: list[float], *parts: list[float]) -> list[float]:
+    found = [vectors / 2 * copy / sum(taken) for copy, *taken in zip(copies, *parts, strict=True)]
+    return statistics.quantiles(found, n=4, method="inclusive") if len(found) > 1 else found * 3

@@ -65,7 +65,8 @@ def memories(rows: Sequence[Row]) -> Table:
 def passes(rows: Sequence[Row]) -> Table:
     """Gram matrix and sum alone."""
     table = Table(title="Closing a roll-out (Gram matrix) and weighted sum alone")
-    for heading in ("parameters", "T", "record, ms", "close, ms", "sum, ms", "copy, ms", "share of copy bandwidth"):
+    headings = ("parameters", "T", "record, ms", "close, ms", "sum, ms", "copy, ms")
+    for heading in (*headings, "close and sum, share of copy bandwidth", "quartiles"):
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(
@@ -73,6 +74,7 @@ def passes(rows: Sequence[Row]) -> Table:
             str(row["steps"]),
             *(f"{1e3 * row[f'{name}_seconds']:.1f}" for name in ("record", "close", "sum", "copy")),
             f"{row['share_of_copy_bandwidth']:.0%}",
+            " - ".join(f"{share:.0%}" for share in row["share_of_copy_bandwidth_quartiles"]),
         )
     return table
 

@@ -336,7 +336,7 @@ def test_bfloat16_displacements_on_real_rollouts():
     assert cosines(real_rollouts(6, trajectory_dtype=torch.bfloat16), exact).min() > 0.9999
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: asynchronous copies need one")
+@pytest.mark.cuda
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16])
 def test_host_memory(dtype):
     """The copies run beside what changes the parameters; they must hold what was there before."""

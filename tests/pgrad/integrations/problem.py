@@ -1,13 +1,16 @@
 """One small task for all frameworks: three domains, a data set with its sampler, a plain loop to compare with."""
 
+import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from pgrad import DomainBatchSampler, PGrad
+from pgrad.reference import principal_gradient
 
 DOMAINS = torch.arange(3).repeat_interleave(12)
 LENGTH = 3  # of a roll-out: one pass over the domains
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 
 
 def dataset():
@@ -55,3 +58,26 @@ def plain(model, opt, epochs=1, scheduler=None, accumulate=1, clip=None, dtype=N
                 if scheduler is not None:
                     scheduler.step()
     return points
+
+
+def dense(inner):
+    """The same nine steps on the CPU in float64, by an optimizer on its own and the dense reference: the parameters."""
+    model = net().double()
+    walker = inner(model.parameters(), lr=0.01)
+    points = [vector(model)]
+    for x, y in loader():
+        walker.zero_grad()
+        nn.functional.cross_entropy(model(x.double()), y).backward()
+        walker.step()
+        points.append(vector(model))
+        if len(points) > LENGTH:
+            walk = torch.stack(points)
+            points = [walk[0] - 0.5 * principal_gradient(walk, 4)]
+            nn.utils.vector_to_parameters(points[0].clone(), model.parameters())
+    return vector(model)
+
+
+def distance(model, expected):
+    """From parameters on any devices, relative."""
+    found = torch.cat([p.detach().reshape(-1).cpu() for p in model.parameters()])
+    return float((found - expected).norm() / expected.norm())

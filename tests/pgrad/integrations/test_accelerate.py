@@ -181,7 +181,9 @@ def test_with_a_stateful_loader_accelerate_keeps_the_place(tmp_path, workers, st
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: Accelerate has fp16 only there")
+@pytest.mark.cuda
 def test_fp16_skips_a_step():
+    """Accelerate has float16 on accelerators only."""
     accelerator = Accelerator(mixed_precision="fp16")
     model, opt, data, _ = prepared(accelerator)
     positions = []

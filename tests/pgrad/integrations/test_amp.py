@@ -1,15 +1,14 @@
 """Mixed precision in an ordinary loop: GradScaler, autocast, parameters in bfloat16, clipping."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
 
 from pgrad import PGrad
 from pgrad.reference import principal_gradient
-from tests.pgrad.integrations.problem import LENGTH, loader, net, optimizer, plain, vector
-
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: this check needs one")
-DEVICES = ["cpu", pytest.param("cuda", marks=needs_cuda)]
+from tests.pgrad.integrations.problem import DEVICES, LENGTH, loader, net, optimizer, plain, vector
 
 
 def scaled(model, opt, device="cpu", dtype=None, overflow=None, clip=None, scaler=None):
@@ -57,6 +56,22 @@ def test_a_skipped_step_is_no_point_of_the_roll_out(overflow, device):
     assert scaler.get_scale() == 2.0**7
     assert opt.nonfinite_rollouts == 0
     assert opt.last_update.length > 0
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("overflow", [1, 2])
+def test_float16_with_a_skipped_step_goes_where_the_reference_goes_from_its_points(overflow, device):
+    model = net().to(device)
+    opt = optimizer(model.parameters())
+    walks = [[vector(model)]]
+    opt.inner.register_step_post_hook(lambda *_: walks[-1].append(vector(model)))
+    opt.outer.register_step_post_hook(lambda *_: walks.append([vector(model)]))
+    scaled(model, opt, device, torch.float16, overflow)
+    assert [len(walk) for walk in walks] == [LENGTH + 1, LENGTH + 1, LENGTH]  # eight steps are left of nine
+    for walk, (after, *_) in itertools.pairwise(walks):
+        points = torch.stack(walk).double().cpu()
+        step = 0.5 * principal_gradient(points, 4)
+        assert (points[0] - after.double().cpu() - step).norm() < 1e-4 * step.norm()
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -30,12 +30,18 @@ def batch(step, dtype=torch.float64):
 
 
 def train(model, opt, start, stop, part=slice(None), dtype=torch.float64):
-    """Steps start .. stop - 1, each on `part` of its batch."""
+    """Steps start .. stop - 1, each on `part` of its batch, where the model is."""
+    place = next(model.parameters()).device
     for step in range(start, stop):
-        x, y = batch(step, dtype)
+        x, y = (tensor.to(place) for tensor in batch(step, dtype))
         opt.zero_grad()
         nn.functional.cross_entropy(model(x[part]), y[part]).backward()
         opt.step()
+
+
+def here():
+    """The device of the backend."""
+    return "cuda" if dist.get_backend() == "nccl" else "cpu"
 
 
 def mine():
@@ -61,7 +67,7 @@ def vector(model):
 
 
 def close(found, expected, tolerance=1e-9):
-    error = float((found - expected).norm() / expected.norm())
+    error = float((found.cpu() - expected).norm() / expected.norm())
     assert error < tolerance, f"relative error {error}"
 
 

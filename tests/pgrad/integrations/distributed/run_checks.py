@@ -1,12 +1,14 @@
-"""The program of every rank: ``torchrun run_checks.py REPORT FOLDER CHECKS...``, started by test_ranks.py.
+"""The program of every rank: ``torchrun run_checks.py DEVICE REPORT FOLDER CHECKS...``, started by test_ranks.py.
 
-CHECKS are modules of this folder, with all in their list CHECKS, or single ones as module.name. Each check gets FOLDER.
+DEVICE is cpu, with gloo, or cuda, with NCCL and a device for each rank. CHECKS are modules of this folder, with all in
+their list CHECKS, or single ones as module.name. Each check gets FOLDER.
 Rank 0 writes to the file REPORT, after each check, {name: what went wrong on any rank}.
 """
 
 import datetime
 import importlib
 import json
+import os
 import sys
 import traceback
 import warnings
@@ -25,10 +27,12 @@ def chosen(names):
                 yield f"{module}.{check.__name__}", check
 
 
-def main(report, folder, *names):
+def main(device, report, folder, *names):
     torch.set_num_threads(1)
     warnings.simplefilter("error", RuntimeWarning)
-    dist.init_process_group("gloo", timeout=datetime.timedelta(minutes=10))
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group({"cpu": "gloo", "cuda": "nccl"}[device], timeout=datetime.timedelta(minutes=10))
     outcome = {}
     for name, check in chosen(names):
         try:

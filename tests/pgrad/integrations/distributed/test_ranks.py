@@ -8,13 +8,14 @@ import sys
 import pytest
 
 from tests.pgrad.integrations.distributed.launch import ENVIRONMENT, HERE, run, torchrun
+from tests.pgrad.integrations.problem import DEVICES
 
 pytestmark = pytest.mark.slow
 
 
-def check(ranks, folder, *checks):
+def check(ranks, folder, *checks, device="cpu"):
     report = folder / f"{len(list(folder.iterdir()))}.json"
-    code, output = torchrun(ranks, HERE / "run_checks.py", report, folder, *checks)
+    code, output = torchrun(ranks, HERE / "run_checks.py", device, report, folder, *checks)
     outcome = json.loads(report.read_text()) if report.exists() else {}
     failed = "\n".join(f"{name}: {problem}" for name, problem in outcome.items() if problem)
     assert not failed, failed
@@ -29,6 +30,11 @@ def test_two_ranks_then_four_then_two(tmp_path):
     check(4, tmp_path, "checks_on_4", *resume)
     check(2, tmp_path, resume[1])
     assert sorted(p.name for p in tmp_path.glob("from-*")) == ["from-0-2", "from-1-4", "from-2-2"]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_one_rank(tmp_path, device):
+    check(1, tmp_path, "checks_on_1", device=device)
 
 
 def test_death_of_a_rank_reaches_the_others(tmp_path):
