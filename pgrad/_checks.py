@@ -40,6 +40,10 @@ __all__ = [
 ]
 
 LossValue = Tensor | float
+_OPTIONS = [
+    *("lr", "rollout_length", "n_components", "outer_lr", "inner", "outer", "aggregation"),
+    *("trajectory_dtype", "trajectory_device", "nonfinite", "check_ranks"),
+]
 
 
 def checked_update(found: Any, rollout: Rollout) -> Update:
@@ -60,12 +64,11 @@ def checked_update(found: Any, rollout: Rollout) -> Update:
     return found if isinstance(found, Update) else Update.of(weights, rollout.gram, rollout.domains)
 
 
-def refuse_options(options: dict[str, Any], inner: Any, arguments: Iterable[str]) -> None:
+def refuse_options(options: dict[str, Any], inner: Any) -> None:
     """Options that this optimizer does not have are most often those of the one inside."""
     if options:
         written = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        own = [name for name in arguments if name != "params"]
-        near = [match for name in options for match in difflib.get_close_matches(name, own, 1, 0.8)]
+        near = [match for name in options for match in difflib.get_close_matches(name, _OPTIONS, 1, 0.8)]
         meant = f" Did you mean {', '.join(near)}?" if near else ""
         raise TypeError(
             f"PGrad got unexpected keyword arguments: {written}.{meant} Options of the inner optimizer belong to it, "

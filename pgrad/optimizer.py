@@ -173,7 +173,7 @@ class PGrad(Optimizer):
         check_ranks: bool | None = None,
         **unknown: Any,
     ) -> None:
-        refuse_options(unknown, inner, PGrad.__init__.__kwdefaults__)
+        refuse_options(unknown, inner)
         check_lr("lr", lr)
         check_lr("outer_lr", outer_lr)
         if rollout_length is _NOT_GIVEN:
@@ -212,7 +212,7 @@ class PGrad(Optimizer):
     # ------------------------------------------------------------------------ what belongs to the inner optimizer alone
 
     @property
-    def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
+    def param_groups(self) -> list[dict[str, Any]]:
         """Those of the inner optimizer. They may be edited or replaced; the outer optimizer follows."""
         return self.inner.param_groups
 
@@ -222,7 +222,7 @@ class PGrad(Optimizer):
             self.inner.param_groups = groups
 
     @property
-    def state(self) -> Any:  # type: ignore[override]
+    def state(self) -> Any:
         """That of the inner optimizer."""
         return self.inner.state
 
@@ -232,7 +232,7 @@ class PGrad(Optimizer):
             self.inner.state = state
 
     @property
-    def defaults(self) -> dict[str, Any]:  # type: ignore[override]
+    def defaults(self) -> dict[str, Any]:
         """Those of the inner optimizer."""
         return self.inner.defaults
 
@@ -387,7 +387,10 @@ class PGrad(Optimizer):
         self._trajectory.begin_step(moving, self._position, self._length)
         try:
             with inside_a_step():
-                self.inner.step(*([_replay(closure, loss)] if closure is not None else []))
+                if closure is None:
+                    self.inner.step()
+                else:
+                    self.inner.step(_replay(closure, loss))  # type: ignore[arg-type]
         except BaseException:
             self._trajectory.end_step(self._position, self._length)
             raise

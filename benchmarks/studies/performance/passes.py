@@ -26,13 +26,14 @@ def time_passes(numbers: int, steps: int, device: torch.device, clock_name: str,
     seconds: dict[str, list[float]] = {"record": [], "close": [], "sum": [], "copy": []}
     for _ in range(rounds + 1):
         for position in range(steps):
-            start = clock()
-            trajectory.record(params, position, steps)
-            if position > 0:
-                seconds["record"].append(clock() - start)
+            trajectory.begin_step(params, position, steps)
             with torch.no_grad():
                 for p in params:
                     p.add_(1e-3)
+            start = clock()
+            trajectory.end_step(position + 1, steps)
+            if position + 1 < steps:
+                seconds["record"].append(clock() - start)
         start = clock()
         trajectory.end(steps)
         seconds["close"].append(clock() - start)
