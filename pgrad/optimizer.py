@@ -467,6 +467,7 @@ class PGrad(Optimizer):
     def finish_rollout(self) -> None:
         """Make the outer step now, with the points so far. Nothing happens at the anchor."""
         self._refuse_at_anchor("finish_rollout()")
+        refuse_capture()
         self._follow()
         if self._position > 0:
             self._outer_step(early=True)

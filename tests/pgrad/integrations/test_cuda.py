@@ -125,10 +125,6 @@ def test_an_outer_step_takes_no_vector_more():
     assert torch.cuda.max_memory_allocated() - before < 0.5 * 4 * weight.numel()
 
 
-unseen = pytest.mark.xfail(strict=True, reason="PGrad does not look for a capture yet")
-
-
-@unseen
 @pytest.mark.cuda
 @pytest.mark.parametrize("done", range(LENGTH))
 def test_a_capture_in_a_cuda_graph_is_refused_by_name(done):
@@ -158,7 +154,6 @@ def test_a_capture_in_a_cuda_graph_is_refused_by_name(done):
     assert distance(model, dense(torch.optim.Adam)) < 1e-9
 
 
-@unseen
 def test_a_capture_is_what_torch_says_it_is(monkeypatch):
     """The same where there is no device: torch is made to say that the current stream is capturing."""
     model = net()
