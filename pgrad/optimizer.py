@@ -13,10 +13,8 @@ from torch.optim import Optimizer
 
 from pgrad._checks import (
     LossValue,
-    check_aggregation,
     check_lr,
     check_params,
-    check_rollout_length,
     check_trajectory_device,
     check_trajectory_dtype,
     checked_domain,
@@ -37,8 +35,9 @@ from pgrad._engine.groups import follow_groups
 from pgrad._engine.hooks import inside_a_step, without_hooks
 from pgrad._engine.trajectory import Trajectory
 from pgrad._notices import Notices, unequal_parts
-from pgrad.aggregation import Aggregation, Rollout, name_of, points_needed, principal
-from pgrad.principal import Update, check_n_components
+from pgrad._settings import HasRolloutLength, Settings, Shared
+from pgrad.aggregation import Aggregation, Rollout, name_of, principal
+from pgrad.principal import Update
 
 __all__ = ["PGrad"]
 
@@ -51,39 +50,11 @@ class OptimizerFactory(Protocol):
     def __call__(self, params: Any, *, lr: Any) -> Optimizer: ...
 
 
-class HasRolloutLength(Protocol):
-    """Anything that knows the length of a roll-out, such as `pgrad.DomainBatchSampler`.
-
-    If it has ``loops``, how many loops over it have begun, and ``entry_position``, at which step of a roll-out the
-    current one entered, then the roll-outs of the optimizer are kept in phase with it.
-    """
-
-    @property
-    def rollout_length(self) -> int: ...
-
-
-class _Shared:
-    """A field of PGrad that is kept in its dict ``_shared``.
-
-    Lightning and Fabric hand out wrappers which imitate the class of the optimizer and look up in it what they lack.
-    A method called on such a wrapper would write its fields there; that dict is the same object for both.
-    """
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, instance: Any, owner: type) -> Any:
-        return self if instance is None else instance._shared[self.name]
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        instance._shared[self.name] = value
-
-
 _ONE_DOMAIN = "every mini-batch of a roll-out must be of one domain, as those of pgrad.DomainBatchSampler"
 _NOT_GIVEN: Any = object()  # the default of an argument that has none and cannot come first
 
 
-class PGrad(Optimizer):
+class PGrad(Settings):
     """Roll-outs over domains, as a drop-in torch optimizer: along their principal gradient, or another aggregation.
 
     An inner optimizer makes ``rollout_length`` = T ordinary steps from the anchor theta_0, each on a mini-batch of one
@@ -146,15 +117,11 @@ class PGrad(Optimizer):
         tensor([0.9000, 0.9000])
     """
 
-    nonfinite_rollouts: int = _Shared()  # type: ignore[assignment]
-    last_update: Update | None = _Shared()  # type: ignore[assignment]
-    _length: int | None = _Shared()  # type: ignore[assignment]
-    _position: int = _Shared()  # type: ignore[assignment]
-    _at_anchor: bool = _Shared()  # type: ignore[assignment]
-    _domains: tuple[int | str | None, ...] = _Shared()  # type: ignore[assignment]
-    _sampler: Any = _Shared()
-    _loop: int | None = _Shared()  # type: ignore[assignment]
-    _loaded: dict[Tensor, list[float]] = _Shared()  # type: ignore[assignment]
+    nonfinite_rollouts: int = Shared()  # type: ignore[assignment]
+    last_update: Update | None = Shared()  # type: ignore[assignment]
+    _at_anchor: bool = Shared()  # type: ignore[assignment]
+    _domains: tuple[int | str | None, ...] = Shared()  # type: ignore[assignment]
+    _loaded: dict[Tensor, list[float]] = Shared()  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -208,130 +175,6 @@ class PGrad(Optimizer):
         self._at_anchor = False
         self._domains = ()  # of the inner steps so far
         self._loaded = {}  # some values that the parameters should have since a state dict was loaded
-
-    # ------------------------------------------------------------------------ what belongs to the inner optimizer alone
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """Those of the inner optimizer. They may be edited or replaced; the outer optimizer follows."""
-        return self.inner.param_groups
-
-    @param_groups.setter
-    def param_groups(self, groups: list[dict[str, Any]]) -> None:
-        if "inner" in self.__dict__:  # the base class sets it before there is one
-            self.inner.param_groups = groups
-
-    @property
-    def state(self) -> Any:
-        """That of the inner optimizer."""
-        return self.inner.state
-
-    @state.setter
-    def state(self, state: Any) -> None:
-        if "inner" in self.__dict__:
-            self.inner.state = state
-
-    @property
-    def defaults(self) -> dict[str, Any]:
-        """Those of the inner optimizer."""
-        return self.inner.defaults
-
-    @defaults.setter
-    def defaults(self, defaults: dict[str, Any]) -> None:
-        if "inner" in self.__dict__:
-            self.inner.defaults = defaults
-
-    # ---------------------------------------------------------------------------------- what may change at an anchor
-
-    @property
-    def rollout_length(self) -> int | None:
-        """T; may be set at an anchor (an int, a sampler or None), as all that follow here but the last two."""
-        length: int | None = self._shared["rollout_length"]
-        return length
-
-    @rollout_length.setter
-    def rollout_length(self, rollout_length: int | HasRolloutLength | None) -> None:
-        self._refuse_inside("rollout_length")
-        self._shared["rollout_length"] = self._length = check_rollout_length(rollout_length)
-        self._sampler = rollout_length if hasattr(rollout_length, "rollout_length") else None
-        self._loop = None  # the number of its loop that the last step belonged to
-
-    @property
-    def n_components(self) -> int | None:
-        """How many principal directions to use at most."""
-        number: int | None = self._shared["n_components"]
-        return number
-
-    @n_components.setter
-    def n_components(self, n_components: int | None) -> None:
-        self._refuse_inside("n_components")
-        check_n_components(n_components)
-        self._shared["n_components"] = n_components
-
-    @property
-    def aggregation(self) -> Aggregation:
-        """What makes the outer gradient of a roll-out."""
-        aggregation: Aggregation = self._shared["aggregation"]
-        return aggregation
-
-    @aggregation.setter
-    def aggregation(self, aggregation: Aggregation) -> None:
-        self._refuse_inside("aggregation")
-        check_aggregation(aggregation)
-        self._trajectory.keep(points_needed(aggregation))
-        self._shared["aggregation"] = aggregation
-
-    @property
-    def trajectory_dtype(self) -> torch.dtype | None:
-        """Dtype of the stored displacements."""
-        return self._trajectory.dtype
-
-    @trajectory_dtype.setter
-    def trajectory_dtype(self, dtype: torch.dtype | None) -> None:
-        self._refuse_inside("trajectory_dtype")
-        self._trajectory.dtype = check_trajectory_dtype(dtype)
-        self._trajectory.free()
-
-    @property
-    def trajectory_device(self) -> torch.device | None:
-        """Where they are stored."""
-        return self._trajectory.device
-
-    @trajectory_device.setter
-    def trajectory_device(self, device: torch.device | str | None) -> None:
-        self._refuse_inside("trajectory_device")
-        self._trajectory.device = check_trajectory_device(device)
-        self._trajectory.free()
-
-    @property
-    def check_ranks(self) -> bool | None:
-        """Whether ranks are compared at every outer step; may be set at any time, the same on all ranks."""
-        check: bool | None = self._shared["check_ranks"]
-        return check
-
-    @check_ranks.setter
-    def check_ranks(self, check_ranks: bool | None) -> None:
-        if not (check_ranks is None or isinstance(check_ranks, bool)):
-            raise ValueError(f"check_ranks must be True, False or None, got {check_ranks!r}")
-        self._shared["check_ranks"] = check_ranks
-
-    @property
-    def nonfinite(self) -> str:
-        """What to do after a roll-out that diverged; may be set at any time."""
-        return str(self._shared["nonfinite"])
-
-    @nonfinite.setter
-    def nonfinite(self, nonfinite: str) -> None:
-        if nonfinite not in ("restore", "raise"):
-            raise ValueError(f'nonfinite must be "restore" or "raise", got {nonfinite!r}')
-        self._shared["nonfinite"] = nonfinite
-
-    def _refuse_inside(self, name: str) -> None:
-        if self._position > 0:
-            raise RuntimeError(
-                f"{name} may change at an anchor only, but {self._position} steps of a roll-out are done: call "
-                "finish_rollout() or discard_rollout() first"
-            )
 
     # ------------------------------------------------------------------------------------------------ the two ways in
 
