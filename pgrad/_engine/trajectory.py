@@ -14,6 +14,7 @@ Of a DTensor all this is about the part on this rank; `pgrad._engine.sharding` k
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from typing import Literal
 
@@ -133,7 +134,7 @@ class Trajectory:
             self._places |= {p: (buffer, index) for index, p in enumerate(members)}
 
     def _buffers(self) -> list[FlatBuffer]:
-        return list({id(buffer): buffer for buffer, _ in self._active.values()}.values())
+        return list(dict.fromkeys(map(operator.itemgetter(0), self._active.values())))
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -212,9 +213,10 @@ class Trajectory:
             buffer.load(index, state)
 
     def _check_unchanged(self) -> None:
-        for p, (buffer, index) in self._active.items():
-            if not buffer.is_unchanged(index):
-                local = sharding.local(p)
+        for buffer in self._buffers():
+            index = buffer.changed()
+            if index is not None:
+                local = sharding.local(buffer.params[index])
                 raise ValueError(
                     f"a parameter changed in the middle of a roll-out: it is now a {local.dtype} tensor of shape "
                     f"{tuple(local.shape)} with strides {local.stride()} on {local.device}, but its anchor is "
