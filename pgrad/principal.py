@@ -213,9 +213,8 @@ def principal_weights(gram: Tensor, n_components: int | None = None, *, rtol: fl
         signs.append(1.0 if turn * (vector[0] - vector[-1]) > at_right_angle else -1.0)
         coefficients.append(length * turn * signs[-1] * math.sqrt(value) / norm)
     weights = vectors[:, points - used :] @ torch.tensor(coefficients[::-1], dtype=torch.float64)
-    weights -= weights.mean()
     return PrincipalWeights(
-        weights,
+        _centring(points) @ weights,
         gram,
         torch.tensor([value * scale for value in eigenvalues[:-1]], dtype=torch.float64),
         torch.tensor(signs, dtype=torch.float64),
@@ -225,8 +224,14 @@ def principal_weights(gram: Tensor, n_components: int | None = None, *, rtol: fl
 
 def centred(gram: Tensor) -> Tensor:
     """H G H, the Gram matrix of the points around their mean."""
-    means = gram.mean(0)
-    return gram - means - (means - means.mean())[:, None]
+    centring = _centring(len(gram))
+    return centring @ gram @ centring
+
+
+@functools.lru_cache(maxsize=16)
+def _centring(points: int) -> Tensor:
+    """H = I - 11'/P."""
+    return torch.eye(points, dtype=torch.float64) - 1 / points
 
 
 def random_walk_spectrum(steps: int) -> Tensor:

@@ -3,8 +3,9 @@
 A buffer holds parameters of one dtype, device and `sharding.Layout`, side by side in one matrix whose columns are their
 elements, in the memory order of each parameter (real and imaginary parts side by side), each parameter from a multiple
 of 16 on. Its rows are the *anchor row* [N] and ``vectors - 1`` displacements [N]. The anchor row holds the anchor
-during the inner steps, then the way back from the last point to it, anchor - parameter, then the outer gradient, so that
-nothing of size N is ever needed beside these ``vectors`` rows. Where the displacements have its dtype and device, all of them are one allocation.
+during the inner steps, then the way back from the last point to it, anchor - parameter, then the outer gradient, so
+that nothing of size N is ever needed beside these ``vectors`` rows. Where the displacements have its dtype and device,
+all of them are one allocation.
 
 The anchor row is at least as precise as the parameters and as the displacements. A displacement is parameter - anchor,
 rounded once.
@@ -22,7 +23,7 @@ from torch import Tensor
 from pgrad._engine import sharding
 from pgrad._engine.kernels import full_precision, products, subtract
 
-__all__ = ["FlatBuffer", "flat", "shaped"]
+__all__ = ["FlatBuffer", "flat", "local", "shaped"]
 
 # The work goes in parts which bound every temporary. On a CPU they stay in the cache, on an accelerator they are large
 # enough to hide the launches: numbers in a part of a parameter, and numbers in a part of the matrix.
@@ -330,10 +331,15 @@ def shaped(memory: Tensor, like: Tensor) -> Tensor:
     return memory.as_strided((*lead, *like.shape), (*memory.stride()[:-1], *like.stride()))
 
 
+def local(tensor: Tensor) -> Tensor:
+    """`sharding.local`, at once for what cannot be a DTensor: there may be thousands."""
+    return tensor if type(tensor) is torch.nn.Parameter else sharding.local(tensor)
+
+
 def _real(tensor: Tensor) -> Tensor:
     """The local part; of a complex tensor [*shape, 2]. A view."""
-    local = sharding.local(tensor)
-    return torch.view_as_real(local) if local.is_complex() else local
+    part = local(tensor)
+    return torch.view_as_real(part) if part.is_complex() else part
 
 
 def _is_dense(tensor: Tensor) -> bool:
@@ -342,8 +348,8 @@ def _is_dense(tensor: Tensor) -> bool:
 
 
 def _kind(param: Tensor) -> tuple[Any, ...]:
-    local = sharding.local(param)
-    return local.dtype, local.device, local.shape, local.stride()
+    part = local(param)
+    return part.dtype, part.device, part.shape, part.stride()
 
 
 def _in_words(kind: tuple[Any, ...]) -> str:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from pgrad._engine import sharding
-from pgrad._engine.buffers import FlatBuffer
+from pgrad._engine.buffers import FlatBuffer, local
 
 __all__ = ["Trajectory"]
 
@@ -216,18 +216,20 @@ class Trajectory:
         for buffer in self._buffers():
             index = buffer.changed()
             if index is not None:
-                local = sharding.local(buffer.params[index])
+                part = local(buffer.params[index])
                 raise ValueError(
-                    f"a parameter changed in the middle of a roll-out: it is now a {local.dtype} tensor of shape "
-                    f"{tuple(local.shape)} with strides {local.stride()} on {local.device}, but its anchor is "
+                    f"a parameter changed in the middle of a roll-out: it is now a {part.dtype} tensor of shape "
+                    f"{tuple(part.shape)} with strides {part.stride()} on {part.device}, but its anchor is "
                     f"{buffer.describe(index)}; call discard_rollout() before converting the model"
                 )
 
 
 def _refuse_shared_memory(params: list[Tensor]) -> None:
+    parts = [local(p) for p in params]
+    if len({part.data_ptr() for part in parts}) == len(parts):
+        return
     seen: dict[tuple[torch.device, int], Tensor] = {}
-    for p in params:
-        part = sharding.local(p)
+    for p, part in zip(params, parts, strict=True):
         if part.numel() == 0:
             continue
         other = seen.setdefault((part.device, part.data_ptr()), p)
