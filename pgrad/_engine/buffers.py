@@ -170,32 +170,29 @@ class FlatBuffer:
         if self._square is not None:
             return self._square.cpu()
         self._wait()
-        n = 1 + used
-        total = torch.zeros(n, n, dtype=torch.float64, device=self.anchor_row.device)
         with full_precision(self.anchor_row.device):
-            for part in self._parts(n):
-                total += products(self._chunk(part, used))
-        total = total.cpu()
+            first, *others = (products(self._chunk(part, used)) for part in self._parts(1 + used))
+        total = sum(others, start=first).cpu()
         total[0, 1:].neg_()  # the anchor row holds the way back
         return total.triu() + total.triu(1).mT
 
-    def combine(self, weights: Tensor) -> dict[Tensor, Tensor]:
-        """The sum of the last and the first displacements with these weights [1 + used], for each parameter.
+    def combine(self, weights: list[float]) -> dict[Tensor, Tensor]:
+        """The sum of the last and the first displacements with these weights (1 + used), for each parameter.
 
         It takes the place of the anchor row.
         """
         self._wait()
         row, real = self.anchor_row, self._real
         gradient = row if row.dtype == real else row.view(real)[: len(row)]
-        weights = torch.cat([-weights[:1], weights[1:]])
-        if gradient is not row or weights.tolist() != [1.0]:  # the way back is the gradient then
+        weights = [-weights[0], *weights[1:]]  # the anchor row holds the way back
+        if gradient is not row or weights != [1.0]:
+            factors: Tensor | None = None
             with full_precision(row.device):
                 for part in self._parts(len(weights)):
                     chunk = self._chunk(part, len(weights) - 1)
-                    if chunk.dtype != weights.dtype or chunk.device != weights.device:
-                        weights = weights.to(chunk)
+                    factors = chunk.new_tensor(weights) if factors is None else factors
                     # Where the gradient is narrower, it lies behind what is still to be read.
-                    gradient[part].copy_(torch.mv(chunk.mT, weights))
+                    gradient[part].copy_(torch.mv(chunk.mT, factors))
         self._plan()
         if not self._gradients:
             self._gradients = {self.params[i]: self._whole(gradient, i) for i in sorted(self.active)}

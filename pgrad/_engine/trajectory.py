@@ -188,10 +188,10 @@ class Trajectory:
         Returns:
             For every parameter that took part a tensor like it. It is overwritten by the next roll-out.
         """
-        by_row = torch.cat([weights[-1:], weights[1:-1]])
+        _, *others, last = weights.tolist()
         gradients: dict[Tensor, Tensor] = {}
         for buffer in self._buffers():
-            gradients |= buffer.combine(by_row)
+            gradients |= buffer.combine([last, *others])
         return gradients
 
     # ----------------------------------------------------------------------------------------------------- checkpoints
