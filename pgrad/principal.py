@@ -140,7 +140,7 @@ class _FreeUpdate(Update):
 
     @functools.cached_property
     def eigenvalues(self) -> Tensor:  # type: ignore[override]
-        return spectrum(centred(self.gram))[0][:-1]
+        return torch.linalg.eigvalsh(centred(self.gram)).flip(0).clamp_min(0)[:-1]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -214,36 +214,49 @@ def principal_weights(gram: Tensor, n_components: int | None = None, *, rtol: fl
         tensor([-1.0000, -1.0000], dtype=torch.float64)
     """
     _check(gram, n_components, rtol)
+    points = len(gram)
     if rtol is None:
-        rtol = len(gram) * torch.finfo(gram.dtype).eps
+        rtol = points * torch.finfo(gram.dtype).eps
     gram = gram.detach().to("cpu", torch.float64)
-    scale = float(gram.diagonal().max())
+    scale = float(gram.diagonal().amax())
     scale = scale if scale > 0 else 1.0
     unit = gram / scale  # squares of eigenvalues must neither overflow nor vanish
-    lam, e = spectrum(centred(unit))
+    ascending, vectors = torch.linalg.eigh(centred(unit))
+    eigenvalues = [max(value, 0.0) for value in reversed(ascending.tolist())]
     length = math.sqrt(max(float(unit[-1, -1]), 0.0))
 
-    rank = int((lam > rtol * lam[0]).sum().clamp_max(len(gram) - 1))
+    # Numbers of Python from here on: for matrices so small a call of torch costs more than its arithmetic.
+    rank = min(sum(value > rtol * eigenvalues[0] for value in eigenvalues), points - 1)
     used = rank if n_components is None else min(n_components, rank)
-    strengths, directions = lam[:used], e[:, :used]
-    at_right_angle = len(gram) * torch.finfo(torch.float64).eps  # the round-off of an entry
-    signs = torch.where(directions[0] - directions[-1] > at_right_angle, 1.0, -1.0).double()
-    weights = directions @ (length * signs * strengths.sqrt() / strengths.norm())
-    weights -= weights.mean()
-    return PrincipalWeights(weights, gram, lam[:-1] * scale, signs, length * math.sqrt(scale))
+    at_right_angle = points * torch.finfo(torch.float64).eps  # the round-off of an entry
+    norm = math.hypot(*eigenvalues[:used])
+    signs, coefficients = [], []
+    for value, vector in zip(eigenvalues[:used], reversed(vectors.mT.tolist()), strict=False):
+        turn = (
+            1.0 if max(vector, key=abs) > 0 else -1.0
+        )  # the sign of an eigenvector is free: its largest entry fixes it
+        signs.append(1.0 if turn * (vector[0] - vector[-1]) > at_right_angle else -1.0)
+        coefficients.append(length * turn * signs[-1] * math.sqrt(value) / norm)
+    weights = vectors[:, points - used :] @ torch.tensor(coefficients[::-1], dtype=torch.float64)
+    return PrincipalWeights(
+        _centring(points) @ weights,
+        gram,
+        torch.tensor([value * scale for value in eigenvalues[:-1]], dtype=torch.float64),
+        torch.tensor(signs, dtype=torch.float64),
+        length * math.sqrt(scale),
+    )
 
 
 def centred(gram: Tensor) -> Tensor:
     """H G H, the Gram matrix of the points around their mean."""
-    return gram - gram.mean(0, keepdim=True) - gram.mean(1, keepdim=True) + gram.mean()
+    centring = _centring(len(gram))
+    return centring @ gram @ centring
 
 
-def spectrum(symmetric: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues of a positive semi-definite matrix, descending, and eigenvectors with a positive largest entry."""
-    ascending, vectors = torch.linalg.eigh(symmetric)
-    vectors = vectors.flip(1)
-    vectors = vectors * vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()  # the sign is free: fix it
-    return ascending.flip(0).clamp_min(0), vectors
+@functools.lru_cache(maxsize=16)
+def _centring(points: int) -> Tensor:
+    """H = I - 11'/P."""
+    return torch.eye(points, dtype=torch.float64) - 1 / points
 
 
 def random_walk_spectrum(steps: int) -> Tensor:
@@ -284,12 +297,12 @@ def _check(gram: Any, n_components: Any, rtol: Any) -> None:
         raise TypeError(f"gram must be a real floating-point tensor, got {found}")
     if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or len(gram) < 2:
         raise ValueError(f"gram must be square with at least 2 rows (anchor and one point), got {tuple(gram.shape)}")
-    if not gram.isfinite().all():
+    scale = float(gram.abs().amax())  # nan if one entry is
+    if not math.isfinite(scale):
         raise ValueError("gram must be finite, got inf or nan: the roll-out diverged or its squares overflowed")
-    scale = gram.abs().max()
-    if (gram - gram.T).abs().max() > 1e-3 * scale:
+    if not torch.equal(gram, gram.mT) and (gram - gram.mT).abs().amax() > 1e-3 * scale:
         raise ValueError("gram must be symmetric: pass X @ X.T of the displacements")
-    if gram.diagonal().min() < -1e-3 * scale:
+    if float(gram.diagonal().amin()) < -1e-3 * scale:
         raise ValueError("gram must have a non-negative diagonal: pass X @ X.T of the displacements")
     check_n_components(n_components)
     if rtol is not None and not 0.0 <= rtol < 1.0:

@@ -3,8 +3,9 @@
 A buffer holds parameters of one dtype, device and `sharding.Layout`, side by side in one matrix whose columns are their
 elements, in the memory order of each parameter (real and imaginary parts side by side), each parameter from a multiple
 of 16 on. Its rows are the *anchor row* [N] and ``vectors - 1`` displacements [N]. The anchor row holds the anchor
-during the inner steps, then the last displacement, then the outer gradient, so that nothing of size N is ever needed
-beside these ``vectors`` rows. Where the displacements have its dtype and device, all of them are one allocation.
+during the inner steps, then the way back from the last point to it, anchor - parameter, then the outer gradient, so
+that nothing of size N is ever needed beside these ``vectors`` rows. Where the displacements have its dtype and device,
+all of them are one allocation.
 
 The anchor row is at least as precise as the parameters and as the displacements. A displacement is parameter - anchor,
 rounded once.
@@ -20,15 +21,15 @@ import torch
 from torch import Tensor
 
 from pgrad._engine import sharding
-from pgrad._engine.kernels import full_precision, subtract, sums
+from pgrad._engine.kernels import full_precision, products, subtract
 
-__all__ = ["FlatBuffer", "flat", "shaped"]
+__all__ = ["FlatBuffer", "flat", "local", "shaped"]
 
 # The work goes in parts which bound every temporary. On a CPU they stay in the cache, on an accelerator they are large
 # enough to hide the launches: numbers in a part of a parameter, and numbers in a part of the matrix.
-_PIECE = {"cpu": 1 << 19, "cuda": 1 << 23}
+_PIECE = {"cpu": 1 << 17, "cuda": 1 << 23}
 _AREA = {"cpu": 1 << 23, "cuda": 1 << 26}
-_BLOCK = 512  # products added up in the working dtype before the sum goes on in float64
+_STEP = 512  # columns: parts of the matrix begin at multiples
 _ALIGN = 16  # numbers
 
 
@@ -65,10 +66,13 @@ class FlatBuffer:
             self._memory = [torch.empty(columns, dtype=wide, device=first.device), rows]
         for memory in self._memory:
             self._clear_gaps(memory)
+        self._square: Tensor | None = None  # of the way back, where it is all that there is
         self._planned: set[int] | None = None  # who takes part in what follows
         self._pieces: list[tuple[int, slice | None]] = []
-        self._batches: list[slice] = []
+        self._batches: list[tuple[slice, slice]] = []  # of pieces, and of columns
+        self._kept: list[Tensor | None] = []
         self._cache: dict[int | None, list[Tensor]] = {}
+        self._gradients: dict[Tensor, Tensor] = {}
 
     @property
     def layout(self) -> sharding.Layout:
@@ -92,6 +96,14 @@ class FlatBuffer:
     def is_unchanged(self, index: int) -> bool:
         """Whether a parameter has the form that it had when the buffer was made."""
         return _kind(self.params[index]) == self._kinds[index]
+
+    def changed(self) -> int | None:
+        """A parameter that takes part and has another form than when the buffer was made; None if none has."""
+        params, kinds = self.params, self._kinds
+        if self.layout.mesh is not None:
+            return next((i for i in self.active if not self.is_unchanged(i)), None)
+        forms = ((i, params[i]) for i in self.active)  # `_kind` without what DTensors need, for many parameters
+        return next((i for i, p in forms if (p.dtype, p.device, p.shape, p.stride()) != kinds[i]), None)
 
     def describe(self, index: int) -> str:
         """The form that a parameter had."""
@@ -121,8 +133,9 @@ class FlatBuffer:
     def store(self, row: int) -> None:
         """rows[row] = parameter - anchor."""
         values, anchors, rows = self._values(), self._views(None), self._views(row)
-        for batch in self._batches:
-            subtract(values[batch], anchors[batch], rows[batch])
+        source, target = self.anchor_row, self.rows[row]
+        for batch, columns in self._batches:
+            subtract(values[batch], anchors[batch], rows[batch], (source[columns], target[columns]))
 
     def is_at(self, row: int) -> bool:
         """Whether rows[row] == parameter - anchor, bit for bit."""
@@ -144,58 +157,58 @@ class FlatBuffer:
     def swap(self) -> None:
         """parameter, anchor = anchor, parameter; the anchor row holds every value of the parameters exactly."""
         values, anchors = self._values(), self._views(None)
-        for batch in self._batches:
+        for batch, _ in self._batches:
             kept = [value.clone() for value in values[batch]]
             torch._foreach_copy_(values[batch], anchors[batch])
             torch._foreach_copy_(anchors[batch], kept)
 
     def exchange(self) -> None:
-        """parameter, anchor row = anchor, parameter - anchor."""
+        """parameter, anchor row = anchor, anchor - parameter."""
         values, anchors = self._values(), self._views(None)
-        for batch in self._batches:
-            kept = torch._foreach_sub(values[batch], anchors[batch])
+        square = None
+        for batch, columns in self._batches:
+            back = torch._foreach_sub(anchors[batch], values[batch])
             torch._foreach_copy_(values[batch], anchors[batch])
-            torch._foreach_copy_(anchors[batch], kept)
+            torch._foreach_copy_(anchors[batch], back)
+            if not len(self.rows):  # the one product that will be asked for, while its numbers are in the cache
+                part = products(self._chunk(columns, 0))
+                square = part if square is None else square + part
+        self._square = square
 
     # ------------------------------------------------------------------------------------------ passes over the matrix
 
     def gram(self, used: int) -> Tensor:
-        """Products of the anchor row and the first ``used`` rows with each other: [1+used, 1+used] float64 on the CPU.
-
-        Sums of `_BLOCK` products are formed in the working dtype, float32 at least, and added up in float64.
-        """
+        """Products of the last and the first ``used`` displacements with each other: [1+used, 1+used] float64, CPU."""
+        if self._square is not None:
+            return self._square.cpu()
         self._wait()
-        n = 1 + used
-        total = torch.zeros(n, n, dtype=torch.float64, device=self.anchor_row.device)
-        # Half of a symmetric matrix is enough: on a CPU in panels of one row where there are few rows to read again.
-        panel = n if self.anchor_row.device.type != "cpu" else 1 if n < 12 else 16
-        panels = list(_cut(slice(0, n), panel))
         with full_precision(self.anchor_row.device):
-            for part in self._parts(n):
-                chunk = self._chunk(part, used)
-                even = chunk.shape[1] // _BLOCK * _BLOCK
-                blocks = chunk[:, :even].unflatten(1, (-1, _BLOCK)).transpose(0, 1)
-                for rows in panels:
-                    products = torch.bmm(blocks[:, rows], blocks[:, rows.start :].mT)
-                    total[rows, rows.start :] += products.sum(0, dtype=torch.float64)
-                rest = chunk[:, even:].double()
-                total += rest @ rest.mT
-        total = total.cpu()
+            first, *others = (products(self._chunk(part, used)) for part in self._parts(1 + used))
+        total = sum(others, start=first).cpu()
+        total[0, 1:].neg_()  # the anchor row holds the way back
         return total.triu() + total.triu(1).mT
 
-    def combine(self, weights: Tensor) -> dict[Tensor, Tensor]:
-        """The sum of anchor row and rows with these weights [1 + used], in the anchor row, for each parameter."""
+    def combine(self, weights: list[float]) -> dict[Tensor, Tensor]:
+        """The sum of the last and the first displacements with these weights (1 + used), for each parameter.
+
+        It takes the place of the anchor row.
+        """
         self._wait()
         row, real = self.anchor_row, self._real
         gradient = row if row.dtype == real else row.view(real)[: len(row)]
-        with full_precision(row.device):
-            for part in self._parts(len(weights)):
-                chunk = self._chunk(part, len(weights) - 1)
-                if chunk.dtype != weights.dtype or chunk.device != weights.device:
-                    weights = weights.to(chunk)
-                # Where the gradient is narrower, it lies behind what is still to be read.
-                gradient[part].copy_(sums(weights[None], chunk)[0])
-        return {self.params[i]: self._whole(gradient, i) for i in sorted(self.active)}
+        weights = [-weights[0], *weights[1:]]  # the anchor row holds the way back
+        if gradient is not row or weights != [1.0]:
+            factors: Tensor | None = None
+            with full_precision(row.device):
+                for part in self._parts(len(weights)):
+                    chunk = self._chunk(part, len(weights) - 1)
+                    factors = chunk.new_tensor(weights) if factors is None else factors
+                    # Where the gradient is narrower, it lies behind what is still to be read.
+                    gradient[part].copy_(torch.mv(chunk.mT, factors))
+        self._plan()
+        if not self._gradients:
+            self._gradients = {self.params[i]: self._whole(gradient, i) for i in sorted(self.active)}
+        return self._gradients
 
     # --------------------------------------------------------------------------------------------------- a parameter's
 
@@ -224,31 +237,43 @@ class FlatBuffer:
     # ------------------------------------------------------------------------------------------------ parts and pieces
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cache": {}}
+        return {**self.__dict__, "_planned": None, "_kept": [], "_cache": {}, "_gradients": {}}
 
     def _plan(self) -> list[tuple[int, slice | None]]:
-        """Parameters whole, large ones in pieces of their elements in memory order; batches are alike in size."""
+        """Parameters whole, large ones in pieces of their elements in memory order; batches are alike in size.
+
+        The columns of a batch have none between them of a parameter that takes no part.
+        """
+        if self._planned is self.active:
+            return self._pieces
         if self._planned != self.active:
-            self._planned = self.active
             limit = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
-            self._pieces, self._batches, self._cache = [], [], {}
-            begin = size = 0
+            self._pieces, self._batches, self._kept, self._cache, self._gradients = [], [], [], {}, {}
+            first, begin, end = 0, 0, 0  # of the batch: its first piece, and its columns
             for i in sorted(self.active):
-                n = self._spans[i].stop - self._spans[i].start
-                large = n > limit and _is_dense(_real(self.params[i]))
-                for part in _cut(slice(0, n), limit) if large else [None]:
-                    step = part.stop - part.start if part else n
-                    if size and size + step > limit:
-                        self._batches.append(slice(begin, len(self._pieces)))
-                        begin, size = len(self._pieces), 0
-                    size += step
-                    self._pieces.append((i, part))
-            self._batches.append(slice(begin, len(self._pieces)))
+                param, span, stop = self.params[i], self._spans[i], self._starts[i + 1]
+                n = span.stop - span.start
+                large = n > limit and _is_dense(_real(param))
+                for part in _cut(slice(0, n), limit) if large else [slice(0, n)]:
+                    start = span.start + part.start
+                    behind = stop if part.stop == n else span.start + part.stop
+                    if end > begin and (start != end or behind - begin > limit):
+                        self._batches.append((slice(first, len(self._pieces)), slice(begin, end)))
+                        first, begin = len(self._pieces), start
+                    begin, end = (begin if end > begin else start), behind
+                    self._pieces.append((i, part if large else None))
+                    self._kept.append(param if not large and _real(param) is param else None)
+            self._batches.append((slice(first, len(self._pieces)), slice(begin, end)))
+        self._planned = self.active
         return self._pieces
 
     def _values(self) -> list[Tensor]:
         """The parameters as they are now, in the pieces of the plan."""
-        return [flat(self.params[i])[part] if part else _real(self.params[i]) for i, part in self._plan()]
+        plan = self._plan()
+        return [
+            kept if kept is not None else flat(self.params[i])[part] if part else _real(self.params[i])
+            for kept, (i, part) in zip(self._kept, plan, strict=True)
+        ]
 
     def _views(self, row: int | None) -> list[Tensor]:
         """The same pieces of a row, or of the anchor row."""
@@ -268,7 +293,7 @@ class FlatBuffer:
         if len(self._memory) == 2 or dtype.itemsize < 4:  # chunks are copies
             area //= 4
         columns = min(area // max(n, 1), _PIECE.get(device, _PIECE["cuda"]))
-        step = max(columns // _BLOCK, 1) * _BLOCK
+        step = max(columns // _STEP, 1) * _STEP
         begin = end = 0
         for i in sorted(self.active):
             if self._starts[i] > end:
@@ -315,10 +340,15 @@ def shaped(memory: Tensor, like: Tensor) -> Tensor:
     return memory.as_strided((*lead, *like.shape), (*memory.stride()[:-1], *like.stride()))
 
 
+def local(tensor: Tensor) -> Tensor:
+    """`sharding.local`, at once for what cannot be a DTensor: there may be thousands."""
+    return tensor if type(tensor) is torch.nn.Parameter else sharding.local(tensor)
+
+
 def _real(tensor: Tensor) -> Tensor:
     """The local part; of a complex tensor [*shape, 2]. A view."""
-    local = sharding.local(tensor)
-    return torch.view_as_real(local) if local.is_complex() else local
+    part = local(tensor)
+    return torch.view_as_real(part) if part.is_complex() else part
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
@@ -331,8 +361,8 @@ def _is_dense(tensor: Tensor) -> bool:
 
 
 def _kind(param: Tensor) -> tuple[Any, ...]:
-    local = sharding.local(param)
-    return local.dtype, local.device, local.shape, local.stride()
+    part = local(param)
+    return part.dtype, part.device, part.shape, part.stride()
 
 
 def _in_words(kind: tuple[Any, ...]) -> str:

@@ -9,35 +9,52 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["full_precision", "send", "subtract", "sums"]
+__all__ = ["full_precision", "products", "send", "subtract"]
+
+_BLOCK = 512  # products added up in the working dtype before the sum goes on in float64
+_SMALL = 1 << 14  # numbers that are in float64 sooner than the calls for blocks are made
+_LONG = 1 << 11  # numbers in a tensor from which on a call of its own is worth while
 
 
-def subtract(values: list[Tensor], anchors: list[Tensor], out: list[Tensor]) -> None:
-    """out = values - anchors, rounded once to the dtype of ``out``; asynchronously where that is in host memory."""
-    if not values:
-        return
-    source, target = anchors[0], out[0]
+def subtract(values: list[Tensor], anchors: list[Tensor], out: list[Tensor], flat: tuple[Tensor, Tensor]) -> None:
+    """out = values - anchors, rounded once to the dtype of ``out``; asynchronously where that is in host memory.
+
+    ``flat`` holds the memory [n] of all anchors and that of all of ``out``, the gaps included.
+    """
+    source, target = flat
     if target.device != source.device:
         send([d.to(target.dtype) for d in torch._foreach_sub(values, anchors)], out)
     elif target.dtype != source.dtype:
         torch._foreach_copy_(out, torch._foreach_sub(values, anchors))
-    elif source.device.type == "cpu" and values[0].dtype == source.dtype:  # one pass instead of two
-        for value, anchor, row in zip(values, anchors, out, strict=True):
+    elif source.device.type == "cpu" and values[0].dtype == source.dtype and len(target) > _LONG * len(values):
+        for value, anchor, row in zip(values, anchors, out, strict=True):  # one pass instead of two
             torch.sub(value, anchor, out=row)
     else:
         torch._foreach_copy_(out, values)
-        torch._foreach_sub_(out, anchors)
+        target.sub_(source)
 
 
-def sums(weights: Tensor, chunk: Tensor) -> Tensor:
-    """weights @ chunk."""
-    if len(weights) > 1 or chunk.device.type != "cpu":
-        return weights @ chunk
-    first, *others = weights[0].tolist()
-    total: Tensor = chunk[0] * first  # stays in the cache; a product of one row by a matrix would run on one thread
-    for weight, row in zip(others, chunk[1:], strict=True):
-        total.add_(row, alpha=weight)
-    return total[None]
+def products(chunk: Tensor) -> Tensor:
+    """Products of the rows of ``chunk`` [n, columns] with each other: [n, n] float64, of which the upper half counts.
+
+    Sums of `_BLOCK` products are formed in the dtype of the chunk, or all of them in float64.
+    """
+    n, columns = chunk.shape
+    even = columns // _BLOCK * _BLOCK if chunk.numel() > _SMALL else 0
+    rest = chunk[:, even:].double()
+    total = rest @ rest.mT
+    if even == 0:
+        return total
+    blocks = chunk[:, :even].unflatten(1, (-1, _BLOCK))
+    if n == 1:
+        return total + blocks.square().sum(2).sum(dtype=torch.float64)
+    blocks = blocks.transpose(0, 1)
+    # On a CPU libraries have kernels for products of a few rows; where there are more, half of the matrix is enough.
+    panel = 8 if chunk.device.type == "cpu" and n >= 12 else n
+    for start in range(0, n, panel):
+        part = torch.bmm(blocks[:, start : start + panel], blocks[:, start:].mT)
+        total[start : start + panel, start:] += part.sum(0, dtype=torch.float64)
+    return total
 
 
 def send(values: list[Tensor], out: list[Tensor]) -> None:
@@ -63,6 +80,9 @@ def _copies(device: torch.device) -> torch.cuda.Stream:
 def full_precision(device: torch.device) -> Iterator[None]:
     """Matrix products in the dtype of their arguments: no autocast, no TensorFloat-32, no bfloat16 passes."""
     precision = torch.get_float32_matmul_precision()
+    if precision == "highest" and not torch.is_autocast_enabled(device.type):
+        yield
+        return
     if precision != "highest":
         torch.set_float32_matmul_precision("highest")
     try:

@@ -14,6 +14,7 @@ Of a DTensor all this is about the part on this rank; `pgrad._engine.sharding` k
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Iterable
 from typing import Literal
 
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 
 from pgrad._engine import sharding
-from pgrad._engine.buffers import FlatBuffer
+from pgrad._engine.buffers import FlatBuffer, local
 from pgrad._engine.fingerprint import Fingerprint
 
 __all__ = ["Trajectory"]
@@ -206,7 +207,7 @@ class Trajectory:
             self._places |= {p: (buffer, index) for index, p in enumerate(members)}
 
     def _buffers(self) -> list[FlatBuffer]:
-        return list({id(buffer): buffer for buffer, _ in self._active.values()}.values())
+        return list(dict.fromkeys(map(operator.itemgetter(0), self._active.values())))
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -260,10 +261,10 @@ class Trajectory:
         Returns:
             For every parameter that took part a tensor like it. It is overwritten by the next roll-out.
         """
-        by_row = torch.cat([weights[-1:], weights[1:-1]])
+        _, *others, last = weights.tolist()
         gradients: dict[Tensor, Tensor] = {}
         for buffer in self._buffers():
-            gradients |= buffer.combine(by_row)
+            gradients |= buffer.combine([last, *others])
         return gradients
 
     # ----------------------------------------------------------------------------------------------------- checkpoints
@@ -287,21 +288,24 @@ class Trajectory:
 
     def check_unchanged(self) -> None:
         """Refuse parameters that were converted in the middle of a roll-out."""
-        for p, (buffer, index) in self._active.items():
-            if not buffer.is_unchanged(index):
-                local = sharding.local(p)
+        for buffer in self._buffers():
+            index = buffer.changed()
+            if index is not None:
+                part = local(buffer.params[index])
                 raise ValueError(
-                    f"a parameter changed in the middle of a roll-out: it is now a {local.dtype} tensor of shape "
-                    f"{tuple(local.shape)} with strides {local.stride()} on {local.device}, but its anchor is "
+                    f"a parameter changed in the middle of a roll-out: it is now a {part.dtype} tensor of shape "
+                    f"{tuple(part.shape)} with strides {part.stride()} on {part.device}, but its anchor is "
                     f"{buffer.describe(index)}; call forget_rollout() to go on from the weights as they are, and "
                     "finish_rollout() or discard_rollout() before converting the model next time"
                 )
 
 
 def _refuse_shared_memory(params: list[Tensor]) -> None:
+    parts = [local(p) for p in params]
+    if len({part.data_ptr() for part in parts}) == len(parts):
+        return
     seen: dict[tuple[torch.device, int], Tensor] = {}
-    for p in params:
-        part = sharding.local(p)
+    for p, part in zip(params, parts, strict=True):
         if part.numel() == 0:
             continue
         other = seen.setdefault((part.device, part.data_ptr()), p)
