@@ -76,12 +76,11 @@ def find_reader(sampler: Any, examples: int) -> Reader:
     ahead, iterator, primed = "", None, 0
     for owner, _ in _owners():
         if isinstance(owner, _BaseDataLoaderIter):
-            _check_order(owner)
-            check_length(owner._dataset, examples)
-            iterator = weakref.ref(owner)
-            if owner._num_workers > 0:
-                ahead = f"a DataLoader with num_workers={owner._num_workers}"
-                primed = owner._num_workers * owner._prefetch_factor
+            if _leads_to(owner._index_sampler, sampler):
+                _check_order(owner)
+                check_length(owner._dataset, examples)
+            iterator, primed = weakref.ref(owner), _primed(owner)
+            ahead = f"a DataLoader with num_workers={owner._num_workers}" if primed else ahead
         elif isinstance(owner, BatchSampler) and getattr(owner, "sampler", None) is sampler:
             name = type(sampler).__name__
             raise TypeError(f"sampler must not be a {name}, which makes whole batches: DataLoader(..., batch_sampler=)")
@@ -108,6 +107,20 @@ def check_length(dataset: Any, examples: int) -> None:
             f"domains must have one entry for each example of the dataset, {length}, got {examples}; for a part of a "
             "dataset, give the sampler the domains of that part, in its order"
         )
+
+
+def _leads_to(outer: Any, sampler: Any) -> bool:
+    """Whether `outer` is the sampler or wraps it, as Accelerate's samplers do: else the indices are for other data."""
+    for _ in range(4):
+        if outer is sampler:
+            return True
+        inner = getattr(outer, "batch_sampler", None)
+        outer = getattr(outer, "sampler", None) if inner is None else inner
+    return False
+
+
+def _primed(iterator: Any) -> int:
+    return int(iterator._num_workers * iterator._prefetch_factor) if iterator._num_workers > 0 else 0
 
 
 def _check_order(iterator: Any) -> None:

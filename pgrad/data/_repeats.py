@@ -30,7 +30,7 @@ def warn(found: str, remedy: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("pgrad.data."):
         frame, level = frame.f_back, level + 1
-    message = f"domains are uneven: {found}. A model soon knows so few by heart. {remedy} `repeats` has all numbers"
+    message = f"domains are uneven: {found}. A model may soon know so few by heart. {remedy} `repeats` has all numbers"
     warnings.warn(message, UserWarning, stacklevel=level)
 
 

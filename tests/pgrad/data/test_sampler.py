@@ -459,6 +459,17 @@ def test_a_sampler_of_whole_batches_is_no_sampler_of_examples():
     assert [batch.tolist() for batch in loader] == list(make())
 
 
+def test_a_sampler_inside_the_dataset_of_another_loader_is_no_affair_of_that_loader():
+    class Rollouts(torch.utils.data.Dataset):
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, index):
+            return torch.tensor(next(iter(make())))
+
+    assert len(list(DataLoader(Rollouts()))) == 5
+
+
 def test_batches_in_any_order_are_refused():
     loader = DataLoader(torch.arange(len(DOMAINS)), batch_sampler=make(), num_workers=2, in_order=False)
     with pytest.raises(ValueError, match="in_order must be True"):
