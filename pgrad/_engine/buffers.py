@@ -140,12 +140,8 @@ class FlatBuffer:
     def is_at(self, row: int) -> bool:
         """Whether rows[row] == parameter - anchor, bit for bit."""
         self._wait()
-        values, anchors, rows = self._values(), self._views(None), self._views(row)
-        for batch in self._batches:
-            found = [torch.empty_like(stored) for stored in rows[batch]]
-            subtract(values[batch], anchors[batch], found)
-            self._wait()
-            if not all(_same_bits(a, b) for a, b in zip(found, rows[batch], strict=True)):
+        for value, anchor, stored in zip(self._values(), self._views(None), self._views(row), strict=True):
+            if not _same_bits((value - anchor).to(stored.device, stored.dtype), stored):
                 return False
         return True
 
