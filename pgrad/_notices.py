@@ -1,4 +1,4 @@
-"""What an optimizer says once: a user's act that it followed, or data that do not fit its roll-outs."""
+"""What is said once: a user's act that it followed, or data that do not fit its roll-outs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from typing import Any
 
-__all__ = ["Notices", "unequal_parts"]
+__all__ = ["Notices", "unequal_parts", "warn"]
 
 _OURS = ("pgrad", "torch")
 
@@ -22,7 +22,16 @@ class Notices:
         """Warn, at the line of the user, unless this notice was given before."""
         if name not in self._given:
             self._given.add(name)
-            warnings.warn(f"{message} (said once)", category, stacklevel=_level())
+            warn(f"{message} (said once)", category)
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """A warning at the line of the user: the first outside this package and torch."""
+    frame: Any = sys._getframe(1)
+    level = 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def unequal_parts(domains: tuple[int | str, ...]) -> str | None:
@@ -37,12 +46,3 @@ def unequal_parts(domains: tuple[int | str, ...]) -> str | None:
         "rollout_length be splits x domains, and take the batches of a pgrad.DomainBatchSampler "
         "(rollout_length=sampler keeps the two equal)"
     )
-
-
-def _level() -> int:
-    """How many frames up the first is that belongs neither to this package nor to torch."""
-    frame: Any = sys._getframe(2)
-    level = 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
-        frame, level = frame.f_back, level + 1
-    return level

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
-import warnings
 from collections.abc import Mapping, Sequence
 
-__all__ = ["TOO_OFTEN", "inclusion", "out_of_proportion", "warn"]
+__all__ = ["TOO_OFTEN", "UNEVEN", "inclusion", "out_of_proportion"]
 
 TOO_OFTEN = 10  # passes through one domain in a loop that takes about one through the whole
+UNEVEN = "domains are uneven: {found}. A model soon knows so few by heart. {remedy} `repeats` has all numbers"
 
 
 def out_of_proportion(repeats: Mapping[int | str, float], sizes: Mapping[int | str, int], loop: str) -> str:
@@ -23,15 +22,6 @@ def out_of_proportion(repeats: Mapping[int | str, float], sizes: Mapping[int | s
         f"{loop} goes {repeats[worst]:.3g} times through domain {worst!r}, which has {sizes[worst]} examples{more}, "
         f"and {repeats[largest]:.3g} times through the largest, {largest!r} with {sizes[largest]}"
     )
-
-
-def warn(found: str, remedy: str) -> None:
-    """One UserWarning, at the line outside of this package that made the sampler."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("pgrad.data."):
-        frame, level = frame.f_back, level + 1
-    message = f"domains are uneven: {found}. A model may soon know so few by heart. {remedy} `repeats` has all numbers"
-    warnings.warn(message, UserWarning, stacklevel=level)
 
 
 def inclusion(weights: Sequence[int], n: int) -> list[float]:

@@ -10,9 +10,10 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from pgrad._notices import warn
 from pgrad.data._common import Domains, device_of, domain_list, hashed, integer, parts, permutation, rows_by_domain
 from pgrad.data._readers import Reader, begins_a_loop, find_reader
-from pgrad.data._repeats import out_of_proportion, warn
+from pgrad.data._repeats import UNEVEN, out_of_proportion
 
 __all__ = ["DomainBatchSampler"]
 
@@ -184,7 +185,7 @@ class DomainBatchSampler(Sampler[list[int]]):
                 'GroupBatchSampler(uniform=False, distinct=False); mode="min_size" ends a loop after one pass through '
                 "the smallest, but every roll-out still takes as much of it."
             )
-            warn(found, remedy)
+            warn(UNEVEN.format(found=found, remedy=remedy))
 
     def __iter__(self) -> Iterator[list[int]]:
         return _Loop(self)

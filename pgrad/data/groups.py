@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pgrad._notices import warn
 from pgrad.data._common import Domains, domain_list, flag, hashed, integer, permutation, rows_by_domain
-from pgrad.data._repeats import TOO_OFTEN, inclusion, out_of_proportion, warn
+from pgrad.data._repeats import TOO_OFTEN, UNEVEN, inclusion, out_of_proportion
 from pgrad.data.domains import DomainBatchSampler, replicas
 
 __all__ = ["GroupBatchSampler"]
@@ -137,7 +138,7 @@ class GroupBatchSampler(DomainBatchSampler):
                 "Merge small domains or leave them out; uniform=False draws large domains more often, and with "
                 "distinct=False each example about once in a loop; a smaller batch_size repeats less in a mini-batch."
             )
-            warn(found, remedy)
+            warn(UNEVEN.format(found=found, remedy=remedy))
 
     def _epoch(self, domain: int, epoch: int) -> Tensor:
         if self._drawn[0] != (self.seed, epoch):

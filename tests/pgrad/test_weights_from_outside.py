@@ -308,3 +308,13 @@ def test_a_state_dict_from_before_this_was_known_is_loaded_without_a_word():
     resumed = optimizer(other)
     resumed.load_state_dict(state)
     train(other, resumed, 8, 12)
+
+
+def test_the_warning_stands_at_the_line_of_the_user():
+    net = model()
+    opt = optimizer(net)
+    train(net, opt, 0, 6)
+    net.load_state_dict(model(seed=5).state_dict())
+    with pytest.warns(UserWarning, match=SAID) as said:
+        opt.step()
+    assert said[0].filename == __file__
