@@ -520,8 +520,8 @@ class PGrad(Settings):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a parameter group; its options go to the inner optimizer. In the middle of a roll-out it joins there."""
-        if "inner" not in self.__dict__:
-            return  # the base class, which has no groups of its own
+        if not hasattr(self, "inner"):
+            return  # the base class is at work, which has no groups of its own
         self.inner.add_param_group(param_group)
         try:
             check_params(self.inner.param_groups[-1]["params"])

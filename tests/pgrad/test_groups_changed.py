@@ -256,3 +256,23 @@ def test_other_names_are_refused():
     train(net, opt, 5, 9)
     train(other, unnamed, 5, 9)
     assert torch.equal(vector(net), vector(other))
+
+
+# ---------------------------------------------------------------------------------------------- through a wrapper
+
+
+def test_what_is_done_to_a_wrapper_of_lightning_is_done_to_the_optimizer():
+    """It imitates the class, so that properties and methods of the class run on it."""
+    core = pytest.importorskip("lightning.pytorch.core.optimizer", reason="lightning is in the extra test")
+    net = model()
+    opt = pgrad.PGrad(net[0].parameters(), 1e-2, 3)
+    wrapper = core.LightningOptimizer(opt)
+    wrapper.add_param_group({"params": list(net[2].parameters()), "lr": 0.5})
+    assert [group["lr"] for group in opt.param_groups] == [0.01, 0.5]
+    wrapper.param_groups = opt.param_groups[1:]
+    assert [group["lr"] for group in opt.inner.param_groups] == [0.5]
+    wrapper.rollout_length, wrapper.trajectory_dtype = 2, torch.bfloat16
+    assert (opt.rollout_length, opt.trajectory_dtype) == (2, torch.bfloat16)
+    train(net, opt, 0, 2)
+    assert len(opt.outer.param_groups) == 1
+    assert opt.last_update is not None
