@@ -47,7 +47,8 @@ class EvaluateAtAnchor(Callback):
     Buffers, such as the running statistics of BatchNorm, are those of the inner steps in either case.
 
     Beside Lightning's WeightAveraging, the average is what is validated and put into ``state_dict``, and that callback
-    keeps the inner iterate: this one leaves checkpoints to it.
+    keeps the inner iterate: this one leaves checkpoints to it. What WeightAveraging and StochasticWeightAveraging put
+    into the model when training ends stays there. Their order among the callbacks does not matter.
 
     Raises:
         ValueError: when training starts, if a ModelCheckpoint has ``save_weights_only=True``: Lightning then asks no
@@ -86,6 +87,18 @@ class EvaluateAtAnchor(Callback):
         self._anchored.close()
 
     @override
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give way to an average for which the statistics of BatchNorm are computed from now on, without any step."""
+        if _stochastic_average_is_due(trainer):
+            _forget(trainer)
+
+    @override
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give way to an average that is put into the model now, by a callback before this one or after it."""
+        if _averages_weights(trainer) or _stochastic_average_is_due(trainer) or _averages_without_end(trainer):
+            _forget(trainer)
+
+    @override
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the anchor in the model; checkpoints written before can still go on from the inner iterate."""
         for optimizer in _optimizers(trainer):
@@ -104,9 +117,8 @@ class EvaluateAtAnchor(Callback):
     @override
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """The anchor in ``state_dict``, the inner iterate beside it."""
-        averaging = getattr(callbacks, "WeightAveraging", ())
         inside = any(optimizer.rollout_position > 0 for optimizer in _optimizers(trainer))
-        if not inside or any(isinstance(callback, averaging) for callback in _callbacks(trainer)):
+        if not inside or _averages_weights(trainer):
             return
         checkpoint[_KEY] = checkpoint["state_dict"]
         with ExitStack() as anchored:
@@ -129,6 +141,32 @@ class EvaluateAtAnchor(Callback):
 
 def _optimizers(trainer: Trainer) -> list[PGrad]:
     return [optimizer for optimizer in trainer.optimizers if isinstance(optimizer, PGrad)]
+
+
+def _forget(trainer: Trainer) -> None:
+    for optimizer in _optimizers(trainer):
+        optimizer.forget_rollout()
+
+
+def _averages_weights(trainer: Trainer) -> bool:
+    """Whether there is a WeightAveraging, which always puts its average into the model when training ends."""
+    averaging = getattr(callbacks, "WeightAveraging", ())
+    return any(isinstance(callback, averaging) for callback in _callbacks(trainer))
+
+
+def _stochastic_average_is_due(trainer: Trainer) -> bool:
+    """Whether there is a StochasticWeightAveraging whose last epoch is over, so that the model gets its average.
+
+    That is when training ends or, with BatchNorm, at the start of one epoch more.
+    """
+    found = (c for c in _callbacks(trainer) if isinstance(c, callbacks.StochasticWeightAveraging))
+    return any(trainer.current_epoch > callback.swa_end for callback in found)
+
+
+def _averages_without_end(trainer: Trainer) -> bool:
+    """Whether there is a StochasticWeightAveraging for training without a last epoch, whose end can be any."""
+    stochastic = callbacks.StochasticWeightAveraging
+    return trainer.max_epochs == -1 and any(isinstance(callback, stochastic) for callback in _callbacks(trainer))
 
 
 def _callbacks(trainer: Trainer) -> list[Callback]:
