@@ -9,8 +9,8 @@ It is not needed where validation and checkpoints come after whole roll-outs onl
 ``every_n_train_steps`` in multiples of ``rollout_length``, epochs of whole roll-outs as `DomainBatchSampler` makes
 them, no gradient scaler that skips steps).
 
-`pgrad.ResumableLoader`, which can be imported from here too, lets ``fit(ckpt_path=...)`` go on in the middle of an
-epoch with the batches that were still to come.
+`pgrad.ResumableLoader`, which can be imported from here too, lets ``fit(ckpt_path=...)`` go on with the batches that
+were still to come.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pgrad.optimizer import PGrad
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer, callbacks
     from lightning.pytorch.trainer.states import TrainerFn
+    from lightning.pytorch.utilities import CombinedLoader
 except ImportError as error:
     raise ImportError("pgrad.integrations.lightning needs Lightning 2.5 or later: pip install lightning") from error
 
@@ -44,6 +45,9 @@ class EvaluateAtAnchor(Callback):
     if it had not been interrupted. Without this callback it must not be resumed; Lightning warns then that one is
     missing. When ``fit`` ends in the middle of a roll-out, its steps are dropped and the model is left at the anchor.
 
+    A `pgrad.ResumableLoader` goes on at its place also from a checkpoint that was saved when an epoch was over, where
+    Lightning would start the data over.
+
     Buffers, such as the running statistics of BatchNorm, are those of the inner steps in either case.
 
     Beside Lightning's WeightAveraging, the average is what is validated and put into ``state_dict``, and that callback
@@ -52,7 +56,7 @@ class EvaluateAtAnchor(Callback):
 
     Raises:
         ValueError: when training starts, if a ModelCheckpoint has ``save_weights_only=True``: Lightning then asks no
-            callback, so that the file would hold the inner iterate.
+            callback, so that the file would hold the inner iterate; or if it is resumed with another number of loaders.
 
     Example:
         >>> import warnings
@@ -64,6 +68,7 @@ class EvaluateAtAnchor(Callback):
 
     def __init__(self) -> None:
         self._anchored = ExitStack()
+        self._places: list[Any] = []  # of the loaders, in the checkpoint that is resumed
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -74,6 +79,22 @@ class EvaluateAtAnchor(Callback):
                     "EvaluateAtAnchor needs ModelCheckpoint(save_weights_only=False): files of weights alone are "
                     "written without asking callbacks and would hold the inner iterate of a roll-out"
                 )
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the loaders their place, unless Lightning did: it does so in an epoch that was begun, and no other."""
+        places, self._places = self._places, []
+        if not places or trainer.fit_loop.restarting:
+            return
+        loaders = [loader for loader in CombinedLoader(trainer.train_dataloader).flattened if _is_stateful(loader)]
+        if len(loaders) != len(places):
+            raise ValueError(
+                f"the checkpoint has the places of {len(places)} training loaders that can be resumed, but fit() was "
+                f"given {len(loaders)}: give it loaders as those it was saved with"
+            )
+        for loader, place in zip(loaders, places, strict=True):
+            if isinstance(loader, ResumableLoader):
+                loader.load_state_dict(place)
 
     @override
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -128,9 +149,12 @@ class EvaluateAtAnchor(Callback):
 
     @override
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """The inner iterate, if training is to go on."""
+        """The inner iterate and the place in the data, if training is to go on."""
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        self._places = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", [])
         weights = checkpoint.get(_KEY, checkpoint.get(_KEY_OF_0_1))
-        if trainer.state.fn == TrainerFn.FITTING and weights is not None:
+        if weights is not None:
             trainer.strategy.load_model_state_dict({"state_dict": weights}, strict=pl_module.strict_loading)
 
     @staticmethod
@@ -141,6 +165,10 @@ class EvaluateAtAnchor(Callback):
 
 def _optimizers(trainer: Trainer) -> list[PGrad]:
     return [optimizer for optimizer in trainer.optimizers if isinstance(optimizer, PGrad)]
+
+
+def _is_stateful(loader: Any) -> bool:
+    return hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict")
 
 
 def _forget(trainer: Trainer) -> None:

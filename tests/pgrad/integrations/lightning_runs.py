@@ -68,9 +68,10 @@ def whole():
 def validation(tmp_path, callbacks, module=None, data=None, ckpt_path=None, **options):
     """A fit of nine steps in roll-outs of four, validated after every third one: it ends one step into a roll-out."""
     module = Module(length=4) if module is None else module
+    loaders = () if data is False else (data or loader(), whole())  # False: the module has its own
     options = {"val_check_interval": 3, "limit_val_batches": 1, "num_sanity_val_steps": 0, **options}
     fit = trainer(tmp_path, callbacks=callbacks, **options)
-    fit.fit(module, data or loader(), whole(), ckpt_path=ckpt_path)
+    fit.fit(module, *loaders, ckpt_path=ckpt_path)
     return fit, module
 
 
