@@ -1,71 +1,27 @@
 """Real fits of Lightning's Trainer against the plain loop, and the callback that evaluates at the anchor."""
 
-import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.precision import MixedPrecision
-from torch import nn
 
 import pgrad
 from pgrad import DomainBatchSampler, PGrad
 from pgrad.integrations.lightning import EvaluateAtAnchor, ResumableLoader
+from tests.pgrad.integrations.lightning_runs import (
+    QUIET,
+    Module,
+    SaveAfter,
+    StopAfter,
+    same,
+    schedule,
+    trainer,
+    validation,
+    whole,
+)
 from tests.pgrad.integrations.problem import DOMAINS, LENGTH, dataset, loader, net, optimizer, plain, sampler, vector
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:GPU available but not used"),
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*have no `val_dataloader`"),
-    pytest.mark.filterwarnings("ignore:.*smaller than the logging interval"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*"),
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
-    pytest.mark.filterwarnings("ignore:.*mid-epoch.*"),
-    pytest.mark.filterwarnings("ignore:.*ended before training loop.*"),
-]
-
-
-class Module(pl.LightningModule):
-    def __init__(self, seed=0, scheduled=False, length=LENGTH):
-        super().__init__()
-        self.net = net(seed)
-        self.scheduled = scheduled
-        self.length = length
-        self.points = []  # after every optimizer step
-        self.validated = []  # what validation saw
-
-    def training_step(self, batch, batch_idx):
-        x, y = batch
-        return nn.functional.cross_entropy(self.net(x), y)
-
-    def validation_step(self, batch, batch_idx):
-        self.validated.append(vector(self.net))
-
-    def on_train_batch_end(self, *_):
-        self.points.append(vector(self.net))
-
-    def configure_optimizers(self):
-        opt = optimizer(self.net.parameters(), self.length)
-        if not self.scheduled:
-            return opt
-        return {"optimizer": opt, "lr_scheduler": {"scheduler": schedule(opt), "interval": "step"}}
-
-
-def schedule(opt):
-    return torch.optim.lr_scheduler.CosineAnnealingLR(opt, T_max=9)
-
-
-def trainer(tmp_path, **options):
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-    options = {"max_epochs": 1, "enable_checkpointing": False, "limit_val_batches": 0, **options}
-    return pl.Trainer(default_root_dir=tmp_path, use_distributed_sampler=False, **quiet, **options)
-
-
-def same(found, expected):
-    assert len(found) == len(expected) > 0
-    for n, (a, b) in enumerate(zip(found, expected, strict=True)):
-        assert torch.equal(a, b), f"point {n}"
+pytestmark = QUIET
 
 
 @pytest.mark.parametrize(
@@ -124,26 +80,11 @@ def test_resume_goes_on_bit_for_bit(tmp_path, stop, callbacks, workers):
         trainer(tmp_path, callbacks=made, max_epochs=2).fit(module, data, **options)
         return module
 
-    whole = fit(Module(scheduled=True))
+    straight = fit(Module(scheduled=True))
     stopped = fit(Module(scheduled=True), StopAfter(stop, tmp_path / "x.ckpt"))
-    same(stopped.points, whole.points[:stop])
+    same(stopped.points, straight.points[:stop])
     resumed = fit(Module(seed=1, scheduled=True), ckpt_path=tmp_path / "x.ckpt", weights_only=True)
-    same(resumed.points, whole.points[stop:])
-
-
-class SaveAfter(pl.Callback):
-    def __init__(self, step, path):
-        self.step, self.path = step, path
-
-    def on_train_batch_end(self, trainer, *_):
-        if trainer.global_step == self.step:
-            trainer.save_checkpoint(self.path)
-
-
-class StopAfter(SaveAfter):
-    def on_train_batch_end(self, trainer, *_):
-        super().on_train_batch_end(trainer)
-        trainer.should_stop = trainer.global_step == self.step
+    same(resumed.points, straight.points[stop:])
 
 
 def test_methods_work_on_the_wrapper_that_modules_are_given(tmp_path):
@@ -161,14 +102,6 @@ def test_methods_work_on_the_wrapper_that_modules_are_given(tmp_path):
 
 
 # ------------------------------------------------------------------------------------------------- EvaluateAtAnchor
-
-
-def validation(tmp_path, callbacks, **options):
-    module = Module(length=4)
-    options = {"val_check_interval": 3, "limit_val_batches": 1, "num_sanity_val_steps": 0, **options}
-    fit = trainer(tmp_path, callbacks=callbacks, **options)
-    fit.fit(module, loader(), torch.utils.data.DataLoader(dataset(), batch_size=12))
-    return fit, module
 
 
 def test_validation_sees_the_anchor_and_training_does_not_notice(tmp_path):
@@ -207,9 +140,7 @@ def test_testing_a_checkpoint_sees_the_anchor(tmp_path):
     _, module = validation(tmp_path, [EvaluateAtAnchor(), saves])
     tested = Tested(seed=1)
     fit = trainer(tmp_path, callbacks=[EvaluateAtAnchor()], limit_test_batches=1)
-    fit.test(
-        tested, torch.utils.data.DataLoader(dataset(), batch_size=12), ckpt_path=tmp_path / "x.ckpt", verbose=False
-    )
+    fit.test(tested, whole(), ckpt_path=tmp_path / "x.ckpt", verbose=False)
     same(tested.validated, [module.points[3]])
 
 
@@ -223,6 +154,7 @@ def test_resuming_without_the_callback_warns(tmp_path):
         trainer(tmp_path, max_steps=7).fit(Module(length=4), data, ckpt_path=tmp_path / "x.ckpt")
 
 
+<<<<<<< HEAD
 def test_the_loader_is_that_of_the_library():
     assert ResumableLoader is pgrad.ResumableLoader
 
@@ -243,6 +175,8 @@ def test_without_a_length_lightning_is_one_batch_ahead_and_no_wrong_place_is_sav
         fit.fit(Module(), ResumableLoader(dataset(), endless))
 
 
+=======
+>>>>>>> wt-recipes
 def test_a_failing_validation_gives_the_inner_iterate_back(tmp_path):
     class Fails(Module):
         def validation_step(self, batch, batch_idx):
@@ -253,20 +187,8 @@ def test_a_failing_validation_gives_the_inner_iterate_back(tmp_path):
         tmp_path, callbacks=[EvaluateAtAnchor()], val_check_interval=3, limit_val_batches=1, num_sanity_val_steps=0
     )
     with pytest.raises(FloatingPointError, match="no"):
-        fit.fit(module, loader(), torch.utils.data.DataLoader(dataset(), batch_size=12))
+        fit.fit(module, loader(), whole())
     assert torch.equal(vector(module.net), module.points[2])
-
-
-def test_beside_weight_averaging_the_average_is_validated_and_saved(tmp_path):
-    average = EMAWeightAveraging(decay=0.5, update_every_n_steps=4)
-    saves = SaveAfter(6, tmp_path / "x.ckpt")
-    for callbacks in ([EvaluateAtAnchor(), average, saves], [average, EvaluateAtAnchor(), saves]):
-        _, module = validation(tmp_path, callbacks)
-        file = torch.load(tmp_path / "x.ckpt", weights_only=True)
-        saved = torch.cat([value.reshape(-1) for value in file["state_dict"].values()])
-        walking = torch.cat([value.reshape(-1) for value in file["current_model_state"].values()])
-        assert torch.equal(saved, module.validated[1])
-        assert torch.equal(walking, module.points[5])
 
 
 def test_files_of_weights_alone_are_refused(tmp_path):
@@ -282,7 +204,5 @@ def test_other_optimizers_are_left_alone(tmp_path):
 
     module = Plain()
     assert not isinstance(module.configure_optimizers(), PGrad)
-    trainer(tmp_path, callbacks=[EvaluateAtAnchor()], limit_val_batches=1).fit(
-        module, loader(), torch.utils.data.DataLoader(dataset(), batch_size=12)
-    )
+    trainer(tmp_path, callbacks=[EvaluateAtAnchor()], limit_val_batches=1).fit(module, loader(), whole())
     assert torch.equal(module.validated[-1], module.points[-1])
