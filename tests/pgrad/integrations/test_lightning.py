@@ -19,7 +19,7 @@ from tests.pgrad.integrations.lightning_runs import (
     validation,
     whole,
 )
-from tests.pgrad.integrations.problem import DOMAINS, LENGTH, dataset, loader, net, optimizer, plain, sampler, vector
+from tests.pgrad.integrations.problem import DOMAINS, dataset, loader, net, optimizer, plain, sampler, vector
 
 pytestmark = QUIET
 
@@ -154,7 +154,6 @@ def test_resuming_without_the_callback_warns(tmp_path):
         trainer(tmp_path, max_steps=7).fit(Module(length=4), data, ckpt_path=tmp_path / "x.ckpt")
 
 
-<<<<<<< HEAD
 def test_the_loader_is_that_of_the_library():
     assert ResumableLoader is pgrad.ResumableLoader
 
@@ -175,8 +174,6 @@ def test_without_a_length_lightning_is_one_batch_ahead_and_no_wrong_place_is_sav
         fit.fit(Module(), ResumableLoader(dataset(), endless))
 
 
-=======
->>>>>>> wt-recipes
 def test_a_failing_validation_gives_the_inner_iterate_back(tmp_path):
     class Fails(Module):
         def validation_step(self, batch, batch_idx):
