@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import pgrad
+from pgrad._engine.fingerprint import Fingerprint
 
 RunRollout = Callable[[], None]
 ComputeLoss = Callable[[], Tensor]
@@ -35,13 +36,30 @@ def inner(model: nn.Module, loss: ComputeLoss, steps: int, options: dict[str, An
     return _loop(_adam(model.parameters(), fused=options.get("fused", False)), loss, steps)
 
 
-def principal(model: nn.Module, loss: ComputeLoss, steps: int, options: dict[str, Any]) -> RunRollout:
-    """T steps of Adam and the outer step of PGrad."""
+def _pgrad(model: nn.Module, steps: int, options: dict[str, Any]) -> pgrad.PGrad:
     kept = {name: value for name, value in options.items() if name != "fused"}
     fused = options.get("fused", False)
-    optimizer = pgrad.PGrad(
+    return pgrad.PGrad(
         model.parameters(), LR, steps, outer_lr=0.1, inner=lambda params, lr: _adam(params, lr, fused), **kept
     )
+
+
+def principal(model: nn.Module, loss: ComputeLoss, steps: int, options: dict[str, Any]) -> RunRollout:
+    """T steps of Adam and the outer step of PGrad."""
+    return _loop(_pgrad(model, steps, options), loss, steps)
+
+
+class _Blind(Fingerprint):
+    """Sees no difference."""
+
+    def take(self, params: Sequence[Tensor]) -> None:
+        """Nothing."""
+
+
+def unwatched(model: nn.Module, loss: ComputeLoss, steps: int, options: dict[str, Any]) -> RunRollout:
+    """The same without looking, before each step, whether somebody else set the parameters: what that costs."""
+    optimizer = _pgrad(model, steps, options)
+    optimizer._trajectory._left = _Blind()
     return _loop(optimizer, loss, steps)
 
 
@@ -123,6 +141,7 @@ def torchjd(model: nn.Module, loss: ComputeLoss, steps: int, options: dict[str, 
 METHODS: dict[str, Method] = {
     "inner": inner,
     "pgrad": principal,
+    "unwatched": unwatched,
     "displacement": displacement,
     "dense": dense,
     "lookahead": lookahead,
