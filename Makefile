@@ -55,7 +55,8 @@ test: lint types unit  ## the whole check: format, lint, types, imports, all tes
 # Half of the time goes into imports: compiled once, and kept beside the environment.
 COMPILED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(abspath $(VENV))/compiled
 # Files that are slow as a whole, of frameworks that take seconds to import.
-UNREAD := pgrad/integrations/lightning.py $(foreach name,docs_frameworks lightning transformers,tests/pgrad/integrations/test_$(name).py)
+UNREAD := $(foreach name,lightning transformers,pgrad/integrations/$(name).py) \
+	$(foreach name,docs_frameworks lightning lightning_averages lightning_callbacks transformers,tests/pgrad/integrations/test_$(name).py)
 
 quick-test: lint  ## before each commit: format, lint, imports, and the tests not marked slow; 1 min on two cores
 	@printf '\n== tests and doctests without the slow ones\n'

@@ -1,4 +1,4 @@
-"""The Trainer of Hugging Face: single-domain batches, evaluation at the anchor.
+"""The Trainer of Hugging Face: single-domain batches; evaluations and the best model are of the anchor.
 
 python examples/hf_trainer.py
 """
@@ -7,10 +7,10 @@ import tempfile
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
-from transformers import Trainer, TrainingArguments
+from transformers import TrainingArguments
 
 import pgrad
+from pgrad.integrations.transformers import DomainTrainer
 
 torch.manual_seed(0)
 domains = torch.arange(3).repeat_interleave(40)
@@ -28,29 +28,24 @@ class Classifier(nn.Module):
         return {"loss": nn.functional.cross_entropy(logits, labels), "logits": logits}
 
 
-class DomainTrainer(Trainer):
-    def get_train_dataloader(self):
-        sampler = pgrad.DomainBatchSampler(domains, batch_size=8, generator=torch.Generator().manual_seed(0))
-        return self.accelerator.prepare(DataLoader(rows, batch_sampler=sampler))
-
-    def evaluation_loop(self, *args, **kwargs):
-        with getattr(self.optimizer, "optimizer", self.optimizer).at_anchor():
-            return super().evaluation_loop(*args, **kwargs)
-
-
 model = Classifier()
-opt = pgrad.PGrad(model.parameters(), lr=1e-2, rollout_length=3, outer_lr=0.5)
+sampler = pgrad.DomainBatchSampler(domains, batch_size=8, generator=torch.Generator().manual_seed(0))
+opt = pgrad.PGrad(model.parameters(), lr=1e-2, rollout_length=sampler, outer_lr=0.5)
 scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(opt, T_max=240)
 with tempfile.TemporaryDirectory() as folder:
     args = TrainingArguments(
         folder,
         use_cpu=True,
-        max_steps=120,
+        max_steps=121,  # one step into a roll-out
         eval_strategy="steps",
-        eval_steps=40,
-        save_strategy="no",
+        eval_steps=20,
+        save_steps=20,
+        load_best_model_at_end=True,
         report_to="none",
         disable_tqdm=True,
     )
-    DomainTrainer(model, args, train_dataset=rows, eval_dataset=rows, optimizers=(opt, scheduler)).train()
-print(f"position {opt.rollout_position} of {opt.rollout_length}; {opt.last_update}")
+    data = {"train_dataset": rows, "eval_dataset": rows, "batch_sampler": sampler}
+    trainer = DomainTrainer(model, args, optimizers=(opt, scheduler), **data)
+    trainer.train()
+    found = trainer.evaluate()["eval_loss"]
+print(f"loss {found:.4f}, that of the best checkpoint: {found == trainer.state.best_metric}; {opt.last_update}")

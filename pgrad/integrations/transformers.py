@@ -53,16 +53,17 @@ class DomainTrainer(Trainer):
 
     Args:
         *args: those of the Trainer.
-        batch_sampler: deals the training batches, in the place of the Trainer's own shuffling; on several ranks each
-            gets its part by the sampler. None for the loader that the Trainer makes, or ``get_train_dataloader`` of a
-            subclass.
+        batch_sampler: deals the training batches, in the place of the Trainer's own shuffling; on several ranks, where
+            it must be made after the TrainingArguments, each gets its part. None for the loader that the Trainer makes,
+            or ``get_train_dataloader`` of a subclass.
         **kwargs: those of the Trainer.
 
     Raises:
         TypeError: if ``batch_sampler`` is neither a `pgrad.DomainBatchSampler` nor a `pgrad.GroupBatchSampler`.
         NotImplementedError: for a checkpoint in the middle of a roll-out under FSDP or DeepSpeed, whose model the
             Trainer saves and loads by other ways.
-        ValueError: when training is resumed, if the sampler is not made as the one of the checkpoint.
+        ValueError: if ``batch_sampler`` is for another number of ranks; when training is resumed, if it is not made as
+            the one of the checkpoint.
 
     Example:
         >>> import tempfile, torch, pgrad
@@ -84,6 +85,11 @@ class DomainTrainer(Trainer):
                 f"got {type(batch_sampler).__name__}"
             )
         super().__init__(*args, **kwargs)
+        if batch_sampler is not None and batch_sampler.num_replicas != self.args.world_size:
+            raise ValueError(
+                f"batch_sampler must be one of {self.args.world_size} ranks, got num_replicas="
+                f"{batch_sampler.num_replicas}: make it after the TrainingArguments, which start torch.distributed"
+            )
         self._batches = None if batch_sampler is None else _Batches(self, batch_sampler)
 
     @override

@@ -5,6 +5,7 @@ import runpy
 import warnings
 from pathlib import Path
 
+import accelerate
 import lightning.pytorch
 import pytest
 import timm
@@ -13,12 +14,13 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import Trainer
+from transformers import TrainingArguments
 
 import pgrad
 import pgrad.integrations.timm
 from pgrad.integrations.lightning import EvaluateAtAnchor
-from tests.pgrad.integrations.problem import dataset, sampler
+from pgrad.integrations.transformers import DomainTrainer
+from tests.pgrad.integrations.problem import DOMAINS, dataset, sampler
 
 pytestmark = pytest.mark.slow
 PAGE = Path(__file__).parents[3] / "docs" / "frameworks.md"
@@ -26,6 +28,16 @@ PAGE = Path(__file__).parents[3] / "docs" / "frameworks.md"
 
 def make_model():
     return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 2))
+
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(6, 2)
+
+    def forward(self, x, labels):
+        logits = self.net(x)
+        return {"loss": nn.functional.cross_entropy(logits, labels), "logits": logits}
 
 
 def names(tmp_path):
@@ -39,7 +51,14 @@ def names(tmp_path):
         "Accelerator": Accelerator,
         "DataLoader": DataLoader,
         "EvaluateAtAnchor": EvaluateAtAnchor,
-        "Trainer": Trainer,
+        "DomainTrainer": DomainTrainer,
+        "TrainingArguments": TrainingArguments,
+        "accelerate": accelerate,
+        "classifier": Classifier(),
+        "domains": DOMAINS,
+        "folder": tmp_path / "folder",
+        "rows": [{"x": x, "labels": y} for x, y in data],
+        "silent": {"use_cpu": True, "disable_tqdm": True, "report_to": "none"},
         "make_model": make_model,
         "model": model,
         "opt": pgrad.PGrad(model.parameters(), rollout_length=3),

@@ -15,7 +15,7 @@ SAYS = {
     "amp.py": "roll-outs lost: 0",
     "lightning_fit.py": "after 150 steps, 50 of them resumed",
     "accelerate_loop.py": "state saved and loaded at position 2 of 4",
-    "hf_trainer.py": "position 0 of 3",
+    "hf_trainer.py": "that of the best checkpoint: True",
     "timm_loop.py": "epoch 3: loss",
     "batchnorm.py 1": "PGrad      frozen",
     "averaging.py": "anchors is in the model",

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, Traini
 import pgrad
 from pgrad import PGrad
 from pgrad.integrations.transformers import DomainTrainer
-from tests.pgrad.integrations.problem import LENGTH, dataset, loader, net, optimizer, plain, sampler, vector
+from tests.pgrad.integrations.distributed.launch import torchrun
+from tests.pgrad.integrations.problem import DOMAINS, LENGTH, dataset, loader, net, optimizer, plain, sampler, vector
 
 pytestmark = [
     pytest.mark.slow,
@@ -199,20 +201,22 @@ def test_another_sampler_is_refused(tmp_path):
     options = {"max_steps": 9, "save_strategy": "steps", "save_steps": 4}
     made, _ = trainer(tmp_path, Classifier(), **options)
     made.train()
-    other = pgrad.DomainBatchSampler(torch.arange(3).repeat_interleave(12), batch_size=6, splits=2)
+    other = pgrad.DomainBatchSampler(DOMAINS, batch_size=6, splits=2)
     again, _ = trainer(tmp_path, Classifier(), batches=other, **options)
     with pytest.raises(ValueError, match=r"a sampler with the same arguments, got batch_size=4 \(here 6\)"):
         again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
     with pytest.raises(TypeError, match=r"batch_sampler must be a pgrad.DomainBatchSampler .* or None, got list"):
         trainer(tmp_path, Classifier(), batches=[[0, 1]])
+    two = pgrad.DomainBatchSampler(DOMAINS, batch_size=4, generator=torch.Generator(), num_replicas=2, rank=0)
+    with pytest.raises(ValueError, match=r"batch_sampler must be one of 1 ranks, got num_replicas=2: make it after"):
+        trainer(tmp_path, Classifier(), batches=two)
 
 
 def test_a_seed_that_differs_comes_from_the_checkpoint(tmp_path):
     options = {"max_steps": 9, "save_strategy": "steps", "save_steps": 4}
     made, whole = trainer(tmp_path, Classifier(), **options)
     made.train()
-    domains = torch.arange(3).repeat_interleave(12)
-    other = pgrad.DomainBatchSampler(domains, batch_size=4, generator=torch.Generator().manual_seed(99))
+    other = pgrad.DomainBatchSampler(DOMAINS, batch_size=4, generator=torch.Generator().manual_seed(99))
     again, rest = trainer(tmp_path, Classifier(seed=1), batches=other, **options)
     again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
     assert all(map(torch.equal, rest.points, whole.points[4:]))
@@ -347,6 +351,23 @@ def test_an_average_put_into_the_model_at_the_end_stays_there(tmp_path):
     before = vector(model)
     made.evaluate()
     assert torch.equal(vector(model), before)
+
+
+def test_an_average_put_into_the_model_after_training_needs_no_word(tmp_path):
+    model = Classifier()
+    opt = optimizer(model.parameters())
+    average = pgrad.averaging.EMA(model, decay=0.5).follow(opt)
+    made, watch = trainer(tmp_path, model, opt, max_steps=8)
+    made.train()
+    average.copy_to(model)
+    made.evaluate()
+    torch.testing.assert_close(vector(model), 0.5 * watch.points[2] + 0.5 * watch.points[5])
+
+
+def test_two_ranks_train_and_resume(tmp_path):
+    code, output = torchrun(2, Path(__file__).with_name("trainer_ranks.py"), tmp_path, 4)
+    assert code == 0, output
+    assert "8 steps; ranks equal: True; resumed equal: True; best evaluated again: True" in output
 
 
 def test_training_that_ends_in_the_middle_leaves_and_saves_the_anchor(tmp_path):
