@@ -2,9 +2,9 @@
 
 All have the settings of the swap ``torch.optim.Adam(params, lr)`` to ``pgrad.PGrad(params, lr, rollout_length)``: Adam
 inside, SGD outside, no weight decay, four components. The inner learning rate is the one hyper-parameter that is
-searched, on one grid for all of them, of four decades with two values each. It is as wide as the best rates lie apart: an
-outer learning rate of 0.1 makes a tenth of the inner optimizer's way, and Nesterov's momentum of 0.9 ten times as much.
-The displacement with outer_lr=1 and no momentum is Adam itself, on mini-batches of single domains.
+searched, on one grid for all of them, of four decades with two values each. It is as wide as the best rates lie apart:
+an outer learning rate of 0.1 makes a tenth of the inner optimizer's way, and Nesterov's momentum of 0.9 ten times as
+much. The displacement with outer_lr=1 and no momentum is Adam itself, on mini-batches of single domains.
 
 Example:
     >>> from benchmarks.algorithms import ALGORITHMS
