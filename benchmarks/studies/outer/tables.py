@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from benchmarks.base.metrics import Matrix, average, paired_difference
+from benchmarks.base.metrics import Estimate, Matrix, estimate
 from benchmarks.reports.load import load
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.text import difference, number
@@ -55,6 +56,33 @@ def over_the_ladder(found: Selection, algorithm: str, column: str = "held_out_ac
     return np.stack([found.scores(dataset, algorithm, column).mean(axis=1) for dataset in found.datasets], axis=1)
 
 
+def mean_of_sets(values: Matrix) -> Estimate:
+    """The mean over the data sets of the means over seeds: ``[seeds, data sets]``, NaN for what is missing.
+
+    Seeds of different data sets have nothing in common, so the squared standard errors of the D means add up:
+    s^2 = sum_d s_d^2 / D^2, with the degrees of freedom of Welch and Satterthwaite for the t-interval. What is true of
+    the data sets is not drawn: the interval is for other seeds on the same ones.
+
+    Example:
+        >>> found = mean_of_sets(np.array([[1.0, 10.0], [3.0, 10.5]]))
+        >>> round(found.mean, 3), round(found.standard_error, 3), found.n
+        (6.125, 0.515, 4)
+    """
+    columns = [column[~np.isnan(column)] for column in values.T]
+    if min(map(len, columns)) < 2:
+        return estimate(np.array([]))
+    mean = float(np.mean([column.mean() for column in columns]))
+    squares = np.array([stats.sem(column) ** 2 for column in columns])
+    error = float(np.sqrt(squares.sum()) / len(columns))
+    n = sum(map(len, columns))
+    if error == 0.0:
+        return Estimate(mean, 0.0, mean, mean, n)
+    parts = [square**2 / (len(column) - 1) for square, column in zip(squares, columns, strict=True)]
+    freedom = squares.sum() ** 2 / sum(parts)
+    low, high = stats.t.interval(0.95, df=freedom, loc=mean, scale=error)
+    return Estimate(mean, error, float(low), float(high), n)
+
+
 def chosen_lrs(found: Selection, algorithm: str) -> list[float]:
     """The inner learning rate of every choice: one for each data set, seed and held-out domain."""
     return [
@@ -78,14 +106,14 @@ def _by_outer_step(found: Selection, kind: str) -> str:
 
 
 def _line(found: Selection, name: str, reference: str) -> dict[str, str]:
-    mean, lrs = average(over_the_ladder(found, name)), chosen_lrs(found, name)
+    mean, lrs = mean_of_sets(over_the_ladder(found, name)), chosen_lrs(found, name)
     grid = [record["config"]["hparams"]["lr"] for record in found.records]
-    validation = [over_the_ladder(found, each, "validation_accuracy") for each in (name, reference)]
+    validation, its = (over_the_ladder(found, each, "validation_accuracy") for each in (name, reference))
     return {
         "outer step": name,
         "held-out": f"{number(mean.mean)} ± {number(mean.standard_error)}",
         **_differences(found, name, reference, f"− {reference}"),
-        "on validation": "" if name == reference else difference(paired_difference(*validation)),
+        "on validation": "" if name == reference else difference(mean_of_sets(validation - its)),
         "lr, median": f"{np.median(lrs):g}",
         "lr at its ends": f"{lrs.count(min(grid))} low, {lrs.count(max(grid))} high of {len(lrs)}",
     }
@@ -101,11 +129,11 @@ def _controls(found: Selection) -> str:
 
 def _differences(found: Selection, name: str, reference: str, heading: str) -> dict[str, str]:
     """Over the ladder and on each data set, paired by seed; empty for what would be compared with itself."""
-    ours, theirs = over_the_ladder(found, name), over_the_ladder(found, reference)
+    paired = over_the_ladder(found, name) - over_the_ladder(found, reference)
     places = {heading: list(range(len(found.datasets))), **{each: [i] for i, each in enumerate(found.datasets)}}
     if name == reference:
         return dict.fromkeys(places, "")
-    return {each: difference(paired_difference(ours[:, place], theirs[:, place])) for each, place in places.items()}
+    return {each: difference(mean_of_sets(paired[:, place])) for each, place in places.items()}
 
 
 def _table(lines: list[dict[str, str]]) -> str:

@@ -14,6 +14,7 @@ from torch import nn
 
 import pgrad
 from benchmarks.algorithms import ALGORITHMS, Setup
+from benchmarks.base.metrics import estimate
 from benchmarks.base.search import draw
 from benchmarks.studies.outer import tables
 from benchmarks.studies.results.tables import PAGE
@@ -27,6 +28,11 @@ T, UPDATES = 6, 18
 def sweep():
     """Validated here and not when tests are collected: its plugin adds to the registry."""
     return validated(yaml.safe_load(SWEEP.read_text(encoding="utf-8")))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(3)
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +132,26 @@ def test_all_variants_try_the_same_rates_with_the_same_budget(sweep):
 # --- the records and the page
 
 
+def test_the_interval_of_a_mean_of_sets_is_welchs(rng):
+    """Of two sets, a and -b: (mean a - mean b) / 2, whose interval scipy has for other reasons."""
+    a, b = rng.normal(3, 1, size=4), rng.normal(1, 5, size=4)
+    values = np.stack([np.append(a, np.nan), np.append(-b, -7.0)], axis=1)
+    b = np.append(b, 7.0)
+    found = tables.mean_of_sets(values)
+    expected = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert found.mean == pytest.approx((a.mean() - b.mean()) / 2)
+    assert (found.low, found.high) == pytest.approx((expected.low / 2, expected.high / 2))
+    assert found.n == 9
+
+
+def test_one_set_has_the_interval_of_the_laboratory(rng):
+    values = rng.normal(size=5)
+    found, expected = tables.mean_of_sets(values[:, None]), estimate(values)
+    assert (found.mean, found.low, found.high) == pytest.approx((expected.mean, expected.low, expected.high))
+    assert tables.mean_of_sets(np.full((3, 2), 4.0)).low == 4.0
+    assert tables.mean_of_sets(np.array([[1.0, np.nan], [2.0, 3.0]])).n == 0
+
+
 @pytest.mark.slow
 def test_the_records_are_the_runs_of_the_sweep(sweep, records):
     assert sorted(record["key"] for record in records) == sorted(run.key() for run in sweep.runs())
@@ -156,16 +182,21 @@ def chosen(records, algorithm):
 def test_a_line_by_hand(records, name, reference):
     ours, theirs = chosen(records, name), chosen(records, reference)
     assert set(ours) == set(theirs)
-    seeds = sorted({seed for _, seed, _ in ours})
-    # As many held-out domains in every data set, so that the plain mean over all of a seed is the mean of the sets.
-    means = [np.mean([ours[place][0] for place in ours if place[1] == seed]) for seed in seeds]
-    differences = [np.mean([ours[place][0] - theirs[place][0] for place in ours if place[1] == seed]) for seed in seeds]
-    low, high = stats.t.interval(0.95, len(seeds) - 1, np.mean(differences), stats.sem(differences))
+    differences = defaultdict(lambda: defaultdict(list))
+    for dataset, seed, held_out in ours:
+        place = dataset, seed, held_out
+        differences[dataset][seed].append(ours[place][0] - theirs[place][0])
     rates = [rate for _, rate in ours.values()]
     line = re.search(rf"^\| {re.escape(name)} +\|(.*)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
-    mean, difference, *_, median, ends = (cell.strip(" *").replace("−", "-") for cell in line.split("|")[:-1])
-    assert float(mean.split()[0]) == pytest.approx(np.mean(means), abs=0.051)
-    printed = [float(each) for each in re.findall(r"[+-]\d+\.\d", difference)]
-    assert printed == pytest.approx([np.mean(differences), low, high], abs=0.051)
+    mean, pooled, *rest, _, median, ends = (cell.strip(" *").replace("−", "-") for cell in line.split("|")[:-1])
+    # As many held-out domains in every data set, so that the plain mean over all is the mean of the sets.
+    assert float(mean.split()[0]) == pytest.approx(np.mean([score for score, _ in ours.values()]), abs=0.051)
+    for cell, of_seeds in zip(rest, differences.values(), strict=True):
+        values = [np.mean(each) for each in of_seeds.values()]
+        low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+        printed = [float(each) for each in re.findall(r"[+-]\d+\.\d", cell)]
+        assert printed == pytest.approx([np.mean(values), low, high], abs=0.051)
+    printed = float(pooled.split()[0])
+    assert printed == pytest.approx(np.mean([ours[place][0] - theirs[place][0] for place in ours]), abs=0.051)
     assert float(median) == pytest.approx(np.median(rates), rel=1e-3)
     assert ends == f"{rates.count(3e-5)} low, {rates.count(0.3)} high of {len(rates)}"
