@@ -16,6 +16,7 @@ import pgrad
 from benchmarks.algorithms import ALGORITHMS, Setup
 from benchmarks.base.metrics import estimate
 from benchmarks.base.search import draw
+from benchmarks.commands.names import algorithms_command
 from benchmarks.studies.outer import tables
 from benchmarks.studies.results.tables import PAGE
 from benchmarks.sweeps.files import validated
@@ -127,6 +128,11 @@ def test_all_variants_try_the_same_rates_with_the_same_budget(sweep):
     assert len(rates) == sweep.points
     assert max(rates) / min(rates) >= 1e3
     assert {ALGORITHMS[name].evaluations(3) for name in sweep.algorithms} == {1}
+
+
+def test_the_list_of_algorithms_shows_a_grid(sweep, capsys):
+    assert algorithms_command("pgrad-1") == 0
+    assert "lr in turn 3e-05, 0.0001, 0.0003, 0.001" in " ".join(capsys.readouterr().out.split())
 
 
 # --- the records and the page
