@@ -114,7 +114,7 @@ def _line(found: Selection, name: str, reference: str) -> dict[str, str]:
         "held-out": f"{number(mean.mean)} ± {number(mean.standard_error)}",
         **_differences(found, name, reference, f"− {reference}"),
         "on validation": "" if name == reference else difference(mean_of_sets(validation - its)),
-        "lr, median": f"{np.median(lrs):g}",
+        "lr, median": f"{np.exp(np.median(np.log(lrs))):.2g}",
         "lr at its ends": f"{lrs.count(min(grid))} low, {lrs.count(max(grid))} high of {len(lrs)}",
     }
 
