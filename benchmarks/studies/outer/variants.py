@@ -27,7 +27,10 @@ from benchmarks.base.search import Choice, Distribution, Grid, HParams
 from benchmarks.runs.plugins import register_algorithm
 
 ADAM = "adam"
-AGGREGATIONS = {"pgrad": pgrad.aggregation.principal, "reptile": pgrad.aggregation.displacement}
+AGGREGATIONS: dict[str, pgrad.Aggregation] = {
+    "pgrad": pgrad.aggregation.principal,
+    "reptile": pgrad.aggregation.displacement,
+}
 OUTER_LRS = (0.1, 0.3, 0.7, 1.0)
 MOMENTA = (0.0, 0.9)
 COMPONENTS = 4
