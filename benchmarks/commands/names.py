@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks.algorithms import ALGORITHMS, AlgorithmEntry
 from benchmarks.base.errors import unknown
-from benchmarks.base.search import Choice, Distribution
+from benchmarks.base.search import Choice, Distribution, Grid
 from benchmarks.datasets import DATASETS, DatasetEntry
 from benchmarks.models import MODELS, ModelEntry, known_model
 from benchmarks.models.backbones import PREFIX
@@ -129,6 +129,8 @@ def _algorithm(entry: AlgorithmEntry) -> Facts:
 
 
 def _range(distribution: Distribution) -> str:
+    if isinstance(distribution, Grid):
+        return "in turn " + ", ".join(f"{value:g}" for value in distribution.values)
     if isinstance(distribution, Choice):
         return "one of " + ", ".join(f"{value:g}" for value in distribution.values)
     return f"{distribution.low:g} .. {distribution.high:g} (log-uniform)"

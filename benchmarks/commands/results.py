@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.studies.outer import tables as outer
 from benchmarks.studies.results import tables
 
 __all__ = ["results_command"]
@@ -10,4 +11,5 @@ __all__ = ["results_command"]
 def results_command() -> int:
     """Write the tables of docs/results.md anew from the committed records."""
     tables.main()
+    outer.main()
     return 0

@@ -19,3 +19,16 @@ def between(found: Estimate | Interval, digits: int = 1, sign: bool = False) -> 
     if math.isnan(found.low):
         return "[n/a]"
     return f"[{number(found.low, digits, sign)}, {number(found.high, digits, sign)}]"
+
+
+def difference(found: Estimate | None) -> str:
+    """A difference to read, bold where its interval lies on one side of zero; empty where there is none."""
+    if found is None or not found.n:
+        return ""
+    text = f"{number(found.mean, sign=True)} {between(found, sign=True)}"
+    return f"**{text}**" if side(found) else text
+
+
+def side(found: Estimate) -> int:
+    """1 if the interval of a difference lies above zero, -1 if below it, else 0."""
+    return int(found.low > 0) - int(found.high < 0) if found.n > 1 else 0

@@ -12,7 +12,7 @@ from benchmarks.algorithms import BASELINE, CONTROL
 from benchmarks.base.metrics import Estimate, average, estimate, worst_domain
 from benchmarks.reports.load import Run, load
 from benchmarks.reports.selection import Selection, differences
-from benchmarks.reports.text import between, number
+from benchmarks.reports.text import difference, number, side
 from benchmarks.runs.environment import ROOT
 from benchmarks.runs.protocol import LEAVE_ONE_OUT, TRAINING_DOMAIN
 
@@ -87,16 +87,17 @@ def _data_set(name: str, selection: Selection, dataset: str) -> str:
         }
         if selection.method != TRAINING_DOMAIN:
             usual = selection.matrix(selection.selected_by(TRAINING_DOMAIN), dataset, algorithm)
-            line[f"− the same by {TRAINING_DOMAIN}"] = _text(estimate(differences(scores, usual)))
+            line[f"− the same by {TRAINING_DOMAIN}"] = difference(estimate(differences(scores, usual)))
         for other in (BASELINE, CONTROL):
             line[f"− {other}"] = "" if other == algorithm else _against(selection, dataset, algorithm, other)
         lines.append((mean.mean, line))
     lines.sort(key=lambda pair: -pair[0])
     body = pd.DataFrame([line for _, line in lines]).to_markdown(index=False, disable_numparse=True)
-    return f"### {title(name, dataset)}\n\n`{name}.yaml`: {_budget(selection, dataset)}\n\n{body}"
+    return f"### {title(name, dataset)}\n\n`{name}.yaml`: {budget(selection, dataset)}\n\n{body}"
 
 
-def _budget(selection: Selection, dataset: str) -> str:
+def budget(selection: Selection, dataset: str) -> str:
+    """What the runs on a data set were, in a line."""
     runs = selection.of_dataset(dataset)
     config = runs[0]["config"]
     points = len({run["config"]["point"] for run in runs})
@@ -114,21 +115,13 @@ def _budget(selection: Selection, dataset: str) -> str:
 
 
 def _against(selection: Selection, dataset: str, algorithm: str, other: str) -> str:
-    return _text(_difference(selection, dataset, algorithm, other))
+    return difference(_difference(selection, dataset, algorithm, other))
 
 
 def _difference(selection: Selection, dataset: str, algorithm: str, other: str) -> Estimate | None:
     if other not in selection.algorithms_on(dataset):
         return None
     return estimate(differences(*selection.common(dataset, algorithm, other)))
-
-
-def _text(found: Estimate | None) -> str:
-    """Bold where the interval lies on one side of zero."""
-    if found is None or not found.n:
-        return ""
-    text = f"{number(found.mean, sign=True)} {between(found, sign=True)}"
-    return f"**{text}**" if _side(found) else text
 
 
 def _short(found: Mapping[str, Selection]) -> str:
@@ -152,9 +145,9 @@ def _every(found: Mapping[str, Selection], heading: str, other: Callable[[str], 
         for dataset in selection.datasets:
             for algorithm in selection.algorithms_on(dataset):
                 reference = other(algorithm)
-                difference = _difference(selection, dataset, algorithm, reference) if reference is not None else None
-                if difference is not None:
-                    lines.setdefault(algorithm, {})[title(name, dataset)] = difference
+                own = _difference(selection, dataset, algorithm, reference) if reference is not None else None
+                if own is not None:
+                    lines.setdefault(algorithm, {})[title(name, dataset)] = own
     rows: list[tuple[float, dict[str, str | None]]] = []
     for algorithm, line in lines.items():
         shares = [line[each] for each in accuracies if each in line]
@@ -163,13 +156,13 @@ def _every(found: Mapping[str, Selection], heading: str, other: Callable[[str], 
             "algorithm": algorithm,
             "against": other(algorithm),
             "mean of the accuracies": number(mean, sign=True),
-            "above 0": str(sum(_side(each) > 0 for each in shares)),
-            "below 0": str(sum(_side(each) < 0 for each in shares)),
+            "above 0": str(sum(side(each) > 0 for each in shares)),
+            "below 0": str(sum(side(each) < 0 for each in shares)),
         }
-        rows.append((mean, row | {place: _text(each) for place, each in line.items()}))
+        rows.append((mean, row | {place: difference(each) for place, each in line.items()}))
     rows.sort(key=lambda pair: -pair[0])
     body = pd.DataFrame([row for _, row in rows]).fillna("").to_markdown(index=False, disable_numparse=True)
-    sides = [_side(each) for line in lines.values() for each in line.values() if each.n > 1]
+    sides = [side(each) for line in lines.values() for each in line.values() if each.n > 1]
     return (
         f"### {heading}\n\n{sides.count(1)} of {len(sides)} intervals lie above zero and {sides.count(-1)} below it "
         f"(bold); of so many 95 % intervals about {round(0.025 * len(sides))} would on either side if there were no "
@@ -177,25 +170,25 @@ def _every(found: Mapping[str, Selection], heading: str, other: Callable[[str], 
     )
 
 
-def _side(found: Estimate) -> int:
-    """1 if the interval lies above zero, -1 if below it, else 0."""
-    return int(found.low > 0) - int(found.high < 0) if found.n > 1 else 0
-
-
 def _share(selection: Selection, dataset: str) -> bool:
     return selection.scale(dataset).factor == 100
 
 
 def main() -> None:
-    """Replaces what stands between the marks.
+    """Writes the tables anew."""
+    write(BEGIN, END, tables(selections()))
+
+
+def write(begin: str, end: str, text: str) -> None:
+    """Replaces what stands between two marks of the page.
 
     Raises:
         ValueError: if the page lacks one of them.
     """
     page = PAGE.read_text(encoding="utf-8")
-    if page.count(BEGIN) != 1 or page.count(END) != 1:
-        raise ValueError(f"{PAGE} must hold each of these lines once, to write the tables between them: {BEGIN} {END}")
-    before, after = page.split(BEGIN)[0], page.split(END)[1]
+    if page.count(begin) != 1 or page.count(end) != 1:
+        raise ValueError(f"{PAGE} must hold each of these lines once, to write the tables between them: {begin} {end}")
+    before, after = page.split(begin)[0], page.split(end)[1]
     partial = PAGE.with_name(PAGE.name + ".partial")
-    partial.write_text(f"{before}{BEGIN}\n\n{tables(selections())}\n\n{END}{after}", encoding="utf-8")
+    partial.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
     partial.replace(PAGE)

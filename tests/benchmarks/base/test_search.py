@@ -3,7 +3,7 @@ import math
 import pytest
 
 from benchmarks.algorithms import ALGORITHMS, QUICK
-from benchmarks.base.search import Choice, LogUniform, draw
+from benchmarks.base.search import Choice, Grid, LogUniform, draw
 from benchmarks.base.seeds import seed_from
 
 SPACE = {"lr": LogUniform(1e-2, 1e-3, 1e-1), "depth": Choice(2, (1, 2, 3))}
@@ -32,6 +32,14 @@ def test_draws_cover_the_range():
     assert -3 <= min(exponents) < -2.9
     assert -1.1 < max(exponents) <= -1
     assert sum(exponents) / len(exponents) == pytest.approx(-2, abs=0.15)
+
+
+def test_a_grid_is_its_values_in_turn_and_moves_no_other():
+    values = (1e-3, 1e-2, 1e-1)
+    for seed in (0, 5):
+        drawn = [draw({**SPACE, "lr": Grid(values)}, point, seed) for point in range(4)]
+        assert [one["lr"] for one in drawn] == [*values, values[0]]
+        assert [one["depth"] for one in drawn] == [draw(SPACE, point, seed)["depth"] for point in range(4)]
 
 
 @pytest.mark.parametrize("name", QUICK)
