@@ -208,3 +208,20 @@ def test_a_line_by_hand(records, name, reference):
         stats.gmean(sorted(rates)[(len(rates) - 1) // 2 : len(rates) // 2 + 1]), rel=0.05
     )
     assert ends == f"{rates.count(3e-5)} low, {rates.count(0.3)} high of {len(rates)}"
+
+
+def test_the_counts_in_the_words_are_those_of_the_tables():
+    page = PAGE.read_text(encoding="utf-8")
+    words = " ".join(page.split("## Which outer step")[1].split("\n## ")[0].split())
+    printed = page.split(tables.BEGIN)[1].split("### PGrad against")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if "±" in line]
+    ladder = [row[2] for row in rows if row[2] and row[0] != "adam"]
+    single = [cell for row in rows if row[2] and row[0] != "adam" for cell in row[3:7]]
+    assert (len(ladder), sum("**" in cell for cell in ladder)) == (14, 0)
+    assert "Of the 14 differences to the default over the four sets none has" in words
+    signs = [cell[2] for cell in single if cell.startswith("**")]
+    assert (len(single), signs.count("+"), signs.count("−")) == (56, 2, 2)
+    assert "Of the 56 on single sets two lie above it and two below it" in words
+    ends = {row[0]: [int(each) for each in re.findall(r"\d+", row[-1])] for row in rows}
+    assert [sum(found[at] for found in ends.values()) for at in range(3)] == [4, 1, 408]
+    assert "Of 408 choices five lie at an end of the grid (one at the upper" in words
