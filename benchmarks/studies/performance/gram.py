@@ -3,8 +3,9 @@
 ``python -m benchmarks.studies.performance.gram [T ...]`` prints the processor time of one thread for 23 million
 columns.
 
-- whole: bmm of all rows in blocks of 512 columns, summed in float64.
-- panels: the same for the half of the matrix that is needed, in panels of 1 row (T < 12) or 16 rows: in use.
+- whole: bmm of all rows in blocks of 512 columns, summed in float64: in use for T < 12.
+- panels: the same for the half of the matrix that is needed, in panels of 8 rows: in use from T = 12 on.
+- rows: that half row by row.
 - points: rows hold the points, so that recording is a mere copy; the anchor is subtracted part by part, in the cache.
 - numpy: half of the matrix in panels of 4 rows by numpy's BLAS, whose kernel for small matrices is fast where it is
   OpenBLAS on a processor with AVX-512; one thread, and much slower where it is another.
@@ -55,8 +56,9 @@ def ways(rows: Tensor, anchor: Tensor) -> dict[str, Callable[[Tensor, slice], ob
     scratch = torch.empty(n, AREA // n // BLOCK * BLOCK)
     return {
         "whole": lambda chunk, part: _bmm(chunk, n),
-        "panels": lambda chunk, part: _bmm(chunk, 1 if n < 12 else 16),
-        "points": lambda chunk, part: _bmm(torch.sub(chunk, anchor[part], out=scratch), 1 if n < 12 else 16),
+        "panels": lambda chunk, part: _bmm(chunk, 8),
+        "rows": lambda chunk, part: _bmm(chunk, 1),
+        "points": lambda chunk, part: _bmm(torch.sub(chunk, anchor[part], out=scratch), n if n < 12 else 8),
         "numpy": lambda chunk, part: _numpy(chunk),
         "pdist": lambda chunk, part: torch.pdist(chunk).double().square(),
         "read": lambda chunk, part: chunk.sum(),

@@ -1,4 +1,4 @@
-"""What is trained: models from 1e5 to 1e9 parameters, and the micro-batches of a roll-out."""
+"""What is trained: models from 64 to 1e9 parameters, and the micro-batches of a roll-out."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Problem:
     parameters: float
     full: bool = False
     dense: bool = False  # whether the textbook way is affordable: it takes some 32 bytes for each parameter and point
+    steps: int | None = None  # T, where the problem is about one
 
 
 def _mlp(*widths: int) -> nn.Sequential:
@@ -34,6 +35,19 @@ def _mlp(*widths: int) -> nn.Sequential:
 def _deep() -> nn.Sequential:
     blocks = [nn.Sequential(nn.Linear(32, 32), nn.LayerNorm(32), nn.Tanh()) for _ in range(125)]
     return nn.Sequential(*blocks, nn.Linear(32, 10))
+
+
+class _Pieces(nn.Module):
+    """A linear layer whose weights lie in many tensors: next to no work but the steps."""
+
+    def __init__(self, number: int, size: int, outputs: int) -> None:
+        super().__init__()
+        self.pieces = nn.ParameterList(torch.randn(size) / number for _ in range(number))
+        self.outputs = outputs
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[batch, outputs]."""
+        return inputs @ torch.cat(list(self.pieces)).view(self.outputs, -1).T
 
 
 def _cnn() -> nn.Sequential:
@@ -52,6 +66,9 @@ def _timm(name: str) -> nn.Module:
 
 
 PROBLEMS = {
+    "linear-64": Problem("one tensor of 64 numbers", lambda: nn.Linear(4, 16, bias=False), (4,), 4, 64),
+    "linear-64-t1": Problem("the same with T = 1", lambda: nn.Linear(4, 16, bias=False), (4,), 4, 64, steps=1),
+    "pieces-5000": Problem("5,000 tensors of eight numbers", lambda: _Pieces(5000, 8, 10), (4000,), 4, 4.0e4),
     "mlp-100k": Problem("MLP", lambda: _mlp(784, 128, 10), (784,), 4, 1.0e5, dense=True),
     "deep-140k": Problem("501 small tensors", _deep, (32,), 4, 1.4e5, dense=True),
     "cnn-370k": Problem("CNN on 28 px, as MNIST in DomainBed", _cnn, (1, 28, 28), 4, 3.7e5, dense=True),

@@ -22,7 +22,7 @@ def times(rows: Sequence[Row]) -> Table:
     table = Table(title="A roll-out against its inner steps alone")
     for heading in ("problem", "method", "T"):
         table.add_column(heading)
-    for heading in ("parameters", "ratio", "quartiles", "ms/update", "ms/sample", "limit", "share of limit"):
+    for heading in ("parameters", "ratio", "quartiles", "ms/update", "ms added/step", "limit", "share of limit"):
         table.add_column(heading, justify="right")
     for row in rows:
         task = row["task"]
@@ -37,8 +37,8 @@ def times(rows: Sequence[Row]) -> Table:
             f"{row['parameters']:,}",
             f"{row['ratio']:.3f}",
             f"{lower:.3f} - {upper:.3f}",
-            f"{1e3 * row['seconds_per_update']:.1f}",
-            f"{1e3 * row['seconds_per_sample']:.2f}",
+            f"{1e3 * row['seconds_per_update']:.2f}",
+            f"{1e3 * row['seconds_added_per_step']:.3f}",
             f"{row['limit_ratio']:.3f}" if "limit_ratio" in row else "",
             f"{share:.0%}" if share is not None else "",
         )
@@ -72,7 +72,7 @@ def passes(rows: Sequence[Row]) -> Table:
         table.add_row(
             f"{row['parameters']:,}",
             str(row["steps"]),
-            *(f"{1e3 * row[f'{name}_seconds']:.1f}" for name in ("record", "close", "sum", "copy")),
+            *(f"{1e3 * row[f'{name}_seconds']:.2f}" for name in ("record", "close", "sum", "copy")),
             f"{row['share_of_copy_bandwidth']:.0%}",
             " - ".join(f"{share:.0%}" for share in row["share_of_copy_bandwidth_quartiles"]),
         )

@@ -61,7 +61,7 @@ class Case:
 
 def cases_of(problem: str, methods: Sequence[str], variants: Sequence[dict[str, Any]], base: Case) -> list[Case]:
     """The methods on a problem, the base line first, and PGrad once more with each variant of its options."""
-    task = replace(base, problem=problem)
+    task = replace(base, problem=problem, steps=PROBLEMS[problem].steps or base.steps)
     wanted = [m for m in methods if m != "inner" and (m != "dense" or PROBLEMS[problem].dense)]
     tasks = [replace(task, method=method) for method in ("inner", *wanted)]
     tasks += [replace(task, method="pgrad", options={**base.options, **variant}) for variant in variants]
@@ -102,6 +102,7 @@ def time_all(tasks: Sequence[Case], clock_name: str, rounds: int) -> Iterator[di
             "ratio_quartiles": [timing.lower, timing.upper],
             "seconds_per_update": timing.median,
             "seconds_per_sample": timing.median / samples,
+            "seconds_added_per_step": (timing.ratio - 1) * base / first.steps,
             "rounds": timing.seconds,
         }
         if task.method == "pgrad":
