@@ -140,7 +140,8 @@ class _FreeUpdate(Update):
 
     @functools.cached_property
     def eigenvalues(self) -> Tensor:  # type: ignore[override]
-        return torch.linalg.eigvalsh(centred(self.gram)).flip(0).clamp_min(0)[:-1]
+        ascending: Tensor = torch.linalg.eigvalsh(centred(self.gram))
+        return ascending.flip(0).clamp_min(0)[:-1]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
