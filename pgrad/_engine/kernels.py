@@ -42,7 +42,7 @@ def products(chunk: Tensor) -> Tensor:
     n, columns = chunk.shape
     even = columns // _BLOCK * _BLOCK if chunk.numel() > _SMALL else 0
     rest = chunk[:, even:].double()
-    total: Tensor = rest @ rest.mT
+    total: Tensor = torch.mm(rest, rest.mT)
     if even == 0:
         return total
     blocks = chunk[:, :even].unflatten(1, (-1, _BLOCK))
