@@ -35,10 +35,11 @@ def test_the_last_point_alone(sizes):
     trajectory = Trajectory(points="last")
     for weight in (-1.0, 0.5):
         for step in range(3):
-            trajectory.record(params, step, 3)
+            trajectory.begin_step(params, step, 3)
             with torch.no_grad():
                 for p in params:
                     p += 0.01 * torch.randn_like(p)
+            trajectory.end_step(step + 1, 3)
         moved = torch.cat([p.detach() for p in params]) - start
         gram = trajectory.end(3)
         assert torch.equal(torch.cat([p.detach() for p in params]), start)
@@ -53,10 +54,11 @@ def test_parameters_given_other_memory_are_followed():
     params = [torch.nn.Parameter(torch.randn(size)) for size in (6, 200_000)]
     trajectory, points = Trajectory(), []
     for step in range(3):
-        trajectory.record(params, step, 3)
+        trajectory.begin_step(params, step, 3)
         points.append(torch.cat([p.detach().double() for p in params]))
         for p in params:
             p.data = p.data + 0.01 * torch.randn_like(p)
+        trajectory.end_step(step + 1, 3)
     points.append(torch.cat([p.detach().double() for p in params]))
     x = torch.stack(points) - points[0]
     torch.testing.assert_close(trajectory.end(3), x @ x.T, rtol=1e-4, atol=0)
