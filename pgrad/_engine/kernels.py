@@ -47,7 +47,8 @@ def products(chunk: Tensor) -> Tensor:
         return total
     blocks = chunk[:, :even].unflatten(1, (-1, _BLOCK))
     if n == 1:
-        return total + blocks.square().sum(2).sum(dtype=torch.float64)
+        squares: Tensor = blocks.square().sum(2).sum(dtype=torch.float64)
+        return total.add_(squares)
     blocks = blocks.transpose(0, 1)
     # On a CPU libraries have kernels for products of a few rows; where there are more, half of the matrix is enough.
     panel = 8 if chunk.device.type == "cpu" and n >= 12 else n
