@@ -120,6 +120,7 @@ class PGrad(Settings):
     nonfinite_rollouts: int = Shared()  # type: ignore[assignment]
     last_update: Update | None = Shared()  # type: ignore[assignment]
     _at_anchor: bool = Shared()  # type: ignore[assignment]
+    _given_up: int = Shared()  # type: ignore[assignment]
     _domains: tuple[int | str | None, ...] = Shared()  # type: ignore[assignment]
     _loaded: dict[Tensor, list[float]] = Shared()  # type: ignore[assignment]
 
@@ -173,6 +174,7 @@ class PGrad(Settings):
         self.nonfinite_rollouts = 0
         self.last_update = None
         self._at_anchor = False
+        self._given_up = 0  # roll-outs in a row that ended because weights were set
         self._domains = ()  # of the inner steps so far
         self._loaded = {}  # some values that the parameters should have since a state dict was loaded
 
@@ -338,29 +340,27 @@ class PGrad(Settings):
         """Inside, the parameters hold the anchor; outside, the inner iterate again, bit for bit.
 
         To evaluate or save the model in the middle of a roll-out. Raises RuntimeError if nested; `step` and
-        `state_dict` are refused inside. Weights that are set inside are the new anchor, without a roll-out.
+        `state_dict` are refused inside. Weights that are set inside are the new anchor, without a roll-out; such as
+        were set before (a checkpoint, an average for a while) are left there.
         """
         self._refuse_at_anchor("at_anchor()")
-        self._follow()
-        moved = self._position > 0
-        if moved:
+        swapped = not self._is_elsewhere() and self._position > 0
+        if swapped:
             self._trajectory.swap()
-            self._trajectory.left()
         self._at_anchor = True
         try:
             yield
         finally:
             self._at_anchor = False
-            if moved:
+            if swapped:
                 self._leave_anchor()
 
     def _leave_anchor(self) -> None:
         self._trajectory.drop_others(self._own_parameters())
-        if self._trajectory.moved(0):
+        if self._trajectory.moved(self._position):
             self._give_up_roll_out()
         else:
             self._trajectory.swap()
-            self._trajectory.left()
 
     def _begin_anew(self) -> None:
         """The parameters, as they are, are an anchor."""
@@ -380,22 +380,42 @@ class PGrad(Settings):
             else:
                 self._give_up_roll_out()
 
+    def _is_elsewhere(self) -> bool:
+        """Whether the parameters are not where the roll-out is: it is only read, and nothing follows from it yet.
+
+        Other weights may be there for a while (an average), or those of a checkpoint may still be on their way.
+        """
+        follow_groups(self.inner, self.outer)
+        if self._loaded:
+            return not self._has_its_model()
+        return self._position > 0 and self._trajectory.moved(self._position)
+
+    def _has_its_model(self) -> bool:
+        """Whether the model has been loaded with the state dict that was loaded."""
+        if not _have_values(self._loaded):
+            return False
+        self._loaded = {}
+        self._trajectory.arrived(self._position)
+        return True
+
     def _follow_model(self) -> None:
         """Since a state dict was loaded, the model should have been loaded with it, before or after."""
-        loaded, self._loaded = self._loaded, {}
-        if not _have_values(loaded):
-            self._notices.give(
-                "model",
-                "the weights are not those with which the optimizer's state_dict was saved"
-                + (f", so that the {self._position} steps of its roll-out were dropped" if self._position else "")
-                + ": load the model's own state_dict of that moment too (outside at_anchor, as the optimizer's), or "
-                "make a new optimizer",
-            )
-            self._begin_anew()
-        self._trajectory.left()
+        if self._has_its_model():
+            return
+        dropped, self._loaded = self._position, {}
+        self._begin_anew()
+        self._notices.give(
+            "model",
+            "the weights are not those with which the optimizer's state_dict was saved"
+            + (f", so that the {dropped} steps of its roll-out were dropped" if dropped else "")
+            + ": load the model's own state_dict of that moment too (outside at_anchor, as the optimizer's), or "
+            "make a new optimizer",
+        )
 
     def _give_up_roll_out(self, steps: int | None = None) -> None:
         done = f"after {self._position}" if steps is None else f"somewhere in the {steps}"
+        self._begin_anew()
+        self._given_up += 1
         self._notices.give(
             "weights",
             f"parameters were set from outside {done} of {self._length} steps of a roll-out (a "
@@ -403,13 +423,26 @@ class PGrad(Settings):
             "new anchor: change them at rollout_position 0, after finish_rollout() or discard_rollout(), in a hook of "
             "opt.inner, or say so by forget_rollout()",
         )
-        self._begin_anew()
+        if self._given_up == 3:
+            self._notices.give(
+                "weights again",
+                "the last 3 roll-outs all ended so, without an outer step: something writes to the parameters between "
+                "steps, as nn.Embedding(max_norm=...) does whenever it is called, and the inner optimizer alone trains "
+                "the model; do it after each inner step, opt.inner.register_step_post_hook(...), so that it is part of "
+                "the step",
+            )
 
     def _follow_sampler(self) -> None:
         """A new loop over the sampler starts with a roll-out, and so must the optimizer.
 
         Its gradient is there already, so that the parameters may not move now: they are the anchor as they are.
         """
+        if self._lost_sampler:
+            self._notices.give(
+                "copy",
+                "a copy of the optimizer does not know the sampler that the original was made with, and cannot keep "
+                "in phase with it: set opt.rollout_length = sampler, at rollout_position 0",
+            )
         loop = getattr(self._sampler, "loops", None)
         if loop is None or loop == self._loop:
             return
@@ -450,6 +483,7 @@ class PGrad(Settings):
         if self._trajectory.has_moved(self.check_ranks):
             self._give_up_roll_out(steps)
             return
+        self._given_up = 0
         if not early:
             self._check_data(domains)
         gram = self._trajectory.end(steps, self.check_ranks)
@@ -533,20 +567,35 @@ class PGrad(Settings):
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on bit for bit, the roll-out in progress included (save the model with it).
 
-        The layout is that of torch.optim, ``{"state": ..., "param_groups": ...}``; what this optimizer adds to the
+        While the parameters hold other weights (an average for a while, a checkpoint), it is that of a roll-out which
+        begins at those, since the model is saved with them. The layout is that of torch.optim, ``{"state": ..., "param_groups": ...}``; what this optimizer adds to the
         entries of the inner one is under the key "pgrad" in each of them. Tensors are references, as in torch.optim.
 
         Raises:
             RuntimeError: inside `at_anchor`.
         """
         self._refuse_at_anchor("state_dict()")
-        self._follow()
+        progress = Progress(self._position, self.nonfinite_rollouts, self._domains)
+        if self._is_elsewhere():
+            progress = self._progress_elsewhere(progress)
         for pre_hook in self._optimizer_state_dict_pre_hooks.values():
             pre_hook(self)
-        state_dict = pack(self._parts(), Progress(self._position, self.nonfinite_rollouts, self._domains))
+        state_dict = pack(self._parts(), progress)
         for post_hook in self._optimizer_state_dict_post_hooks.values():
             state_dict = post_hook(self, state_dict) or state_dict
         return state_dict
+
+    def _progress_elsewhere(self, progress: Progress) -> Progress:
+        """Of a state dict that is saved while the parameters are not where the roll-out is."""
+        if self._loaded:  # the model may still be loaded: what is known of it is passed on
+            return replace(progress, weights=self._loaded)
+        self._notices.give(
+            "saved elsewhere",
+            f"state_dict() was called at step {self._position} of a roll-out while the parameters held other weights "
+            "(an average for a while, a checkpoint): it begins a roll-out at those, which a model that is saved now "
+            "has too; to save the roll-out in progress, save both before the weights are exchanged",
+        )
+        return replace(progress, position=0, domains=())
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up a `state_dict`; the model must be loaded with what was saved with it, before or after.
@@ -593,7 +642,8 @@ class PGrad(Settings):
         """A copy has the roll-out in progress, but no hooks and no sampler."""
         left_out = {name for name in self.__dict__ if name.endswith("_hooks")} | {"step"}
         kept = {name: value for name, value in self.__dict__.items() if name not in left_out}
-        return {**kept, "_shared": {**self._shared, "_sampler": None}}
+        lost = self._sampler is not None or self._lost_sampler
+        return {**kept, "_shared": {**self._shared, "_sampler": None, "_lost_sampler": lost}}
 
     def __repr__(self) -> str:
         return (

@@ -137,11 +137,12 @@ class FlatBuffer:
         for batch, columns in self._batches:
             subtract(values[batch], anchors[batch], rows[batch], (source[columns], target[columns]))
 
-    def is_at(self, row: int) -> bool:
-        """Whether rows[row] == parameter - anchor, bit for bit."""
+    def is_at(self, row: int, swapped: bool = False) -> bool:
+        """Whether rows[row] == parameter - anchor, bit for bit; with the two the other way round after a `swap`."""
         self._wait()
         for value, anchor, stored in zip(self._values(), self._views(None), self._views(row), strict=True):
-            if not _same_bits((value - anchor).to(stored.device, stored.dtype), stored):
+            way = anchor - value if swapped else value - anchor
+            if not _same_bits(way.to(stored.device, stored.dtype), stored):
                 return False
         return True
 

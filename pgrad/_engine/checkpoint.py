@@ -31,7 +31,8 @@ class Progress:
         position: inner steps done since the anchor.
         nonfinite_rollouts: how many have been dropped so far.
         domains: that of each inner step so far; None where it was not named.
-        weights: a few values of each parameter, where it was saved; filled by `unpack`.
+        weights: a few values of each parameter, where it was saved; filled by `unpack`. For `pack` those that it shall
+            write, if they are not the parameters' own.
         changed: settings that had another value where it was saved, at an anchor: that value; filled by `unpack`.
     """
 
@@ -82,7 +83,8 @@ def pack(parts: Parts, progress: Progress) -> dict[str, Any]:
         options = {k: v for k, v in outer_group.items() if k != "params"}
         description = {**_describe(parts, own), **there, "outer": options}
         description["entries"] = [_entries(state, i) for i in inner_group["params"]]
-        description["weights"] = samples(own["params"])
+        given = [progress.weights.get(p) for p in own["params"]]
+        description["weights"] = given if progress.weights else samples(own["params"])
         groups.append({**inner_group, _KEY: description})
     return {**inner, "state": state, "param_groups": groups}
 
