@@ -281,7 +281,7 @@ class PGrad(Settings):
         self._follow()
         self._check_closures(closures)
         names = checked_domains(domains, len(closures))
-        order = torch.randperm(len(closures), generator=generator).tolist() if shuffle else range(len(closures))
+        order = _order(len(closures), generator) if shuffle else range(len(closures))
         losses: dict[int, LossValue] = {}
         unchecked: dict[int, LossValue] = {}
 
@@ -672,6 +672,12 @@ class PGrad(Settings):
             )
 
 
+def _order(number: int, generator: torch.Generator | None) -> list[int]:
+    device = "cpu" if generator is None else generator.device  # or else the default device of torch, whatever that is
+    order: list[int] = torch.randperm(number, generator=generator, device=device).tolist()
+    return order
+
+
 def _all_named(domains: tuple[int | str | None, ...]) -> tuple[int | str, ...] | None:
     names = tuple(domain for domain in domains if domain is not None)
     return names if len(names) == len(domains) else None
@@ -683,9 +689,9 @@ def _have_values(expected: dict[Tensor, list[float]]) -> bool:
     for p, here, there in zip(expected, found, expected.values(), strict=True):
         if here is None:
             continue
-        real = torch.empty((), dtype=p.dtype).real.dtype
-        converted = torch.tensor(there, dtype=torch.float64).to(real).double()
-        if not torch.equal(torch.tensor(here, dtype=torch.float64).nan_to_num(), converted.nan_to_num()):
+        real = torch.empty((), dtype=p.dtype, device="cpu").real.dtype
+        converted = torch.tensor(there, dtype=torch.float64, device="cpu").to(real).double()
+        if not torch.equal(torch.tensor(here, dtype=torch.float64, device="cpu").nan_to_num(), converted.nan_to_num()):
             return False
     return True
 
