@@ -32,6 +32,7 @@ from pgrad._engine import sharding
 from pgrad._engine.checkpoint import Parts, Progress, pack, unpack
 from pgrad._engine.fingerprint import samples
 from pgrad._engine.groups import follow_groups
+from pgrad._engine.holding import refuse_holding
 from pgrad._engine.hooks import inside_a_step, without_hooks
 from pgrad._engine.trajectory import Trajectory
 from pgrad._notices import Notices, unequal_parts
@@ -484,8 +485,11 @@ class PGrad(Settings):
             self._give_up_roll_out(steps)
             return
         self._given_up = 0
+        self._end_roll_out(steps, domains)
         if not early:
             self._check_data(domains)
+
+    def _end_roll_out(self, steps: int, domains: tuple[int | str, ...] | None) -> None:
         gram = self._trajectory.end(steps, self.check_ranks)
         if not gram.isfinite().all():
             self._dismiss(steps)
@@ -622,13 +626,13 @@ class PGrad(Settings):
         self._position, self._domains = progress.position, progress.domains
         self._loaded, self._loop = dict(progress.weights), None
         self.nonfinite_rollouts = progress.nonfinite_rollouts
+        for post_hook in self._optimizer_load_state_dict_post_hooks.values():
+            post_hook(self)
         for name, saved in progress.changed.items():
             own = self._parts().settings[name]
             self._notices.give(
                 name, f"state_dict was saved with {name}={saved!r} and this optimizer goes on with {name}={own!r}"
             )
-        for post_hook in self._optimizer_load_state_dict_post_hooks.values():
-            post_hook(self)
 
     def _parts(self) -> Parts:
         settings = {
@@ -653,6 +657,7 @@ class PGrad(Settings):
         )
 
     def _refuse_at_anchor(self, what: str) -> None:
+        refuse_holding(what, self._own_parameters)
         if self._at_anchor:
             raise RuntimeError(f"{what} is not possible inside at_anchor(): leave the block first")
 
@@ -707,4 +712,9 @@ def _make(name: str, factory: OptimizerFactory, params: Any, lr: float | Tensor)
     optimizer = factory(params, lr=lr)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{name} must make a torch.optim.Optimizer, got {type(optimizer).__name__}")
+    if isinstance(optimizer, PGrad):
+        raise ValueError(
+            f"{name} must be an ordinary optimizer, got a {type(optimizer).__name__}: roll-outs inside roll-outs are "
+            f"not supported; give {name}= what that one has inside"
+        )
     return optimizer
