@@ -32,6 +32,7 @@ from pgrad._engine import sharding
 from pgrad._engine.checkpoint import Parts, Progress, pack, unpack
 from pgrad._engine.fingerprint import samples
 from pgrad._engine.groups import follow_groups
+from pgrad._engine.holding import refuse_holding
 from pgrad._engine.hooks import inside_a_step, without_hooks
 from pgrad._engine.trajectory import Trajectory
 from pgrad._notices import Notices, unequal_parts
@@ -281,7 +282,7 @@ class PGrad(Settings):
         self._follow()
         self._check_closures(closures)
         names = checked_domains(domains, len(closures))
-        order = torch.randperm(len(closures), generator=generator).tolist() if shuffle else range(len(closures))
+        order = _order(len(closures), generator) if shuffle else range(len(closures))
         losses: dict[int, LossValue] = {}
         unchecked: dict[int, LossValue] = {}
 
@@ -484,8 +485,11 @@ class PGrad(Settings):
             self._give_up_roll_out(steps)
             return
         self._given_up = 0
+        self._end_roll_out(steps, domains)
         if not early:
             self._check_data(domains)
+
+    def _end_roll_out(self, steps: int, domains: tuple[int | str, ...] | None) -> None:
         gram = self._trajectory.end(steps, self.check_ranks)
         if not gram.isfinite().all():
             self._dismiss(steps)
@@ -624,13 +628,13 @@ class PGrad(Settings):
         self._position, self._domains = progress.position, progress.domains
         self._loaded, self._loop = dict(progress.weights), None
         self.nonfinite_rollouts = progress.nonfinite_rollouts
+        for post_hook in self._optimizer_load_state_dict_post_hooks.values():
+            post_hook(self)
         for name, saved in progress.changed.items():
             own = self._parts().settings[name]
             self._notices.give(
                 name, f"state_dict was saved with {name}={saved!r} and this optimizer goes on with {name}={own!r}"
             )
-        for post_hook in self._optimizer_load_state_dict_post_hooks.values():
-            post_hook(self)
 
     def _parts(self) -> Parts:
         settings = {
@@ -655,6 +659,7 @@ class PGrad(Settings):
         )
 
     def _refuse_at_anchor(self, what: str) -> None:
+        refuse_holding(what, self._own_parameters)
         if self._at_anchor:
             raise RuntimeError(f"{what} is not possible inside at_anchor(): leave the block first")
 
@@ -674,6 +679,12 @@ class PGrad(Settings):
             )
 
 
+def _order(number: int, generator: torch.Generator | None) -> list[int]:
+    device = "cpu" if generator is None else generator.device  # or else the default device of torch, whatever that is
+    order: list[int] = torch.randperm(number, generator=generator, device=device).tolist()
+    return order
+
+
 def _all_named(domains: tuple[int | str | None, ...]) -> tuple[int | str, ...] | None:
     names = tuple(domain for domain in domains if domain is not None)
     return names if len(names) == len(domains) else None
@@ -685,9 +696,9 @@ def _have_values(expected: dict[Tensor, list[float]]) -> bool:
     for p, here, there in zip(expected, found, expected.values(), strict=True):
         if here is None:
             continue
-        real = torch.empty((), dtype=p.dtype).real.dtype
-        converted = torch.tensor(there, dtype=torch.float64).to(real).double()
-        if not torch.equal(torch.tensor(here, dtype=torch.float64).nan_to_num(), converted.nan_to_num()):
+        real = torch.empty((), dtype=p.dtype, device="cpu").real.dtype
+        converted = torch.tensor(there, dtype=torch.float64, device="cpu").to(real).double()
+        if not torch.equal(torch.tensor(here, dtype=torch.float64, device="cpu").nan_to_num(), converted.nan_to_num()):
             return False
     return True
 
@@ -703,4 +714,9 @@ def _make(name: str, factory: OptimizerFactory, params: Any, lr: float | Tensor)
     optimizer = factory(params, lr=lr)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{name} must make a torch.optim.Optimizer, got {type(optimizer).__name__}")
+    if isinstance(optimizer, PGrad):
+        raise ValueError(
+            f"{name} must be an ordinary optimizer, got a {type(optimizer).__name__}: roll-outs inside roll-outs are "
+            f"not supported; give {name}= what that one has inside"
+        )
     return optimizer

@@ -263,7 +263,7 @@ class Trajectory:
             part = buffer.gram(self._used)
             grams[buffer.layout] = grams[buffer.layout] + part if buffer.layout in grams else part
         products = sharding.combine(grams, 1 + self._used, check_ranks)
-        gram = torch.zeros(2 + self._used, 2 + self._used, dtype=torch.float64)
+        gram = torch.zeros(2 + self._used, 2 + self._used, dtype=torch.float64, device="cpu")
         gram[1:, 1:] = products.roll((-1, -1), (0, 1))  # the anchor row holds the last point
         return gram
 
