@@ -1,7 +1,7 @@
 """What stands in a user's files and what was made of it: counts, columns, what was left out, and what looks wrong.
 
-Every scheme of names (`folder:`, `table:`) makes one; ``data NAME`` prints it. A `Finding` either warns, with the way to
-mend it, or refuses: what would make results wrong is an error wherever the data are used, until its word is allowed.
+Every scheme of names (`folder:`, `table:`) makes one; ``data NAME`` prints it. A `Finding` either warns, with the way
+to mend it, or refuses: what would make results wrong is an error wherever the data are used, until its word is allowed.
 """
 
 from __future__ import annotations
