@@ -1,0 +1,390 @@
+"""What a column of a table holds, decided over all of its cells by one rule.
+
+Text is looked at without blanks at its ends. A column whose every cell is a number is one of numbers, and so on for
+truth values; dates, times, durations, lists and numbers with units have no meaning as inputs that could be guessed, and
+a column where numbers and other words are mixed may have a slip in it: they have a `Column.trouble`, which says so.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.datasets.inventory import Finding
+
+__all__ = ["NUMBERS", "TRUTH", "WORDS", "Column", "Marks", "as_words", "decode", "in_order"]
+
+NUMBERS, TRUTH, WORDS, EMPTY = "numbers", "truth values", "words", "empty"
+
+MISSING = frozenset({"na", "n/a", "nan", "-nan", "none", "null", "<na>", "#n/a", "#na"})
+"""Words that mean an empty cell among numbers and truth values, in any case; among words they are words."""
+
+THOUSANDS: Mapping[str, str] = {"": "", ",": ",", ".": r"\.", "'": "['’]", "space": "[ \u00a0\u2009\u202f]"}
+LARGEST = 2**53
+TOO_LARGE = 1e100
+
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_CLOCK = r"[0-9]{1,3}:[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?(?: ?[ap]\.?m\.?)?"
+_DAY = "|".join(
+    (
+        r"[0-9]{4}-[01]?[0-9](?:-[0-3]?[0-9])?",
+        r"[0-9]{4}([/.])[01]?[0-9]\1[0-3]?[0-9]",
+        r"[0-3]?[0-9]([/.-])[0-3]?[0-9]\2(?:[0-9]{4}|[0-9]{2})",
+        rf"[0-3]?[0-9]\.?[ -]{_MONTH}[ ,-]+[0-9]{{2,4}}",
+        rf"{_MONTH} [0-3]?[0-9],? [0-9]{{4}}",
+    )
+)
+_DATE = rf"(?:{_DAY})(?:[T ]+{_CLOCK}(?: ?(?:Z|UTC|GMT|[+-][0-9]{{2}}:?[0-9]{{2}}))?)?"
+_SPAN = rf"-?[0-9]+ days?(?:,? [+-]?{_CLOCK})?|-?P(?=[0-9T])(?:[0-9.]+[YMWD])*(?:T(?:[0-9.]+[HMS])+)?"
+
+KINDS: Mapping[str, re.Pattern[str]] = {
+    "values that are not finite": re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE),
+    TRUTH: re.compile(r"true|false", re.IGNORECASE),
+    "durations": re.compile(_SPAN),
+    "dates": re.compile(_DATE, re.IGNORECASE),
+    "times": re.compile(_CLOCK, re.IGNORECASE),
+    "lists": re.compile(r"\[.*\]|\{.*\}|\(.*,.*\)", re.DOTALL),
+    "bytes": re.compile(r"b'.*'|b\".*\"", re.DOTALL),
+}
+"""What a text can be beside a number, in the order in which it is tried."""
+
+UNIT = re.compile(
+    r"(?P<before>[$€£¥]|[A-Z]{3} )? ?[+-]?[0-9]+(?:[.,][0-9]+)* ?(?P<after>[$€£¥%‰°]|[A-Za-zµμ°%/²³]{1,12})?"
+)
+
+
+@dataclass(frozen=True)
+class Marks:
+    """How numbers are written.
+
+    Attributes:
+        decimal: The sign before the fraction.
+        thousands: The sign between groups of three digits, a key of `THOUSANDS`.
+        empty: Further texts that mean an empty cell.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+    empty: frozenset[str] = frozenset()
+
+    def pattern(self) -> re.Pattern[str]:
+        """Of a number."""
+        point, group = re.escape(self.decimal), THOUSANDS[self.thousands]
+        grouped = rf"[0-9]{{1,3}}(?:{group}[0-9]{{3}})+(?:{point}[0-9]*)?|" if group else ""
+        return re.compile(rf"[+−-]?(?:{grouped}[0-9]+(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+−-]?[0-9]+)?")
+
+    def value(self, text: str) -> float:
+        """Of what the pattern matches."""
+        if self.thousands:
+            text = re.sub(THOUSANDS[self.thousands], "", text)
+        return float(text.replace(self.decimal, ".").replace("−", "-"))
+
+
+OTHERS = (
+    *(Marks(",", group) for group in ("", ".", "space")),
+    *(Marks(".", group) for group in (",", "space", "'")),
+)
+"""Ways to write numbers that a hint can propose."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column, decoded.
+
+    Attributes:
+        name: Of it.
+        kind: `NUMBERS`, `TRUTH`, `WORDS`, `EMPTY`, or what makes the trouble.
+        values: ``[rows]``: float64 with NaN for empty cells of numbers and truth values; text or None of all others.
+        trouble: Why it cannot be used as it is, and what would help; empty if it can.
+        findings: What else is to be said.
+    """
+
+    name: str
+    kind: str
+    values: np.ndarray[Any, Any]
+    trouble: str = ""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the values are floats."""
+        return self.kind in (NUMBERS, TRUTH)
+
+    @property
+    def empty(self) -> np.ndarray[Any, Any]:
+        """``[rows]``: which cells are empty."""
+        return np.asarray(pd.isna(self.values))
+
+
+def decode(name: str, cells: pd.Series, marks: Marks) -> Column:
+    """The column that these cells make.
+
+    Example:
+        >>> decode("age", pd.Series(["61", "58.5", "NA"], dtype=object), Marks()).values.tolist()
+        [61.0, 58.5, nan]
+        >>> decode("cost", pd.Series(["1,5", "12"], dtype=object), Marks()).trouble
+        "holds numbers that are written another way, as '1,5': say decimal=,"
+    """
+    if pd.api.types.is_bool_dtype(cells.dtype):
+        return Column(name, TRUTH, _floats(cells))
+    if pd.api.types.is_numeric_dtype(cells.dtype) and not pd.api.types.is_complex_dtype(cells.dtype):
+        return _sound(Column(name, NUMBERS, _said_empty(_floats(cells), marks)))
+    codes, texts = pd.factorize(_texts(cells, marks))
+    number = np.bincount(codes[codes >= 0], minlength=len(texts))
+    pattern = marks.pattern()
+    kinds = [_kind(text, pattern) for text in texts]
+    held: Counter[str] = Counter()
+    for kind, cells_of_it in zip(kinds, number.tolist(), strict=True):
+        held[kind] += cells_of_it
+    missing = held.pop(EMPTY, 0)
+    seen = _Seen(name, codes, tuple(texts), tuple(kinds), marks)
+    if not held:
+        return Column(name, EMPTY, np.full(len(cells), np.nan))
+    if set(held) == {NUMBERS}:
+        return seen.numbers()
+    if set(held) == {TRUTH}:
+        return Column(name, TRUTH, seen.floats(lambda text: float(text.lower() == "true")))
+    if trouble := seen.trouble(held):
+        return Column(name, *trouble)
+    return as_words(name, cells, marks, said=missing > 0)
+
+
+def as_words(name: str, cells: pd.Series, marks: Marks, said: bool = True) -> Column:
+    """The column as one of words, whatever they look like; blanks at the ends of a word do not count.
+
+    Where two words differ in blanks, in capitals or in the writing of a number only, all are left as they stand, and it
+    is said.
+    """
+    raw = np.array([_text(cell, marks.decimal) for cell in _cells(cells)], dtype=object)
+    bare = np.array([_bare(text, marks) for text in raw], dtype=object)
+    alike: dict[str, set[str]] = defaultdict(set)
+    for text, own in {(text, own) for text, own in zip(raw, bare, strict=True) if own is not None}:
+        alike[_normal(own)].add(text)
+    same = [sorted(texts) for texts in alike.values() if len(texts) > 1]
+    values = np.where(np.equal(bare, None), None, raw) if same else bare
+    findings = []
+    if same:
+        found = "; ".join(" and ".join(map(repr, texts)) for texts in same[:3])
+        found += f" and {len(same) - 3} more" if len(same) > 3 else ""
+        text = f"column {name!r} holds words that differ in their writing only ({found}): mend them"
+        findings.append(Finding("spelling", text))
+    doubtful = sorted({own for own in bare if own is not None and own.lower() in MISSING})
+    if doubtful and said:
+        number, found = int(np.isin(bare, doubtful).sum()), ", ".join(map(repr, doubtful))
+        text = f"column {name!r} holds {found} in {number} rows, which is taken as a word"
+        findings.append(Finding("words", f"{text}; empty={','.join(doubtful)} makes these cells empty"))
+    return Column(name, WORDS, values, findings=tuple(findings))
+
+
+def in_order(words: Sequence[str]) -> list[str]:
+    """Sorted: as numbers if all of them are.
+
+    Example:
+        >>> in_order(["10", "9"]), in_order(["b", "a10", "a9"])
+        (['9', '10'], ['a10', 'a9', 'b'])
+    """
+    marks = Marks()
+    if all(marks.pattern().fullmatch(word) for word in words):
+        return sorted(words, key=lambda word: (marks.value(word), word))
+    return sorted(words)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The different texts of a column, what each of them is, and where they stand."""
+
+    name: str
+    codes: np.ndarray[Any, Any]
+    texts: tuple[str, ...]
+    kinds: tuple[str, ...]
+    marks: Marks
+
+    def floats(self, value: Callable[[str], float]) -> np.ndarray[Any, Any]:
+        """``[rows]``; NaN for empty cells and for words that mean one."""
+        own = [np.nan if kind == EMPTY else value(text) for text, kind in zip(self.texts, self.kinds, strict=True)]
+        return np.append(np.array(own, dtype=np.float64), np.nan)[self.codes]
+
+    def of(self, kind: str) -> list[str]:
+        return [text for text, own in zip(self.texts, self.kinds, strict=True) if own == kind]
+
+    def words(self) -> np.ndarray[Any, Any]:
+        return np.append(np.array(self.texts, dtype=object), None)[self.codes]
+
+    def numbers(self) -> Column:
+        """A column of numbers alone."""
+        texts = self.of(NUMBERS)
+        if codes := [text for text in texts if re.fullmatch(r"0[0-9]+", text)]:
+            trouble = f"holds codes that begin with a nought, as {codes[0]!r}, which a number would lose"
+            return Column(self.name, "codes", self.words(), trouble)
+        column = _sound(Column(self.name, NUMBERS, _said_empty(self.floats(self.marks.value), self.marks)))
+        return (
+            replace(column, findings=_grouped(self.name, texts))
+            if self.marks == replace(Marks(), empty=self.marks.empty)
+            else column
+        )
+
+    def trouble(self, held: Mapping[str, int]) -> tuple[str, np.ndarray[Any, Any], str] | None:
+        """What is wrong with a column of several kinds, or of one that is of no use."""
+        total = sum(held.values())
+        for kind in KINDS:
+            if kind != TRUTH and 2 * held.get(kind, 0) >= total:
+                return kind, self.words(), f"holds {kind}, as {self.of(kind)[0]!r}"
+        if set(held) == {NUMBERS, "values that are not finite"}:
+            kind = "values that are not finite"
+            return kind, self.words(), f"holds numbers that are not finite, as {self.of(kind)[0]!r}"
+        filled = [text for text, kind in zip(self.texts, self.kinds, strict=True) if kind != EMPTY]
+        hints = _other_marks(filled)
+        if hints:
+            odd = next(text for text, kind in zip(self.texts, self.kinds, strict=True) if kind not in (NUMBERS, EMPTY))
+            return (
+                "numbers written another way",
+                self.words(),
+                f"holds numbers that are written another way, as {odd!r}: say {hints}",
+            )
+        if unit := _unit(filled):
+            return "numbers with units", self.words(), f"holds numbers with units, as {unit!r}: take the units away"
+        return ("mixed", self.words(), self._mixed(held)) if NUMBERS in held else None
+
+    def _mixed(self, held: Mapping[str, int]) -> str:
+        odd = [text for text, kind in zip(self.texts, self.kinds, strict=True) if kind not in (NUMBERS, EMPTY)]
+        wanted = {self.texts.index(text) for text in odd}
+        where = int(np.flatnonzero(np.isin(self.codes, list(wanted)))[0]) + 1
+        number = sum(held.values()) - held[NUMBERS]
+        shown = ", ".join(map(repr, odd[:3])) + (f" and {len(odd) - 3} more" if len(odd) > 3 else "")
+        say = ",".join(odd[:3])
+        return (
+            f"is one of numbers but for {shown} ({number} cell{'s' * (number > 1)}, first in row {where}): mend "
+            f"{'them' if number > 1 else 'it'}, or say empty={say} if it means that nothing is known"
+        )
+
+
+def _kind(text: str, number: re.Pattern[str]) -> str:
+    if number.fullmatch(text):
+        return NUMBERS
+    if text.lower() in MISSING:
+        return EMPTY
+    return next((kind for kind, pattern in KINDS.items() if pattern.fullmatch(text)), WORDS)
+
+
+def _cells(cells: pd.Series) -> list[Any]:
+    dtype = cells.dtype
+    if isinstance(dtype, (pd.DatetimeTZDtype, pd.PeriodDtype)) or dtype.kind in "mM":
+        return [None if pd.isna(cell) else cell for cell in cells]
+    return cells.astype(object).tolist()
+
+
+def _texts(cells: pd.Series, marks: Marks) -> np.ndarray[Any, Any]:
+    return np.array([_bare(_text(cell, marks.decimal), marks) for cell in _cells(cells)], dtype=object)
+
+
+def _bare(text: str | None, marks: Marks) -> str | None:
+    stripped = "" if text is None else text.strip()
+    return None if not stripped or stripped in marks.empty else stripped
+
+
+def _text(cell: Any, point: str) -> str | None:  # noqa: C901  one line for each type of cell
+    """A cell as it would stand in a file of text."""
+    if cell is None or cell is pd.NaT or cell is pd.NA:
+        return None
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, (bool, np.bool_)):
+        return str(bool(cell))
+    if isinstance(cell, (int, np.integer)):
+        return str(int(cell))
+    if isinstance(cell, (float, np.floating)):
+        number = float(cell)
+        if number != number:
+            return None
+        whole = number.is_integer() and abs(number) < LARGEST
+        return str(int(number)) if whole else repr(number).replace(".", point)
+    if isinstance(cell, decimal.Decimal):
+        if cell.is_nan():
+            return None
+        return format(cell, "f").replace(".", point) if cell.is_finite() else "inf"
+    if isinstance(cell, datetime.datetime):
+        return cell.date().isoformat() if cell.time() == datetime.time() else cell.isoformat(" ", "seconds")
+    if isinstance(cell, (np.ndarray, list, tuple, set, frozenset)):
+        return str(list(cell))
+    return str(cell)
+
+
+def _floats(cells: pd.Series) -> np.ndarray[Any, Any]:
+    return cells.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _said_empty(values: np.ndarray[Any, Any], marks: Marks) -> np.ndarray[Any, Any]:
+    said = [marks.value(text) for text in marks.empty if marks.pattern().fullmatch(text)]
+    return np.where(np.isin(values, said), np.nan, values) if said else values
+
+
+def _sound(column: Column) -> Column:
+    """With its trouble if a number is infinite or has more digits than can be kept."""
+    known = column.values[~np.isnan(column.values)]
+    if not known.size:
+        return replace(column, kind=EMPTY)
+    largest = float(np.abs(known).max())
+    if not np.isfinite(largest):
+        return replace(column, trouble="holds numbers that are not finite")
+    if largest > TOO_LARGE:
+        return replace(column, trouble=f"holds numbers as large as {largest:.3g}, which cannot be computed with")
+    if largest > LARGEST and bool((known % 1 == 0).all()):
+        return replace(
+            column, trouble=f"holds whole numbers of more digits than can be told apart, up to {largest:.0f}: names?"
+        )
+    return column
+
+
+def _normal(text: str) -> str:
+    """The same for texts that differ in blanks, capitals, the form of letters, or the writing of a number."""
+    marks = Marks()
+    if marks.pattern().fullmatch(text):
+        return repr(marks.value(text) + 0.0)
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _other_marks(texts: Sequence[str]) -> str:
+    """Options under which all of these are numbers; empty if there are none."""
+    ways = [way for way in OTHERS if all(map(way.pattern().fullmatch, texts))]
+    said = []
+    for way in ways:
+        words = [f"decimal={way.decimal}"] if way.decimal != "." else []
+        words += [f"thousands={way.thousands}"] if way.thousands else []
+        said.append("&".join(words))
+    short = [words for words in said if not any(other != words and other in words.split("&") for other in said)]
+    return " or ".join(short)
+
+
+def _unit(texts: Sequence[str]) -> str:
+    """One of them, if all are numbers with one of a few units before or after them."""
+    found = [UNIT.fullmatch(text) for text in texts]
+    units = {(match["before"], match["after"]) for match in found if match}
+    if not all(found) or units == {(None, None)} or len(units) > 4 or len(texts) < 2 * len(units - {(None, None)}):
+        return ""
+    return next(text for text, match in zip(texts, found, strict=True) if match and (match["before"] or match["after"]))
+
+
+def _grouped(name: str, texts: Sequence[str]) -> tuple[Finding, ...]:
+    """Points that may part thousands: always three digits after them, beside numbers without one."""
+    pointed = [text for text in texts if "." in text]
+    plain = [text for text in texts if "." not in text]
+    alike = all(re.fullmatch(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}", text) for text in pointed)
+    if len(pointed) < 2 or not plain or not alike or any(len(text.lstrip("+-")) > 3 for text in plain):
+        return ()
+    return (
+        Finding(
+            "thousands",
+            f"column {name!r}: the point in {pointed[0]!r} may part thousands, for three digits follow it wherever it "
+            f"stands and no number without it has more than three; say thousands=.&decimal=, if so",
+            refused=True,
+        ),
+    )
