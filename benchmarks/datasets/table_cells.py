@@ -57,6 +57,15 @@ KINDS: Mapping[str, re.Pattern[str]] = {
 }
 """What a text can be beside a number, in the order in which it is tried."""
 
+ADVICE: Mapping[str, str] = {
+    "values that are not finite": "mend them",
+    "durations": "turn them into seconds or hours",
+    "dates": "turn them into days or years",
+    "times": "turn them into hours",
+    "lists": "make a column of each part",
+    "bytes": "turn them into numbers or words",
+}
+
 UNIT = re.compile(
     r"(?P<before>[$€£¥]|[A-Z]{3} )? ?[+-]?[0-9]+(?:[.,][0-9]+)* ?(?P<after>[$€£¥%‰°]|[A-Za-zµμ°%/²³]{1,12})?"
 )
@@ -237,18 +246,18 @@ class _Seen:
         total = sum(held.values())
         for kind in KINDS:
             if kind != TRUTH and 2 * held.get(kind, 0) >= total:
-                return kind, self.words(), f"holds {kind}, as {self.of(kind)[0]!r}"
+                return kind, self.words(), f"holds {kind}, as {self.of(kind)[0]!r}: {ADVICE[kind]}"
         if set(held) == {NUMBERS, "values that are not finite"}:
             kind = "values that are not finite"
-            return kind, self.words(), f"holds numbers that are not finite, as {self.of(kind)[0]!r}"
+            return kind, self.words(), f"holds numbers that are not finite, as {self.of(kind)[0]!r}: {ADVICE[kind]}"
         filled = [text for text, kind in zip(self.texts, self.kinds, strict=True) if kind != EMPTY]
-        hints = _other_marks(filled)
+        hints = _other_marks(filled, self.marks)
         if hints:
             odd = next(text for text, kind in zip(self.texts, self.kinds, strict=True) if kind not in (NUMBERS, EMPTY))
             return (
                 "numbers written another way",
                 self.words(),
-                f"holds numbers that are written another way, as {odd!r}: say {hints}",
+                f"holds numbers that are written another way, as {odd!r}: {hints}",
             )
         if unit := _unit(filled):
             return "numbers with units", self.words(), f"holds numbers with units, as {unit!r}: take the units away"
@@ -334,7 +343,7 @@ def _sound(column: Column) -> Column:
         return replace(column, kind=EMPTY)
     largest = float(np.abs(known).max())
     if not np.isfinite(largest):
-        return replace(column, trouble="holds numbers that are not finite")
+        return replace(column, trouble="holds numbers that are not finite: mend them")
     if largest > TOO_LARGE:
         return replace(column, trouble=f"holds numbers as large as {largest:.3g}, which cannot be computed with")
     if largest > LARGEST and bool((known % 1 == 0).all()):
@@ -352,8 +361,10 @@ def _normal(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _other_marks(texts: Sequence[str]) -> str:
-    """Options under which all of these are numbers; empty if there are none."""
+def _other_marks(texts: Sequence[str], marks: Marks) -> str:
+    """What would make numbers of all of these; empty if nothing would."""
+    if marks != Marks(empty=marks.empty) and all(map(Marks().pattern().fullmatch, texts)):
+        return f"their sign is a point, and decimal={marks.decimal} was said for all columns; write them alike"
     ways = [way for way in OTHERS if all(map(way.pattern().fullmatch, texts))]
     said = []
     for way in ways:
@@ -361,7 +372,7 @@ def _other_marks(texts: Sequence[str]) -> str:
         words += [f"thousands={way.thousands}"] if way.thousands else []
         said.append("&".join(words))
     short = [words for words in said if not any(other != words and other in words.split("&") for other in said)]
-    return " or ".join(short)
+    return f"say {' or '.join(short)}" if short else ""
 
 
 def _unit(texts: Sequence[str]) -> str:

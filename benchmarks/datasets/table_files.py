@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import importlib.util
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -55,10 +56,11 @@ def read(path: Path, options: Mapping[str, str]) -> tuple[pd.DataFrame, list[Fin
     for option, endings in FILE_OPTIONS.items():
         if option in options and ending not in endings:
             raise ValueError(f"{option} is for {', '.join(endings)}, and {path.name} ends in {ending}; leave it out")
+    _check_known(options.get("encoding", "utf-8"))
     try:
         _check_content(path, ending)
         frame, findings = _reader(ending)(path, options)
-    except (OSError, ValueError, LookupError, csv.Error) as error:  # what pandas and pyarrow raise on a bad file
+    except (OSError, ValueError, csv.Error) as error:  # what pandas and pyarrow raise on a bad file
         hint = _hint(path, options, str(error)) if ending in TEXT else ""
         raise ValueError(f"{path} cannot be read: {type(error).__name__}: {str(error).strip()}{hint}") from error
     if frame.empty:
@@ -147,6 +149,13 @@ def _unpacked(path: Path) -> bytes:
     return gzip.decompress(content) if path.name.lower().endswith(".gz") else content
 
 
+def _check_known(encoding: str) -> None:
+    try:
+        b"".decode(encoding)
+    except LookupError as error:
+        raise ValueError(f"encoding={encoding} is none; utf-8, cp1252, latin-1 and utf-16 are some") from error
+
+
 def _check_encoding(content: bytes, encoding: str, said: bool) -> None:
     """UTF-8 that is read in another encoding gives wrong letters without an error."""
     utf16 = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in content[:2000]
@@ -189,12 +198,8 @@ def _hint(path: Path, options: Mapping[str, str], problem: str) -> str:
 
 
 def _excel(path: Path, options: Mapping[str, str]) -> tuple[pd.DataFrame, list[Finding]]:
-    try:
-        import openpyxl  # noqa: F401  pandas says less well what is missing
-    except ImportError as error:
-        raise ValueError(
-            "Excel files need openpyxl; pip install -e '.[excel]' brings it, or save the sheet as CSV"
-        ) from error
+    if importlib.util.find_spec("openpyxl") is None:
+        raise ValueError("Excel files need openpyxl; pip install -e '.[excel]' brings it, or save the sheet as CSV")
     sheets: dict[str, pd.DataFrame] = pd.read_excel(
         path, sheet_name=None, header=None, dtype=object, na_filter=False, engine="openpyxl"
     )

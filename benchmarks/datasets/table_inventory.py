@@ -176,7 +176,7 @@ def _copies(parts: Parts) -> tuple[str, str]:
     if not number:
         return "copies", ""
     single = frame.assign(domain=parts.places).drop_duplicates()
-    crossing = int(single.duplicated(list(frame.columns), keep=False).sum())
+    crossing = len(single[single.duplicated(list(frame.columns))].drop_duplicates(list(frame.columns)))
     text = f"{number} of {len(frame)} rows are the same as another in all inputs and the target"
     across = f", and {crossing} of these kinds stand in several domains" if crossing else ""
     return (
@@ -193,7 +193,7 @@ def _crossing_groups(parts: Parts) -> tuple[str, str]:
     number = int(parts.groups.max()) + 1
     text = (
         f"{several} of {number} groups of {parts.group} stand in several domains. So that no group is trained on and "
-        "tested, a held-out domain is tested on one fold of five of the groups, another one for each seed, and training "
+        "tested, a held-out domain is tested on one fold of five of the groups, another for each seed, and training "
         "leaves that fold out in all domains. If the same name means another group in another domain, say "
         f"group=DOMAIN+{parts.group}"
     )
