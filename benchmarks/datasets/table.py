@@ -39,12 +39,13 @@ from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
 from benchmarks.datasets.inventory import Finding, Inventory, refuse
 from benchmarks.datasets.named import checked_domains, listed, parse
 from benchmarks.datasets.scaling import standardise
-from benchmarks.datasets.table_cells import THOUSANDS, Column, Marks, as_words, decode, in_order
+from benchmarks.datasets.table_cells import Column, as_words, decode, in_order
 from benchmarks.datasets.table_columns import Inputs, encode, shortened
 from benchmarks.datasets.table_files import FILE_OPTIONS, read
 from benchmarks.datasets.table_inventory import Parts, findings_of, sections_of
 from benchmarks.datasets.table_roles import Roles, roles_of
 from benchmarks.datasets.table_target import target_of
+from benchmarks.datasets.table_texts import CODES, THOUSANDS, Marks
 
 OPTIONS = (
     *("domain", "target", "task", "group", "drop", "words", "missing", "empty", "scale", "decimal", "thousands"),
@@ -152,7 +153,8 @@ def _taken_apart(
     domains = _domains(domain)
     places = np.array([domains.index(word) for word in domain.values], dtype=np.int64)
     groups = pd.factorize(pd.Series(zip(*(named(name).values for name in roles.group), strict=True)))[0]
-    target = target_of(_column(roles.target, frame, roles, marks), options)
+    found = _column(roles.target, frame, roles, marks)
+    target = target_of(as_words(roles.target, frame[roles.target], marks) if found.kind == CODES else found, options)
     findings += [replace(found, refused=found.refused or found.what == "spelling") for found in target.findings]
     columns = tuple(_column(name, frame, roles, marks) for name in roles.inputs)
     inputs = encode(columns, places, listed(options, "allow"))

@@ -7,10 +7,7 @@ a column where numbers and other words are mixed may have a slip in it: they hav
 
 from __future__ import annotations
 
-import datetime
-import decimal
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,89 +17,27 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.datasets.inventory import Finding
+from benchmarks.datasets.table_texts import (
+    ADVICE,
+    CODES,
+    EMPTY,
+    KINDS,
+    LARGEST,
+    MISSING,
+    NUMBERS,
+    TRUTH,
+    WORDS,
+    Marks,
+    kind_of,
+    normal,
+    other_marks,
+    text_of,
+    unit_of,
+)
 
-__all__ = ["NUMBERS", "TRUTH", "WORDS", "Column", "Marks", "as_words", "decode", "in_order"]
+__all__ = ["Column", "as_words", "decode", "in_order"]
 
-NUMBERS, TRUTH, WORDS, EMPTY = "numbers", "truth values", "words", "empty"
-
-MISSING = frozenset({"na", "n/a", "nan", "-nan", "none", "null", "<na>", "#n/a", "#na"})
-"""Words that mean an empty cell among numbers and truth values, in any case; among words they are words."""
-
-THOUSANDS: Mapping[str, str] = {"": "", ",": ",", ".": r"\.", "'": "['’]", "space": "[ \u00a0\u2009\u202f]"}
-LARGEST = 2**53
 TOO_LARGE = 1e100
-
-_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
-_CLOCK = r"[0-9]{1,3}:[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?(?: ?[ap]\.?m\.?)?"
-_DAY = "|".join(
-    (
-        r"[0-9]{4}-[01]?[0-9](?:-[0-3]?[0-9])?",
-        r"[0-9]{4}([/.])[01]?[0-9]\1[0-3]?[0-9]",
-        r"[0-3]?[0-9]([/.-])[0-3]?[0-9]\2(?:[0-9]{4}|[0-9]{2})",
-        rf"[0-3]?[0-9]\.?[ -]{_MONTH}[ ,-]+[0-9]{{2,4}}",
-        rf"{_MONTH} [0-3]?[0-9],? [0-9]{{4}}",
-    )
-)
-_DATE = rf"(?:{_DAY})(?:[T ]+{_CLOCK}(?: ?(?:Z|UTC|GMT|[+-][0-9]{{2}}:?[0-9]{{2}}))?)?"
-_SPAN = rf"-?[0-9]+ days?(?:,? [+-]?{_CLOCK})?|-?P(?=[0-9T])(?:[0-9.]+[YMWD])*(?:T(?:[0-9.]+[HMS])+)?"
-
-KINDS: Mapping[str, re.Pattern[str]] = {
-    "values that are not finite": re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE),
-    TRUTH: re.compile(r"true|false", re.IGNORECASE),
-    "durations": re.compile(_SPAN),
-    "dates": re.compile(_DATE, re.IGNORECASE),
-    "times": re.compile(_CLOCK, re.IGNORECASE),
-    "lists": re.compile(r"\[.*\]|\{.*\}|\(.*,.*\)", re.DOTALL),
-    "bytes": re.compile(r"b'.*'|b\".*\"", re.DOTALL),
-}
-"""What a text can be beside a number, in the order in which it is tried."""
-
-ADVICE: Mapping[str, str] = {
-    "values that are not finite": "mend them",
-    "durations": "turn them into seconds or hours",
-    "dates": "turn them into days or years",
-    "times": "turn them into hours",
-    "lists": "make a column of each part",
-    "bytes": "turn them into numbers or words",
-}
-
-UNIT = re.compile(
-    r"(?P<before>[$€£¥]|[A-Z]{3} )? ?[+-]?[0-9]+(?:[.,][0-9]+)* ?(?P<after>[$€£¥%‰°]|[A-Za-zµμ°%/²³]{1,12})?"
-)
-
-
-@dataclass(frozen=True)
-class Marks:
-    """How numbers are written.
-
-    Attributes:
-        decimal: The sign before the fraction.
-        thousands: The sign between groups of three digits, a key of `THOUSANDS`.
-        empty: Further texts that mean an empty cell.
-    """
-
-    decimal: str = "."
-    thousands: str = ""
-    empty: frozenset[str] = frozenset()
-
-    def pattern(self) -> re.Pattern[str]:
-        """Of a number."""
-        point, group = re.escape(self.decimal), THOUSANDS[self.thousands]
-        grouped = rf"[0-9]{{1,3}}(?:{group}[0-9]{{3}})+(?:{point}[0-9]*)?|" if group else ""
-        return re.compile(rf"[+−-]?(?:{grouped}[0-9]+(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+−-]?[0-9]+)?")
-
-    def value(self, text: str) -> float:
-        """Of what the pattern matches."""
-        if self.thousands:
-            text = re.sub(THOUSANDS[self.thousands], "", text)
-        return float(text.replace(self.decimal, ".").replace("−", "-"))
-
-
-OTHERS = (
-    *(Marks(",", group) for group in ("", ".", "space")),
-    *(Marks(".", group) for group in (",", "space", "'")),
-)
-"""Ways to write numbers that a hint can propose."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +85,7 @@ def decode(name: str, cells: pd.Series, marks: Marks) -> Column:
     codes, texts = pd.factorize(_texts(cells, marks))
     number = np.bincount(codes[codes >= 0], minlength=len(texts))
     pattern = marks.pattern()
-    kinds = [_kind(text, pattern) for text in texts]
+    kinds = [kind_of(text, pattern) for text in texts]
     held: Counter[str] = Counter()
     for kind, cells_of_it in zip(kinds, number.tolist(), strict=True):
         held[kind] += cells_of_it
@@ -173,13 +108,14 @@ def as_words(name: str, cells: pd.Series, marks: Marks, said: bool = True) -> Co
     Where two words differ in blanks, in capitals or in the writing of a number only, all are left as they stand, and it
     is said.
     """
-    raw = np.array([_text(cell, marks.decimal) for cell in _cells(cells)], dtype=object)
+    raw = np.array([text_of(cell, marks.decimal) for cell in _cells(cells)], dtype=object)
     bare = np.array([_bare(text, marks) for text in raw], dtype=object)
     alike: dict[str, set[str]] = defaultdict(set)
     for text, own in {(text, own) for text, own in zip(raw, bare, strict=True) if own is not None}:
-        alike[_normal(own)].add(text)
+        alike[normal(own)].add(text)
     same = [sorted(texts) for texts in alike.values() if len(texts) > 1]
-    values = np.where(np.equal(bare, None), None, raw) if same else bare
+    values = np.array([None if own is None else text for text, own in zip(raw, bare, strict=True)], dtype=object)
+    values = values if same else bare
     findings = []
     if same:
         found = "; ".join(" and ".join(map(repr, texts)) for texts in same[:3])
@@ -220,20 +156,20 @@ class _Seen:
     def floats(self, value: Callable[[str], float]) -> np.ndarray[Any, Any]:
         """``[rows]``; NaN for empty cells and for words that mean one."""
         own = [np.nan if kind == EMPTY else value(text) for text, kind in zip(self.texts, self.kinds, strict=True)]
-        return np.append(np.array(own, dtype=np.float64), np.nan)[self.codes]
+        return np.asarray(np.array([*own, np.nan], dtype=np.float64)[self.codes])
 
     def of(self, kind: str) -> list[str]:
         return [text for text, own in zip(self.texts, self.kinds, strict=True) if own == kind]
 
     def words(self) -> np.ndarray[Any, Any]:
-        return np.append(np.array(self.texts, dtype=object), None)[self.codes]
+        return np.asarray(np.array([*self.texts, None], dtype=object)[self.codes])
 
     def numbers(self) -> Column:
         """A column of numbers alone."""
         texts = self.of(NUMBERS)
         if codes := [text for text in texts if re.fullmatch(r"0[0-9]+", text)]:
             trouble = f"holds codes that begin with a nought, as {codes[0]!r}, which a number would lose"
-            return Column(self.name, "codes", self.words(), trouble)
+            return Column(self.name, CODES, self.words(), trouble)
         column = _sound(Column(self.name, NUMBERS, _said_empty(self.floats(self.marks.value), self.marks)))
         return (
             replace(column, findings=_grouped(self.name, texts))
@@ -251,7 +187,7 @@ class _Seen:
             kind = "values that are not finite"
             return kind, self.words(), f"holds numbers that are not finite, as {self.of(kind)[0]!r}: {ADVICE[kind]}"
         filled = [text for text, kind in zip(self.texts, self.kinds, strict=True) if kind != EMPTY]
-        hints = _other_marks(filled, self.marks)
+        hints = other_marks(filled, self.marks)
         if hints:
             odd = next(text for text, kind in zip(self.texts, self.kinds, strict=True) if kind not in (NUMBERS, EMPTY))
             return (
@@ -259,7 +195,7 @@ class _Seen:
                 self.words(),
                 f"holds numbers that are written another way, as {odd!r}: {hints}",
             )
-        if unit := _unit(filled):
+        if unit := unit_of(filled):
             return "numbers with units", self.words(), f"holds numbers with units, as {unit!r}: take the units away"
         return ("mixed", self.words(), self._mixed(held)) if NUMBERS in held else None
 
@@ -276,14 +212,6 @@ class _Seen:
         )
 
 
-def _kind(text: str, number: re.Pattern[str]) -> str:
-    if number.fullmatch(text):
-        return NUMBERS
-    if text.lower() in MISSING:
-        return EMPTY
-    return next((kind for kind, pattern in KINDS.items() if pattern.fullmatch(text)), WORDS)
-
-
 def _cells(cells: pd.Series) -> list[Any]:
     dtype = cells.dtype
     if isinstance(dtype, (pd.DatetimeTZDtype, pd.PeriodDtype)) or dtype.kind in "mM":
@@ -292,39 +220,12 @@ def _cells(cells: pd.Series) -> list[Any]:
 
 
 def _texts(cells: pd.Series, marks: Marks) -> np.ndarray[Any, Any]:
-    return np.array([_bare(_text(cell, marks.decimal), marks) for cell in _cells(cells)], dtype=object)
+    return np.array([_bare(text_of(cell, marks.decimal), marks) for cell in _cells(cells)], dtype=object)
 
 
 def _bare(text: str | None, marks: Marks) -> str | None:
     stripped = "" if text is None else text.strip()
     return None if not stripped or stripped in marks.empty else stripped
-
-
-def _text(cell: Any, point: str) -> str | None:  # noqa: C901  one line for each type of cell
-    """A cell as it would stand in a file of text."""
-    if cell is None or cell is pd.NaT or cell is pd.NA:
-        return None
-    if isinstance(cell, str):
-        return cell
-    if isinstance(cell, (bool, np.bool_)):
-        return str(bool(cell))
-    if isinstance(cell, (int, np.integer)):
-        return str(int(cell))
-    if isinstance(cell, (float, np.floating)):
-        number = float(cell)
-        if number != number:
-            return None
-        whole = number.is_integer() and abs(number) < LARGEST
-        return str(int(number)) if whole else repr(number).replace(".", point)
-    if isinstance(cell, decimal.Decimal):
-        if cell.is_nan():
-            return None
-        return format(cell, "f").replace(".", point) if cell.is_finite() else "inf"
-    if isinstance(cell, datetime.datetime):
-        return cell.date().isoformat() if cell.time() == datetime.time() else cell.isoformat(" ", "seconds")
-    if isinstance(cell, (np.ndarray, list, tuple, set, frozenset)):
-        return str(list(cell))
-    return str(cell)
 
 
 def _floats(cells: pd.Series) -> np.ndarray[Any, Any]:
@@ -351,37 +252,6 @@ def _sound(column: Column) -> Column:
             column, trouble=f"holds whole numbers of more digits than can be told apart, up to {largest:.0f}: names?"
         )
     return column
-
-
-def _normal(text: str) -> str:
-    """The same for texts that differ in blanks, capitals, the form of letters, or the writing of a number."""
-    marks = Marks()
-    if marks.pattern().fullmatch(text):
-        return repr(marks.value(text) + 0.0)
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-def _other_marks(texts: Sequence[str], marks: Marks) -> str:
-    """What would make numbers of all of these; empty if nothing would."""
-    if marks != Marks(empty=marks.empty) and all(map(Marks().pattern().fullmatch, texts)):
-        return f"their sign is a point, and decimal={marks.decimal} was said for all columns; write them alike"
-    ways = [way for way in OTHERS if all(map(way.pattern().fullmatch, texts))]
-    said = []
-    for way in ways:
-        words = [f"decimal={way.decimal}"] if way.decimal != "." else []
-        words += [f"thousands={way.thousands}"] if way.thousands else []
-        said.append("&".join(words))
-    short = [words for words in said if not any(other != words and other in words.split("&") for other in said)]
-    return f"say {' or '.join(short)}" if short else ""
-
-
-def _unit(texts: Sequence[str]) -> str:
-    """One of them, if all are numbers with one of a few units before or after them."""
-    found = [UNIT.fullmatch(text) for text in texts]
-    units = {(match["before"], match["after"]) for match in found if match}
-    if not all(found) or units == {(None, None)} or len(units) > 4 or len(texts) < 2 * len(units - {(None, None)}):
-        return ""
-    return next(text for text, match in zip(texts, found, strict=True) if match and (match["before"] or match["after"]))
 
 
 def _grouped(name: str, texts: Sequence[str]) -> tuple[Finding, ...]:

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.datasets.inventory import Finding
-from benchmarks.datasets.table_cells import EMPTY, NUMBERS, WORDS, Column, in_order
+from benchmarks.datasets.table_cells import Column, in_order
 from benchmarks.datasets.table_files import is_nameless
+from benchmarks.datasets.table_texts import EMPTY, NUMBERS, WORDS
 
 __all__ = ["Inputs", "encode", "shortened"]
 
@@ -56,10 +57,12 @@ def encode(columns: Sequence[Column], domains: np.ndarray[Any, Any], allowed: Co
     parts: list[tuple[list[str], np.ndarray[Any, Any]]] = []
     troubles, coding = [], {}
     for column in sorted(columns, key=lambda each: not each.numeric):
-        if trouble := column.trouble or _many_words(column):
-            troubles.append(
-                f"column {column.name!r} of the table {trouble}; or drop={column.name}, or words={column.name}"
-            )
+        if column.trouble:
+            way = f"or drop={column.name}, or words={column.name} to take each as a word"
+            troubles.append(f"column {column.name!r} of the table {column.trouble}; {way}")
+            continue
+        if trouble := _many_words(column):
+            troubles.append(f"column {column.name!r} of the table {trouble}; drop={column.name}")
             continue
         suspicious = _suspicious(column, domains)
         findings += suspicious
@@ -71,8 +74,8 @@ def encode(columns: Sequence[Column], domains: np.ndarray[Any, Any], allowed: Co
         coding[column.name] = "a number" if column.numeric else f"0 or 1 for each of {len(names)} words"
     findings += _constant(columns)
     values = np.concatenate([part for _, part in parts], axis=1) if parts else np.empty((len(domains), 0))
-    names = tuple(name for names, _ in parts for name in names)
-    return Inputs(values, names, coding, tuple(findings), tuple(troubles))
+    inputs = tuple(name for names, _ in parts for name in names)
+    return Inputs(values, inputs, coding, tuple(findings), tuple(troubles))
 
 
 def shortened(words: Sequence[str], most: int = 5) -> str:
@@ -168,7 +171,7 @@ def _counts_rows(values: np.ndarray[Any, Any], domains: np.ndarray[Any, Any]) ->
 
 def _is_count(values: np.ndarray[Any, Any]) -> bool:
     """Whether they are so many numbers, one after the other, in any order."""
-    return len(set(values)) == len(values) == values.max() - values.min() + 1
+    return bool(len(set(values)) == len(values) == values.max() - values.min() + 1)
 
 
 def _days(known: np.ndarray[Any, Any]) -> bool:

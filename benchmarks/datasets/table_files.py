@@ -11,6 +11,9 @@ import codecs
 import csv
 import gzip
 import importlib.util
+import io
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,6 +35,9 @@ ENDINGS = (*TEXT, *EXCEL, *PARQUET)
 
 FILE_OPTIONS: Mapping[str, tuple[str, ...]] = {"separator": TEXT, "encoding": TEXT, "sheet": EXCEL}
 """Options of files -> the endings that they are for."""
+
+DAMAGE = (OSError, ValueError, KeyError, EOFError, csv.Error, zipfile.BadZipFile, zlib.error)
+"""What pandas, pyarrow, openpyxl and gzip raise on a bad file."""
 
 CONTENT: tuple[tuple[bytes, tuple[str, ...], str], ...] = (
     (b"PK\x03\x04", EXCEL, "an Excel file or another archive by its content: name it .xlsx if it is a workbook"),
@@ -60,7 +66,7 @@ def read(path: Path, options: Mapping[str, str]) -> tuple[pd.DataFrame, list[Fin
     try:
         _check_content(path, ending)
         frame, findings = _reader(ending)(path, options)
-    except (OSError, ValueError, csv.Error) as error:  # what pandas and pyarrow raise on a bad file
+    except DAMAGE as error:
         hint = _hint(path, options, str(error)) if ending in TEXT else ""
         raise ValueError(f"{path} cannot be read: {type(error).__name__}: {str(error).strip()}{hint}") from error
     if frame.empty:
@@ -151,7 +157,7 @@ def _unpacked(path: Path) -> bytes:
 
 def _check_known(encoding: str) -> None:
     try:
-        b"".decode(encoding)
+        io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     except LookupError as error:
         raise ValueError(f"encoding={encoding} is none; utf-8, cp1252, latin-1 and utf-16 are some") from error
 
@@ -175,8 +181,8 @@ def _hint(path: Path, options: Mapping[str, str], problem: str) -> str:
         return ""
     try:
         content = _unpacked(path)
-    except OSError:
-        return ""
+    except DAMAGE:
+        return ""  # whoever asks has the error already
     if "encoding" not in options and b"\0" not in content[:2000]:
         try:
             content.decode("utf-8-sig")

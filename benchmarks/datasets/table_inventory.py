@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.datasets.inventory import Finding, Section
-from benchmarks.datasets.table_cells import NUMBERS, TRUTH, Column
+from benchmarks.datasets.table_cells import Column
 from benchmarks.datasets.table_columns import Inputs, shortened
 from benchmarks.datasets.table_target import Target
+from benchmarks.datasets.table_texts import NUMBERS, TRUTH
 
 __all__ = ["Parts", "findings_of", "sections_of"]
 

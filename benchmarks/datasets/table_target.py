@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.datasets.inventory import Finding
-from benchmarks.datasets.table_cells import EMPTY, NUMBERS, TRUTH, Column, in_order
+from benchmarks.datasets.table_cells import Column, in_order
+from benchmarks.datasets.table_texts import EMPTY, NUMBERS, TRUTH
 
 __all__ = ["TASKS", "Target", "target_of"]
 

@@ -2,6 +2,10 @@
 
 import datetime
 import decimal
+import gzip
+import importlib.util
+import io
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -202,6 +206,7 @@ def test_codes_keep_their_noughts(name):
         DATASETS[name(table(x=cycle("01", "02", "10")))]
     entry = DATASETS[name(table(x=cycle("01", "02", "10", "01")), "words=x")]
     assert entry.columns == ("age", "x=01", "x=02", "x=10")
+    assert DATASETS[name(table(y=cycle("01", "02")))].classes == ("01", "02")
 
 
 @pytest.mark.parametrize("cells", [("12 kg", "15 kg", "13.5 kg"), ("$3.50", "$4.25", "$7"), ("5%", "17%", "3.5%")])
@@ -410,6 +415,7 @@ def test_separators_decimals_and_encodings(name):
         (b"PK\x03\x04...", ".csv", "an Excel file or another archive"),
         (b"PAR1....", ".csv", "a Parquet file by its content"),
         (b"\x1f\x8b....", ".csv", "packed by gzip"),
+        (gzip.compress(b"domain,y,x\na,1,2\n" * 99)[:-20], ".csv.gz", "cannot be read: EOFError"),
         ("<!DOCTYPE html><html>", ".csv", "a page of the web"),
         ("version https://git-lfs.github.com/spec/v1", ".parquet", "a pointer of Git LFS"),
         ("domain,y,x\n", ".csv", "has no rows"),
@@ -438,6 +444,20 @@ def test_parquet_keeps_a_named_index_and_says_an_unnamed_one(name):
     assert "has no name and is left out" in found(entry, "index")
 
 
+def _archive():
+    """That holds no workbook."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("note.txt", "no workbook")
+    return content.getvalue()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openpyxl") is not None, reason="the extra `excel` is here")
+def test_excel_without_its_extra(name):
+    with pytest.raises(ValueError, match=r"need openpyxl; pip install -e '\.\[excel\]'"):
+        DATASETS[name(b"PK\x03\x04", ending=".xlsx")]
+
+
 def test_excel_sheets_and_mixed_cells(tmp_path):
     pytest.importorskip("openpyxl", reason="the extra `excel` brings it")
     frame = table(x=cycle("1.5", 2.5, 3, 7.5)).drop(columns="age")
@@ -453,6 +473,11 @@ def test_excel_sheets_and_mixed_cells(tmp_path):
     entry = DATASETS[f"table:{path}?sheet=data"]
     assert entry.classes == ("0", "1")
     assert np.array_equal(column(entry), by_domain(cycle(1.5, 2.5, 3, 7.5)))
+    for content, damage in ((b"PK\x03\x04 cut off", "BadZipFile"), (_archive(), "KeyError")):
+        (tmp_path / "damaged.xlsx").write_bytes(content)
+        _entry.cache_clear()
+        with pytest.raises(ValueError, match=f"cannot be read: {damage}"):
+            DATASETS[f"table:{tmp_path / 'damaged.xlsx'}"]
     dates = table(x=cycle(datetime.datetime(2024, 1, 31), datetime.datetime(2024, 2, 1, 12)))
     dates.to_excel(tmp_path / "dates.xlsx", index=False)
     with pytest.raises(ValueError, match="holds dates"):
