@@ -19,6 +19,7 @@ from rich.table import Table
 from benchmarks.base.errors import unknown
 from benchmarks.datasets import DATASETS, DatasetEntry, MultiDomainData, cache, fetch
 from benchmarks.datasets.cache import DamagedError, Recipe
+from benchmarks.datasets.inventory import Inventory
 from benchmarks.reports.contact_sheet import draw
 
 __all__ = ["data_command"]
@@ -38,7 +39,7 @@ def data_command(
     """Prepare data sets once, for all sweeps; check those that are prepared. Without names, list all of them.
 
     A name is one of the list, or says where data of yours are: folder:PATH for pictures in domain/class/*.jpg,
-    table:PATH for a CSV or Parquet file.
+    table:PATH for a CSV, TSV, Excel or Parquet file.
 
     Parameters
     ----------
@@ -70,6 +71,8 @@ def data_command(
         try:
             entry = _entry(name)
             data = _prepare(console, name, entry, again)
+            if entry.inventory is not None:
+                _print_inventory(console, entry.inventory())
             if show:
                 path = draw(name, entry, data, output)
                 console.print(f"  picture: {path}", markup=False, soft_wrap=True, highlight=False)
@@ -110,6 +113,19 @@ def _prepare(console: Console, name: str, entry: DatasetEntry, again: bool) -> M
     for fact, value in about["facts"].items():
         console.print(f"  {fact}: {value}", markup=False, soft_wrap=True, highlight=False)
     return data
+
+
+def _print_inventory(console: Console, inventory: Inventory) -> None:
+    """What stands in the user's files, what was made of it, and what looks wrong."""
+    for section in inventory.sections:
+        table = Table(title=escape(section.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in section.columns:
+            table.add_column(escape(column), overflow="fold")
+        for row in section.rows:
+            table.add_row(*map(escape, row))
+        console.print(table)
+    for finding in inventory.findings:
+        console.print(f"  {finding.what}: {finding.text}", markup=False, soft_wrap=True, highlight=False)
 
 
 def _mebibytes(recipe: Recipe) -> str:

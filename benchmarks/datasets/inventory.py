@@ -1,0 +1,71 @@
+"""What stands in a user's files and what was made of it: counts, columns, what was left out, and what looks wrong.
+
+Every scheme of names (`folder:`, `table:`) makes one; ``data NAME`` prints it. A `Finding` either warns, with the way
+to mend it, or refuses: what would make results wrong is an error wherever the data are used, until its word is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+__all__ = ["Finding", "Inventory", "Section", "refuse"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that looks wrong.
+
+    Attributes:
+        what: one word for its kind, which ``allow=`` takes.
+        text: what was found, where, and what to do about it.
+        refused: whether results would be wrong.
+    """
+
+    what: str
+    text: str
+    refused: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of the inventory.
+
+    Attributes:
+        title: what it counts.
+        columns: their names.
+        rows: as many words each as there are columns.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All that is to be said about a user's files."""
+
+    sections: tuple[Section, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def refuse(findings: Sequence[Finding], allowed: Collection[str], name: str) -> None:
+    """Refuse what would make results wrong, unless it is allowed.
+
+    Raises:
+        ValueError: that says all of it, and how to go on; or that something is allowed which was not found.
+
+    Example:
+        >>> refuse([Finding("copies", "a.png is in two domains", refused=True)], ["copies"], "folder:x")
+    """
+    unknown = sorted({*allowed} - {finding.what for finding in findings})
+    if unknown:
+        found = ", ".join(sorted({finding.what for finding in findings})) or "nothing"
+        raise ValueError(f"{name}: allow={','.join(unknown)} allows what was not found; found was {found}")
+    wrong = [finding for finding in findings if finding.refused and finding.what not in allowed]
+    if wrong:
+        words = ",".join(sorted({finding.what for finding in wrong}))
+        raise ValueError(
+            f"{name}: " + "; ".join(finding.text for finding in wrong) + f". To go on nevertheless: allow={words}"
+        )
