@@ -267,7 +267,9 @@ class _Loop:
         training.algorithm.validate(training.validation_loss)
         with training.algorithm.evaluated() as model:
             scores = training.evaluate(model)
-            validation, held_out = (_mean(scores.metric, part) for part in (training.validation, training.held_out))
+            validation, held_out = (
+                mean_score(scores.metric, part) for part in (training.validation, training.held_out)
+            )
             point = {"loss": loss, "validation": validation, "held_out": held_out}
             for name, value in {"step": step, **point}.items():
                 self.outcome["curves"][name].append(value)
@@ -305,7 +307,7 @@ def scale_rates(optimizer: Optimizer, factor: float) -> None:
         group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
 
 
-def _mean(scores: Mapping[str, Score], names: Sequence[str]) -> Score:
+def mean_score(scores: Mapping[str, Score], names: Sequence[str]) -> Score:
     """Every part counts the same; None if one of them has no score."""
     found = [scores[name] for name in names]
     known = [score for score in found if score is not None]
