@@ -61,10 +61,10 @@ Fields of finished runs only:
     false). Leave-one-domain-out validation needs several runs: `benchmarks.runs.protocol.select` does it.
 ``diagnostics``
     Name to list of numbers, what the algorithm says about its training; ``{}`` where there is nothing. Names of the run
-    itself: ``constant: validation`` and ``constant: held out``, what the predictor reaches that answers with the
-    majority class (or the mean) of the training parts whatever it is shown, by the metric; the same with
-    ``constant NAME: held out`` for each measure NAME; ``repetition``, how often a roll-out goes through the examples of
-    each training domain where that is more than once for one of them.
+    itself: ``majority class: validation`` and ``majority class: held out`` (of a regression ``mean target: ...``), what
+    the predictor reaches that says that of the training parts whatever it is shown, by the metric, and ``majority
+    class: held out, NAME`` for each measure NAME (see `constant_key`); ``repetition``, how often a roll-out goes
+    through the examples of each training domain where that is more than once for one of them.
 ``model_file``
     Path of the kept weights, relative to the output folder; None if none were kept (the default).
 
@@ -139,6 +139,20 @@ class Record(TypedDict):
     failure: NotRequired[Failure]
     error: NotRequired[str]
     traceback: NotRequired[str]
+
+
+MAJORITY, MEAN = "majority class", "mean target"
+"""Predictors that look at no input: of classes, and of a quantity."""
+
+
+def constant_key(name: str, part: Literal["validation", "held out"], measure: str = "") -> str:
+    """Of a figure of such a predictor among the diagnostics.
+
+    Example:
+        >>> constant_key(MAJORITY, "held out", "AUC")
+        'majority class: held out, AUC'
+    """
+    return f"{name}: {part}" + (f", {measure}" if measure else "")
 
 
 def held_out_domains(held_out: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from benchmarks.algorithms import ALGORITHMS, Setup
 from benchmarks.base.losses import Loss
-from benchmarks.base.records import SEPARATOR, Failure
+from benchmarks.base.records import MAJORITY, MEAN, SEPARATOR, Failure, constant_key
 from benchmarks.base.resources import peak_memory, watch_memory
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import DATASETS, Domain
@@ -119,12 +119,13 @@ def _train(config: RunConfig, place: Place, observer: Observer, outcome: Outcome
 
 def _of_the_run(config: RunConfig, training: Training, split: Split, fixed: Scores) -> dict[str, list[float]]:
     """What a record says besides its curves: see `benchmarks.base.records`."""
+    constant = MEAN if split.labels.is_floating_point() else MAJORITY
     figures: dict[str, Score] = {
-        "constant: validation": mean_score(fixed.metric, training.validation),
-        "constant: held out": mean_score(fixed.metric, training.held_out),
+        constant_key(constant, "validation"): mean_score(fixed.metric, training.validation),
+        constant_key(constant, "held out"): mean_score(fixed.metric, training.held_out),
     }
     for name, found in fixed.measures.items():
-        figures[f"constant {name}: held out"] = mean_score(found, training.held_out)
+        figures[constant_key(constant, "held out", name)] = mean_score(found, training.held_out)
     told = {name: [value] for name, value in figures.items() if value is not None}
     passes = repetition(config.batch_size * config.splits, split.domains)
     return {**told, "repetition": passes} if max(passes) > 1.0 else told

@@ -95,8 +95,8 @@ def test_a_run_by_other_figures():
     )
     assert plain["status"] == other["status"] == "finished"
     assert set(other["measures"]) == {"accuracy", "calibration error"}
-    assert other["diagnostics"]["constant: held out"] == [0.5]
-    assert 0.4 < other["diagnostics"]["constant accuracy: held out"][0] < 0.6
+    assert other["diagnostics"]["majority class: held out"] == [0.5]
+    assert 0.4 < other["diagnostics"]["majority class: held out, accuracy"][0] < 0.6
     assert plain["key"] != other["key"]
     assert plain["measures"] == {}
     assert accuracy is DIGITS.metric
