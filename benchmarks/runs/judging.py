@@ -58,13 +58,13 @@ def judging(settings: Settings, dataset: DatasetEntry) -> Judging:
     return Judging(metric, measures)
 
 
-def require_classes(settings: Settings, labels: Tensor) -> None:
+def require_classes(settings: Settings, quantity: bool) -> None:
     """Refuses figures for classes where a quantity is predicted.
 
     Raises:
         ValueError: names the setting.
     """
-    if not labels.is_floating_point():
+    if not quantity:
         return
     given = {"metric": settings.metric, "measures": ", ".join(settings.measures) or None}
     given["class_weights"] = None if settings.class_weights == "none" else settings.class_weights

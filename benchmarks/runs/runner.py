@@ -156,7 +156,7 @@ def prepare(config: RunConfig, place: Place) -> Prepared:
     """
     dataset = DATASETS[config.dataset]
     data = prepared(config.dataset, place.folder)
-    require_classes(config, data.domains[0].labels)
+    require_classes(config, quantity=data.domains[0].labels.is_floating_point())
     backbone = frozen_backbone(config, data.input_shape)
     dealing = dealing_of(config.dataset, config.folds)
     split = _split(config.dataset, place.folder, config.held_out, config.seed, backbone, place.device, dealing)

@@ -61,8 +61,8 @@ def test_a_class_that_training_does_not_show_is_no_division_by_zero():
 @pytest.mark.parametrize("given", [{"metric": "auc"}, {"measures": "auc"}, {"class_weights": "balanced"}])
 def test_figures_for_classes_are_refused_for_a_quantity(given):
     with pytest.raises(ValueError, match=f"{next(iter(given))}=.* is for classes"):
-        require_classes(Settings(**given), torch.zeros(3, 1))
-    require_classes(Settings(**given), LABELS)
+        require_classes(Settings(**given), quantity=True)
+    require_classes(Settings(**given), quantity=False)
 
 
 def test_weights_need_a_loss_that_takes_them():
