@@ -63,7 +63,8 @@ Fields of finished runs only:
     Name to list of numbers, what the algorithm says about its training; ``{}`` where there is nothing. Names of the run
     itself: ``majority class: validation`` and ``majority class: held out`` (of a regression ``mean target: ...``), what
     the predictor reaches that says that of the training parts whatever it is shown, by the metric, and ``majority
-    class: held out, NAME`` for each measure NAME (see `constant_key`); ``repetition``, how often a roll-out goes
+    class: held out, NAME`` for each measure NAME (see `constant_key`); ``majority class: validation, best in
+    hindsight``, the most that one answer for all examples can reach there; ``repetition``, how often a roll-out goes
     through the examples of each training domain where that is more than once for one of them.
 ``model_file``
     Path of the kept weights, relative to the output folder; None if none were kept (the default).
@@ -143,6 +144,10 @@ class Record(TypedDict):
 
 MAJORITY, MEAN = "majority class", "mean target"
 """Predictors that look at no input: of classes, and of a quantity."""
+
+
+HINDSIGHT = "best in hindsight"
+"""In the place of a measure: of the best answer that is the same for all examples."""
 
 
 def constant_key(name: str, part: Literal["validation", "held out"], measure: str = "") -> str:

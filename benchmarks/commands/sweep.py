@@ -15,15 +15,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.base.records import Record
+from benchmarks.commands.ahead import tell_ahead
 from benchmarks.commands.options import Chosen, address, sweep_from
-from benchmarks.runs.foresight import Foreseen
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.coordinator import SweepError, perform, summarize
 from benchmarks.sweeps.files import ConfigError
 from benchmarks.sweeps.plan import duration, number_of_workers, plan, seconds_left
 from benchmarks.sweeps.progress import live
 from benchmarks.sweeps.store import Store, StoreError
-from benchmarks.sweeps.timing import Timed, at_hand, foreseen, time_steps
+from benchmarks.sweeps.timing import Timed, time_steps
 
 __all__ = ["plan_command", "status_command", "sweep_command"]
 
@@ -72,33 +72,6 @@ def plan_command(
     for (dataset, algorithm), why in timed.failed.items():
         console.print(f"CANNOT BEGIN: {algorithm} on {dataset}: {why}", markup=False, soft_wrap=True, style="bold red")
     return 1 if fatal or timed.failed else 0
-
-
-def tell_ahead(console: Console, sweep: SweepConfig) -> bool:
-    """Says what can be told of the runs before they begin; whether some of them cannot be done."""
-    fatal = False
-    for name in sweep.datasets:
-        try:
-            data = at_hand(name)
-        except (ValueError, RuntimeError, OSError, ImportError) as error:
-            console.print(f"{name}: {error}", markup=False, soft_wrap=True, style="bold red")
-            fatal = True
-            continue
-        if data is None:
-            text = f"{name} is not prepared, so nothing is told of it in advance: python -m benchmarks data {name}"
-            console.print(text, markup=False, soft_wrap=True)
-            continue
-        told = foreseen(sweep, name, data)
-        fatal |= any(one.fatal for one in told)
-        show_foreseen(console, name, told)
-    return fatal
-
-
-def show_foreseen(console: Console, name: str, told: Sequence[Foreseen]) -> None:
-    """One line each, what is fatal first and marked."""
-    for one in told:
-        mark, style = ("WILL NOT WORK", "bold red") if one.fatal else ("note", None)
-        console.print(f"{mark}, {name}: {one.text}", markup=False, highlight=False, soft_wrap=True, style=style)
 
 
 def _show_plan(console: Console, sweep: SweepConfig, speeds: dict[tuple[str, str], float], timed: bool) -> None:

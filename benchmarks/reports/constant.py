@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.base.metrics import Matrix, average, estimate
-from benchmarks.base.records import MAJORITY, MEAN, constant_key
+from benchmarks.base.records import HINDSIGHT, MAJORITY, MEAN, constant_key
 from benchmarks.reports.load import Run
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.text import number
@@ -88,43 +88,45 @@ def nothing_learnt(selection: Selection, dataset: str) -> str:
     records do not tell.
 
     An algorithm beats it if the validation score of its chosen runs, averaged over the second half of their checkpoints
-    (the best of many checkpoints is above it by luck alone), is above the predictor's by more than chance: the lower
-    end of the one-sided 95 % t-interval over the runs is above zero.
+    (the best of many checkpoints is above it by luck alone), is above that of the best answer that is the same for all
+    examples, by more than chance: the lower end of the one-sided 95 % t-interval over the runs is above zero.
     """
     constant = constant_of(selection, dataset)
     if constant is None:
         return ""
-    means: dict[str, float] = {}
+    means: dict[str, tuple[float, float]] = {}
     for algorithm in selection.algorithms_on(dataset):
-        late, leads = _late(selection, dataset, algorithm, constant.name)
-        if not len(leads):
+        late, best = _late(selection, dataset, algorithm, constant.name)
+        if not len(late):
             continue
-        found = estimate(leads, CONFIDENCE)
+        found = estimate(late - best, CONFIDENCE)
         if (found.low if found.n > 1 else found.mean) > 0:
             return ""
-        means[algorithm] = float(np.mean(late))
+        means[algorithm] = float(np.mean(late)), float(np.mean(best))
     if not means:
         return ""
-    best = max(means, key=means.__getitem__)
-    other = "" if constant.name == MEAN else "; where classes are uneven, choose by --metric balanced-accuracy"
+    best_of = max(means, key=means.__getitem__)
     level, unit = number(average(constant.validation).mean, 2), selection.scale(dataset).label
+    reached, hindsight = (number(value, 2) for value in means[best_of])
+    other = "" if constant.name == MEAN else "; where classes are uneven, choose by --metric balanced-accuracy"
     return (
-        f"NOTHING WAS LEARNT on {dataset}: no algorithm beats the {constant.name} on the validation parts of the "
-        f"training domains ({unit}: {level}; the best, {best}, has {number(means[best], 2)} over the second half of "
-        "training). There are no verdicts on it. Train longer "
-        f"(--rollouts), search (--points), take another --model{other}."
+        f"NOTHING WAS LEARNT on {dataset}: no algorithm beats an answer that is the same for all examples on the "
+        f"validation parts of the training domains. {unit[0].upper()}{unit[1:]}: {constant.name} {level}, the best "
+        f"such answer in hindsight {hindsight}, the best algorithm, {best_of}, {reached} (mean over the second half of "
+        "training, within chance). There are no verdicts on it. Train longer (--rollouts), search (--points), take "
+        f"another --model{other}."
     )
 
 
 def _late(selection: Selection, dataset: str, algorithm: str, name: str) -> tuple[Matrix, Matrix]:
-    """``[n]``, ``[n]``: validation scores of the chosen runs late in training, and their leads over the constant."""
+    """``[n]``, ``[n]``: validation scores of the chosen runs late in training, and of the best constant answer."""
     factor = selection.scale(dataset).factor
     pairs = []
     for _, run in selection.chosen_runs(dataset, algorithm):
-        told = _figures(run).get(constant_key(name, "validation"))
+        told = _figures(run).get(constant_key(name, "validation", HINDSIGHT))
         curve = run["curves"]["validation"]
         score = float(np.mean(curve[len(curve) // 2 :]))
         if told and not math.isnan(score):
-            pairs.append((factor * score, factor * (score - told[0])))
+            pairs.append((factor * score, factor * told[0]))
     both = np.array(pairs, dtype=np.float64).reshape(-1, 2)
     return both[:, 0], both[:, 1]

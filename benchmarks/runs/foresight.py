@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from torch import Tensor
 from benchmarks.datasets import DatasetEntry, Domain, MultiDomainData
 from benchmarks.runs.config import Settings
 from benchmarks.runs.folds import FOLDS, dealing_of, fold_counts, groups_stand_in_several
-from benchmarks.runs.judging import constant, judging, require_classes, weighted
+from benchmarks.runs.judging import Judging, judging, require_classes, weighted
 from benchmarks.runs.protocol import Parts, parts
 
 Sets = Sequence[tuple[str, ...]]
@@ -55,6 +54,11 @@ def foresee(
             found.append(_crossed(data, splits))
     found += [*_repeated(data, settings, splits, held_out), *_unseen_classes(data, held_out)]
     return sorted(found, key=lambda one: not one.fatal)
+
+
+def foresee_alone(name: str, entry: DatasetEntry, data: MultiDomainData) -> list[Foreseen]:
+    """The same for the default settings: each domain held out alone, three seeds."""
+    return foresee(name, entry, data, Settings(), [(domain,) for domain in data.names], range(3))
 
 
 Splits = Mapping[int, Mapping[str, Parts]]
@@ -110,29 +114,37 @@ def _undefined(
     judge = judging(settings, entry)
     chooser = settings.metric or "the metric"
     for label, metric in ((chooser, judge.metric), *judge.measures.items()):
+        one = Judging(metric, {})
         for domain in data.domains:
-            places = []
-            for seed, own in splits.items():
-                part = own[domain.name]
-                if domain in _training(data, held_out) and _size(part.validated):
-                    places.append((f"its validation part with seed {seed}", domain.labels[part.validated]))
-                if domain in _tested(data, held_out) and (part.tested is None or _size(part.tested)):
-                    where = "the whole of it" if part.tested is None else f"its test part with seed {seed}"
-                    labels = domain.labels if part.tested is None else domain.labels[part.tested]
-                    places.append((where, labels))
-            for where, labels in places:
-                answer = constant(labels, data.n_outputs).expand(len(labels), -1)
-                if math.isnan(metric(answer, labels)):
-                    fatal = metric is judge.metric
-                    what = (
-                        "no run that needs it has a score: choose another metric" if fatal else "its figure is left out"
-                    )
+            for where, labels, tested in _places(domain, splits, held_out):
+                if len(labels) and not one.is_defined(labels, data.n_outputs):
+                    fatal = tested and metric is judge.metric
+                    what = "its figure is left out"
+                    if metric is judge.metric:
+                        what = (
+                            "these runs have no score; choose another metric"
+                            if tested
+                            else "the other training domains choose there"
+                        )
                     yield Foreseen(
-                        f"{label} is not defined on domain {domain.name!r}, {where}: all {len(labels)} examples are of "
-                        f"class {int(labels[0])}; {what}.",
+                        f"{label} is not defined on {where} of domain {domain.name!r}: all {len(labels)} examples are "
+                        f"of class {int(labels[0])} (counted from 0); {what}.",
                         fatal,
                     )
-                    break
+
+
+def _places(domain: Domain, splits: Splits, held_out: Sets) -> Iterable[tuple[str, Tensor, bool]]:
+    """What a domain is judged on: a name, the labels, and whether it is tested there."""
+    trains = any(domain.name not in names for names in held_out)
+    is_tested = any(domain.name in names for names in held_out)
+    for seed, own in splits.items():
+        part = own[domain.name]
+        if trains:
+            yield f"the validation part with seed {seed}", domain.labels[part.validated], False
+        if is_tested and part.tested is not None:
+            yield f"the test part with seed {seed}", domain.labels[part.tested], True
+    if is_tested and all(own[domain.name].tested is None for own in splits.values()):
+        yield "the whole", domain.labels, True
 
 
 def _few_groups(counts: Mapping[str, int]) -> Iterable[Foreseen]:

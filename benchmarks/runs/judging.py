@@ -40,6 +40,25 @@ class Judging:
 
         return Scores(by(self.metric), {name: by(measure) for name, measure in self.measures.items()})
 
+    def defined(self, parts: Sequence[Domain], n_outputs: int) -> tuple[str, ...]:
+        """The names of the parts on which the metric is defined: a class may be missing.
+
+        Raises:
+            ValueError: if it is defined on none of them.
+        """
+        found = tuple(part.name for part in parts if self.is_defined(part.labels, n_outputs))
+        if not found:
+            names = ", ".join(part.name for part in parts)
+            raise ValueError(
+                f"the metric is not defined on the validation part of any training domain ({names}): each has examples "
+                "of one class only; choose by another metric"
+            )
+        return found
+
+    def is_defined(self, labels: Tensor, n_outputs: int) -> bool:
+        """Whether the metric has a value on examples with these labels."""
+        return not math.isnan(self.metric(constant(labels, n_outputs).expand(len(labels), -1), labels))
+
 
 def _defined(value: float) -> Score:
     return None if math.isnan(value) else value
@@ -126,3 +145,18 @@ def constant_scores(judge: Judging, labels: Tensor, n_outputs: int, parts: Seque
     """What the constant of the training labels reaches on every part."""
     answer = constant(labels, n_outputs)
     return judge.scores({part.name: (answer.expand(len(part), -1), part.labels) for part in parts})
+
+
+def best_constant(judge: Judging, labels: Tensor, n_outputs: int, parts: Sequence[Domain]) -> float:
+    """The highest mean over `parts` that an answer reaches which is the same for all examples, chosen in hindsight.
+
+    Where classes are even, the largest of the training part is by the split the smallest of the validation part, and
+    guessing any class beats it; this is what guessing cannot beat.
+    """
+    if labels.is_floating_point():
+        theirs = torch.cat([part.labels for part in parts])
+        answers = [constant(labels, n_outputs), constant(theirs, n_outputs)]
+    else:
+        answers = [constant(labels, n_outputs), *torch.eye(n_outputs, device=labels.device).split(1)]
+    scores = [[judge.metric(answer.expand(len(part), -1), part.labels) for part in parts] for answer in answers]
+    return max(sum(found) / len(found) for found in scores)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from benchmarks.algorithms import ALGORITHMS, Setup
 from benchmarks.base.losses import Loss
-from benchmarks.base.records import MAJORITY, MEAN, SEPARATOR, Failure, constant_key
+from benchmarks.base.records import HINDSIGHT, MAJORITY, MEAN, SEPARATOR, Failure, constant_key
 from benchmarks.base.resources import peak_memory, watch_memory
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import DATASETS, Domain
@@ -24,7 +24,7 @@ from benchmarks.models import build
 from benchmarks.runs.config import RunConfig, RunIdentity
 from benchmarks.runs.features import FrozenBackbone, featured, frozen_backbone
 from benchmarks.runs.folds import Dealing, dealing_of
-from benchmarks.runs.judging import Judging, constant_scores, judging, require_classes, weighted
+from benchmarks.runs.judging import Judging, best_constant, constant_scores, judging, require_classes, weighted
 from benchmarks.runs.outputs import Place
 from benchmarks.runs.prepared import prepared
 from benchmarks.runs.protocol import Split, batches, fitted, leave_out, repetition
@@ -111,17 +111,19 @@ def failure(error: BaseException) -> Failure:
 
 def _train(config: RunConfig, place: Place, observer: Observer, outcome: Outcome) -> None:
     made = prepare(config, place)
-    training, split, judge = made.training, made.split, made.judge
-    train(training, outcome, observer)
-    fixed = constant_scores(judge, split.labels, made.n_outputs, (*split.validation, *split.held_out))
-    outcome["diagnostics"] |= _of_the_run(config, training, split, fixed)
+    train(made.training, outcome, observer)
+    outcome["diagnostics"] |= _of_the_run(config, made)
 
 
-def _of_the_run(config: RunConfig, training: Training, split: Split, fixed: Scores) -> dict[str, list[float]]:
+def _of_the_run(config: RunConfig, made: Prepared) -> dict[str, list[float]]:
     """What a record says besides its curves: see `benchmarks.base.records`."""
+    training, split, judge = made.training, made.split, made.judge
+    fixed = constant_scores(judge, split.labels, made.n_outputs, (*split.validation, *split.held_out))
+    choosing = [part for part in split.validation if part.name in training.choosing]
     constant = MEAN if split.labels.is_floating_point() else MAJORITY
     figures: dict[str, Score] = {
-        constant_key(constant, "validation"): mean_score(fixed.metric, training.validation),
+        constant_key(constant, "validation"): mean_score(fixed.metric, training.choosing or training.validation),
+        constant_key(constant, "validation", HINDSIGHT): best_constant(judge, split.labels, made.n_outputs, choosing),
         constant_key(constant, "held out"): mean_score(fixed.metric, training.held_out),
     }
     for name, found in fixed.measures.items():
@@ -191,6 +193,7 @@ def prepare(config: RunConfig, place: Place) -> Prepared:
         evaluate=lambda evaluated: _evaluate(evaluated, split, judge),
         validation_loss=lambda: _validation_loss(model, split.validation, setup.loss),
         measures=tuple(judge.measures),
+        choosing=judge.defined(split.validation, data.n_outputs),
     )
     return Prepared(training, split, judge, data.n_outputs)
 

@@ -20,7 +20,6 @@ from benchmarks.datasets.lookup import SCHEMES
 from benchmarks.runs.config import RunConfig
 from benchmarks.runs.foresight import Foreseen, foresee
 from benchmarks.runs.outputs import Place
-from benchmarks.runs.prepared import prepared
 from benchmarks.runs.runner import prepare
 from benchmarks.runs.training import Training
 from benchmarks.sweeps.config import SweepConfig
@@ -43,17 +42,19 @@ class Timed:
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
+def is_at_hand(name: str) -> bool:
+    """Whether a data set needs no preparation, is prepared already, or is the user's own: nothing is fetched then."""
+    factory = DATASETS[name].factory
+    return not isinstance(factory, Recipe) or name.partition(":")[0] in SCHEMES or factory.path.exists()
+
+
 def at_hand(name: str) -> MultiDomainData | None:
-    """The data set if it needs no preparation, is prepared already, or is the user's own; else None.
+    """The data set if it is at hand, else None; it is not kept in memory.
 
     Raises:
         ValueError, RuntimeError, OSError, ImportError: if it cannot be used, with the reason.
     """
-    factory = DATASETS[name].factory
-    own = name.partition(":")[0] in SCHEMES
-    if isinstance(factory, Recipe) and not own and not factory.path.exists():
-        return None
-    return prepared(name, None)
+    return DATASETS[name].factory() if is_at_hand(name) else None
 
 
 def foreseen(sweep: SweepConfig, dataset: str, data: MultiDomainData) -> list[Foreseen]:
@@ -70,7 +71,7 @@ def time_steps(sweep: SweepConfig, known: Iterable[tuple[str, str]] = (), second
     found, skipped = Timed(), set(known)
     with _threads(sweep):
         for kind, run in kinds.items():
-            if kind in skipped or at_hand(run.dataset) is None:
+            if kind in skipped or not is_at_hand(run.dataset):
                 continue
             try:
                 training = prepare(run, Place(device=_device(sweep))).training
