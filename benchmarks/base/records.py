@@ -65,7 +65,8 @@ Fields of finished runs only:
     the predictor reaches that says that of the training parts whatever it is shown, by the metric, and ``majority
     class: held out, NAME`` for each measure NAME (see `constant_key`); ``majority class: validation, best in
     hindsight``, the most that one answer for all examples can reach there; ``repetition``, how often a roll-out goes
-    through the examples of each training domain where that is more than once for one of them.
+    through the examples of each training domain (a pooled mini-batch: through all), where that is more than once for
+    one of them.
 ``model_file``
     Path of the kept weights, relative to the output folder; None if none were kept (the default).
 

@@ -51,8 +51,8 @@ def accuracies(selection: Selection, dataset: str, algorithms: Sequence[str], lo
     if constant is not None:
         found = [*columns(selection.held_out(dataset), constant.held_out).values(), average(constant.held_out)]
         means = [one.mean for one in found]
-        places = np.arange(len(names))
-        axes.hlines(means, places - 0.45, places + 0.45, label=constant.name, **_LINE)
+        borders = np.arange(len(names)) - 0.45
+        axes.hlines(means, borders, borders + 0.9, label=constant.name, **_LINE)
     for border in range(len(names) - 1):
         axes.axvline(border + 0.5, color="0.85", linewidth=0.6, zorder=0)
     axes.axvspan(len(names) - 1.5, len(names) - 0.5, color="0.94", zorder=0)

@@ -7,7 +7,7 @@ registry holds (WILDS). Whoever asks here gets what there is, and nothing where 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from benchmarks.base.judges import JUDGES
 from benchmarks.base.metrics import worst_group
 from benchmarks.datasets import DATASETS
 
-_PERCENT = {
+_PERCENT: dict[Callable[..., float], str] = {
     **{judge.metric: judge.label for judge in JUDGES.values()},
     worst_group: "accuracy of the worst group",
 }

@@ -186,8 +186,9 @@ def _repeated(data: MultiDomainData, settings: Settings, splits: Splits, held_ou
         enough = min(small.values()) // settings.splits
         remedy = f"--batch-size {enough} takes none twice" if enough else "a smaller --splits takes fewer"
         yield Foreseen(
-            f"Drawn with repetition: a roll-out takes {taken} examples of every domain (batch_size "
-            f"{settings.batch_size} x splits {settings.splits}), and goes through those of {text}; {remedy}."
+            "Drawn with repetition (by algorithms whose mini-batches are not pooled over the domains): a roll-out "
+            f"takes {taken} examples of every domain (batch_size {settings.batch_size} x "
+            f"splits {settings.splits}), and goes through those of {text}; {remedy}."
         )
 
 

@@ -188,14 +188,17 @@ def batches(kind: Batches, domains: Tensor, batch_size: int, splits: int, seed: 
         yield torch.stack(sorted(together, key=lambda index: int(domains[index[0]])))
 
 
-def repetition(taken: int, domains: Tensor) -> list[float]:
-    """How often a roll-out that takes `taken` examples of every domain goes through those of each.
+def repetition(kind: Batches, domains: Tensor, batch_size: int, splits: int) -> list[float]:
+    """How often a roll-out goes through the examples of each domain; a "pooled" mini-batch through all of them.
 
     Example:
-        >>> repetition(6, torch.tensor([0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]))
-        [2.0, 0.5]
+        >>> domains = torch.tensor([0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1])
+        >>> repetition("joint", domains, batch_size=3, splits=2), repetition("pooled", domains, 3, 2)
+        ([2.0, 0.5], [0.2])
     """
-    return [taken / int(number) for number in domains.unique(return_counts=True)[1]]
+    if kind == "pooled":
+        return [batch_size / len(domains)]
+    return [batch_size * splits / int(number) for number in domains.unique(return_counts=True)[1]]
 
 
 def _repeated(domains: Tensor, taken: int) -> Tensor:
@@ -287,7 +290,7 @@ def cross_validate(records: Iterable[Mapping[str, Any]], held_out: str) -> Selec
         inner = {name: runs.get((point, outside | {name})) for name in run["domain_curves"] if name not in outside}
         curves = [other["domain_curves"][name] for name, other in inner.items() if other is not None]
         if len(curves) == len(inner) and all(len(curve) == len(run["curves"]["step"]) for curve in curves):
-            means = [sum(values) / len(values) for values in zip(*curves, strict=True)]
+            means = [math.nan if None in values else sum(values) / len(values) for values in zip(*curves, strict=True)]
             best = _first_best(means)
             chosen.append((means[best], -point, best, run["curves"]))
     if not chosen:

@@ -129,7 +129,7 @@ def _of_the_run(config: RunConfig, made: Prepared) -> dict[str, list[float]]:
     for name, found in fixed.measures.items():
         figures[constant_key(constant, "held out", name)] = mean_score(found, training.held_out)
     told = {name: [value] for name, value in figures.items() if value is not None}
-    passes = repetition(config.batch_size * config.splits, split.domains)
+    passes = repetition(ALGORITHMS[config.algorithm].batches, split.domains, config.batch_size, config.splits)
     return {**told, "repetition": passes} if max(passes) > 1.0 else told
 
 
@@ -241,6 +241,9 @@ def _evaluate(model: nn.Module, split: Split, judge: Judging) -> Scores:
     model.eval()
     found = {domain.name: (model(domain.inputs), domain.labels) for domain in (*split.validation, *split.held_out)}
     model.train()
+    for name, (outputs, _) in found.items():
+        if outputs.isnan().any():  # the largest of NaN would be class 0
+            raise DivergedError(f"the model's outputs on domain {name!r} are not numbers")
     return judge.scores(found)
 
 

@@ -1,6 +1,7 @@
 """What settings put in the place of a data set's metric and loss, and the predictor that looks at nothing."""
 
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -10,8 +11,17 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from benchmarks.base.metrics import accuracy, balanced_accuracy
 from benchmarks.datasets import DATASETS, Domain
+from benchmarks.runs import runner
 from benchmarks.runs.config import RunConfig, Settings
-from benchmarks.runs.judging import constant, constant_scores, judging, require_classes, weighted
+from benchmarks.runs.judging import (
+    Judging,
+    best_constant,
+    constant,
+    constant_scores,
+    judging,
+    require_classes,
+    weighted,
+)
 from benchmarks.runs.runner import run
 
 DIGITS = DATASETS["coloured-digits"]
@@ -100,3 +110,29 @@ def test_a_run_by_other_figures():
     assert plain["key"] != other["key"]
     assert plain["measures"] == {}
     assert accuracy is DIGITS.metric
+
+
+def test_guessing_one_class_cannot_beat_the_best_constant():
+    labels = {"a": [0, 1, 1, 1], "b": [0, 2]}
+    parts = [Domain(name, torch.zeros(len(own), 1), torch.tensor(own)) for name, own in labels.items()]
+    judge = judging(Settings(), DIGITS)
+    every = [[(part.labels == k).double().mean().item() for part in parts] for k in range(3)]
+    assert best_constant(judge, LABELS, 3, parts) == max(sum(found) / 2 for found in every) == 0.375
+    targets = [Domain("a", torch.zeros(2, 1), torch.tensor([[1.0], [3.0]]))]
+    off = torch.tensor([[9.0], [9.0]])
+    minus_mae = Judging(lambda outputs, labels: -float((outputs - labels).abs().mean()), {})
+    assert best_constant(minus_mae, off, 1, targets) == -1.0
+
+
+def test_outputs_that_are_not_numbers_are_a_failure_and_not_class_0(monkeypatch):
+    plain = runner.build
+
+    def broken(*arguments):
+        model = plain(*arguments)
+        model.register_forward_hook(lambda module, _, outputs: outputs if module.training else outputs * float("nan"))
+        return model
+
+    monkeypatch.setattr(runner, "build", broken)
+    outcome = run(RUN)
+    assert (outcome["status"], outcome["failure"]) == ("failed", "diverged")
+    assert re.search("outputs on domain '.0%' are not numbers", outcome["error"])

@@ -254,7 +254,7 @@ def test_small_domains_are_drawn_with_repetition(kind):
     assert own.bincount().max() <= 3
     for number in (1, 2):  # what is large enough has no repetition
         assert len(rows[SMALL[rows[:, 0]] == number].unique()) == 12
-    assert repetition(12, SMALL) == [2.4, 0.3, 12 / 13]
+    assert repetition(kind, SMALL, 4, 3) == [2.4, 0.3, 12 / 13]
 
 
 def test_large_domains_are_drawn_as_without_small_ones():
