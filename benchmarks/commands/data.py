@@ -17,10 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmarks.base.errors import unknown
+from benchmarks.commands.ahead import show_foreseen
 from benchmarks.datasets import DATASETS, DatasetEntry, MultiDomainData, cache, fetch
 from benchmarks.datasets.cache import DamagedError, Recipe
 from benchmarks.datasets.inventory import Inventory
 from benchmarks.reports.contact_sheet import draw
+from benchmarks.runs.foresight import foresee_alone
 
 __all__ = ["data_command"]
 
@@ -73,6 +75,7 @@ def data_command(
             data = _prepare(console, name, entry, again)
             if entry.inventory is not None:
                 _print_inventory(console, entry.inventory())
+            show_foreseen(console, name, foresee_alone(name, entry, data))
             if show:
                 path = draw(name, entry, data, output)
                 console.print(f"  picture: {path}", markup=False, soft_wrap=True, highlight=False)

@@ -78,6 +78,10 @@ def looks(algorithms: Sequence[str]) -> dict[str, Look]:
     }
 
 
+CONSTANT = Look(colour="0.45", marker="x", filled=True, dashes=(0, (2, 2)), hatch="")
+"""Of the predictor that looks at no input."""
+
+
 def grid(panels: int, width: float, height: float, columns: int) -> tuple[Figure, list[Axes]]:
     """A figure of equal panels, `width` by `height` inches each; surplus ones are removed."""
     columns = min(columns, panels)

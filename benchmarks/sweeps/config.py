@@ -18,6 +18,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from torch.nn.functional import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 
 from benchmarks.algorithms import ALGORITHMS, QUICK
 from benchmarks.base.config import Count, Frozen
@@ -28,6 +29,7 @@ from benchmarks.datasets import DATASETS
 from benchmarks.models import known_model, require_fitting
 from benchmarks.models.weights import pinned
 from benchmarks.runs.config import HeldOut, RunConfig, RunIdentity, Settings
+from benchmarks.runs.judging import require_classes
 from benchmarks.runs.protocol import LEAVE_ONE_OUT, METHODS
 from benchmarks.sweeps.launcher_config import InProcess, LauncherConfig, Local
 
@@ -221,6 +223,8 @@ class SweepConfig(Frozen):
             settings = own.settings(self.settings)
             try:
                 require_fitting(settings, settings.model or DATASETS[dataset].model)
+                if DATASETS[dataset].loss in _OF_QUANTITIES:
+                    require_classes(settings, quantity=True)
             except (ImportError, ValueError) as error:
                 raise ValueError(f"{dataset}: {error}") from error
             domains = DATASETS[dataset].domains
@@ -289,6 +293,10 @@ class SweepConfig(Frozen):
     def in_process(self) -> SweepConfig:
         """The same runs, done in this process."""
         return self.model_copy(update={"launcher": InProcess()})
+
+
+_OF_QUANTITIES = (mse_loss, l1_loss, smooth_l1_loss, huber_loss)
+"""Losses that tell before the data are read that there are no classes."""
 
 
 def _ordered(dataset: str, names: tuple[str, ...]) -> tuple[str, ...]:
