@@ -98,7 +98,8 @@ def _pictures(kind: Path, ignored: Counter[str]) -> Iterator[Path]:
 
 def _compare(tree: Tree) -> None:
     """Refuses domains that have other classes."""
-    everything = sorted({kind for kinds in tree.classes.values() for kind in kinds})
+    often = Counter(kind for kinds in tree.classes.values() for kind in kinds)
+    everything = sorted(often, key=lambda kind: (-often[kind], kind))  # so that the usual name is the right one
     for domain, kinds in tree.classes.items():
         for kind in everything:
             place = tree.folder / domain / kind

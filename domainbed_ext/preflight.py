@@ -256,19 +256,21 @@ def check_sizes(jobs: Iterable[Job]) -> None:
     for job in jobs:
         h = job.hparams()
         sizes = _sizes(job.dataset, job.data_dir)
+        names = datasets.get_dataset_class(job.dataset).ENVIRONMENTS
         for env, size in enumerate(sizes):
+            where = f"domain {env} ({names[env]}) of {job.dataset}"
             held_out = int(size * job.holdout_fraction)
             if env not in job.test_envs and not h["class_balanced"]:
-                _check_split(size - held_out, h["batch_size"], f"domain {env} of {job.dataset}")
+                _check_split(size - held_out, h["batch_size"], where)
             if held_out == 0:
-                raise _no_holdout(f"domain {env} of {job.dataset}, with {size} images,")
+                raise _no_holdout(f"{where}, with {size} images,")
 
 
 @functools.cache
 def _sizes(dataset: str, data_dir: str | None) -> list[int]:
     """Images of each domain, for data sets that are quickly counted; the others are far larger than any batch."""
     kind = datasets.get_dataset_class(dataset)
-    if not issubclass(kind, (datasets.Debug, datasets.MultipleEnvironmentImageFolder)):
+    if not own.is_own(dataset) and not issubclass(kind, (datasets.Debug, datasets.MultipleEnvironmentImageFolder)):
         return []
     return [len(env) for env in kind(data_dir, [], {"data_augmentation": False})]
 

@@ -123,7 +123,7 @@ def test_pictures_are_looked_at_before_training(command, data, tmp_path, monkeyp
     argv = ["train", "--dataset", "PACS", "--data_dir", data, "--output_dir", tmp_path / "out", "--steps", "1"]
     hparams = _hparams(**{**SMALL, "batch_size": 99})
     assert command(*argv, *hparams) == 2
-    assert f"  {broken}: cannot be read (image file is truncated" in capsys.readouterr().err
+    assert f"  {broken}: cannot be read (Truncated File Read)" in capsys.readouterr().err
     assert command(*argv, *hparams, "--trust_images") == 2  # as DomainBed has it
     assert "DomainBed would wait for ever" in capsys.readouterr().err
     (data / "PACS" / "photo" / "dog").rename(data / "PACS" / "photo" / "Dog")
@@ -163,7 +163,7 @@ def test_a_sweep_is_checked_before_any_job_starts(command, data, tmp_path, capsy
 
     code, out = sweep("--algorithms", "ERM", "PGrad", *_hparams(**{**SMALL, "batch_size": 16}))
     assert code == 2
-    assert "domain 1 of PACS, 15 images: DomainBed would wait for ever" in out.err
+    assert "domain 1 (C) of PACS, 15 images: DomainBed would wait for ever" in out.err
     code, out = sweep("--algorithms", "ERM", *_hparams(**SMALL, pgrad_splits=2), "--command_launcher", "core")
     assert code == 2
     assert "'pgrad_splits' has no effect here: it belongs to PGrad, PGradReptile" in out.err

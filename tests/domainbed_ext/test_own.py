@@ -77,7 +77,7 @@ def test_a_batch_that_a_folder_cannot_fill(folder, command, capsys, tmp_path):
     argv = ["--algorithms", "ERM", "--output_dir", tmp_path / "out", "--n_trials", "1", "--n_hparams", "1"]
     argv += ["--single_test_envs", "--command_launcher", "cores", "--skip_confirmation"]
     assert command("sweep", "launch", "--datasets", f"folder:{folder}", *argv) == 2
-    assert "batch_size=32 is larger than the training split of domain 1" in capsys.readouterr().err
+    assert "batch_size=32 is larger than the training split of domain 1 (south) of folder:" in capsys.readouterr().err
 
 
 @pytest.mark.slow
