@@ -100,8 +100,8 @@ def _compare(tree: Tree) -> None:
     """Refuses domains that have other classes."""
     often = Counter(kind for kinds in tree.classes.values() for kind in kinds)
     everything = sorted(often, key=lambda kind: (-often[kind], kind))  # so that the usual name is the right one
-    for domain, kinds in tree.classes.items():
-        for kind in everything:
+    for kind in everything:
+        for domain, kinds in tree.classes.items():
             place = tree.folder / domain / kind
             if kinds.get(kind):
                 continue

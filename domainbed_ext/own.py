@@ -34,8 +34,10 @@ def entry(dataset: str) -> Any:
     Raises:
         Refusal: if there is no such folder, or something is wrong with it.
     """
-    from benchmarks.datasets import DATASETS
-
+    try:
+        from benchmarks.datasets import DATASETS
+    except ImportError as error:
+        raise Refusal(f"--dataset {dataset} needs the laboratory: pip install 'pgrad[bench]' ({error})") from error
     path, mark, query = dataset.partition("?")
     sized = any(word.partition("=")[0] == "size" for word in query.split("&"))
     name = dataset if sized else f"{path}?{query + '&' if mark and query else ''}size={SIZE}"

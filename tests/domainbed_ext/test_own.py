@@ -73,6 +73,15 @@ def test_what_the_laboratory_refuses_is_refused_here(name, words, command, tmp_p
     assert words in capsys.readouterr().err
 
 
+def test_without_the_laboratory_it_is_said_what_to_install(monkeypatch):
+    from domainbed_ext import own
+    from domainbed_ext.errors import Refusal
+
+    monkeypatch.setitem(sys.modules, "benchmarks.datasets", None)  # what Python holds for what must not be found
+    with pytest.raises(Refusal, match=r"pip install 'pgrad\[bench\]'"):
+        own.entry("folder:never-asked-for-before")
+
+
 def test_a_batch_that_a_folder_cannot_fill(folder, command, capsys, tmp_path):
     argv = ["--algorithms", "ERM", "--output_dir", tmp_path / "out", "--n_trials", "1", "--n_hparams", "1"]
     argv += ["--single_test_envs", "--command_launcher", "cores", "--skip_confirmation"]

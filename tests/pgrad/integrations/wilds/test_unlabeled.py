@@ -117,3 +117,22 @@ def test_nothing_can_be_evaluated_without_labels(poverty: Path) -> None:
         wilds.evaluate(lambda x: x, dataset)
     with pytest.raises(ValueError, match="has no labels"):
         wilds.predict(lambda x: x, dataset.get_subset("train_unlabeled"))
+
+
+@pytest.mark.parametrize("name", ["amazon", "domainnet", "fmow", "civilcomments"])
+def test_examples_are_inputs_and_metadata(name: str, miniature, data: Path) -> None:
+    miniature(name)
+    if name == "civilcomments":
+        folder = data / "civilcomments_unlabeled_v1.0"
+        folder.mkdir(exist_ok=True)
+        (folder / "RELEASE_v1.0.txt").touch()
+        frame = pd.DataFrame({"comment_text": ["You are kind.", "Bad, bad!", "So what"], "toxicity": [0.1, 0.9, 0.2]})
+        frame.to_csv(folder / "unlabeled_data_with_identities.csv")
+    dataset = wilds.get_dataset(name, data, unlabeled=True)
+    assert {"train_unlabeled", "extra_unlabeled"} & set(dataset.split_dict)
+    x, metadata = dataset[0]
+    assert len(metadata) == len(dataset.metadata_fields)
+    if name == "civilcomments":
+        assert [dataset[i][0] for i in range(3)] == ["You are kind.", "Bad, bad!", "So what"]
+    if hasattr(x, "close"):
+        x.close()
