@@ -127,6 +127,8 @@ def _own_domains(sweeps: Sequence[Path], found: Sequence[Record]) -> dict[str, l
             try:
                 written = json.loads(path.read_text())
             except ValueError:
+                written = None
+            if not isinstance(written, dict):
                 print(f"{path} is damaged and left out", file=sys.stderr)
                 continue
             if len(written.get("domains", ())) == numbers.get(written.get("dataset")):

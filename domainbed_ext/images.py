@@ -179,7 +179,7 @@ def _memory(files: Sequence[Path]) -> Path:
     """Where it is remembered that these files, as they are now, were found right."""
     digest = hashlib.sha256()
     for file in files:
-        state = file.stat()
+        state = file.stat() if file.exists() else file.lstat()  # a link to nowhere is found when it is read
         digest.update(f"{file.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode(errors="surrogateescape"))
     base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     return base / "pgrad" / "domainbed" / f"{digest.hexdigest()[:32]}.json"

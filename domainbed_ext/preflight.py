@@ -210,6 +210,9 @@ def _check_data(data_dir: str | None, dataset: str, trust_images: bool) -> None:
     environments = datasets.get_dataset_class(dataset).ENVIRONMENTS
     found = list(tree.classes)
     if len(found) != len(environments):
+        inner = len(tree.classes[found[0]]) if len(found) == 1 else 0
+        if inner == len(environments):
+            get = f"they are one level too deep: give a folder in which {folder.name} is what {found[0]} is now"
         raise Refusal(
             f"{folder} must hold {len(environments)} folders, one per domain of {dataset}, got {found}; {get}"
         )

@@ -47,7 +47,11 @@ class Damage:
 def read(path: Path, damage: Damage) -> list[Record]:
     """The whole records of a file; what is none is added to `damage`."""
     found: list[Record] = []
-    lines = path.read_bytes().split(b"\n")
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        damage.lines.append((path, 0, f"the file cannot be read ({error.strerror})"))
+        lines = []
     for number, line in enumerate(lines, start=1):
         if number == len(lines):
             if line:

@@ -22,7 +22,7 @@ from benchmarks.studies.wilds.config import SCHEME, TEST, Where, WildsConfig, pa
 from benchmarks.studies.wilds.miniatures import make
 from benchmarks.studies.wilds.run import keeper, run
 from benchmarks.studies.wilds.setup import assemble, require_fitting
-from benchmarks.studies.wilds.submission import claim
+from benchmarks.studies.wilds.submission import add, claim
 from benchmarks.sweeps.config import SingleRun
 from benchmarks.sweeps.coordinator import Coordinator
 from benchmarks.sweeps.store import Store, StoreError
@@ -230,6 +230,11 @@ def _perform(
     known = store.known(sweep)
     if known["finished"]:
         console.print(f"{output} holds this run, finished: nothing is done again", soft_wrap=True)
+        own = where.folder / "predictions"
+        if where.predictions != own:
+            copied = add(own / config.name, where.predictions / config.name, config)
+            where_from = f"copied to {where.predictions}" if copied else "where it was told to write them"
+            console.print(f"its predictions are {where_from}", soft_wrap=True)
         return 0
     if known["failed"] and not retry_failed:
         raise ValueError(f"{output} holds this run, failed; --retry-failed does it again where it was saved last")

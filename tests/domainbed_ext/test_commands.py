@@ -131,6 +131,14 @@ def test_pictures_are_looked_at_before_training(command, data, tmp_path, monkeyp
     assert "has the class 'Dog', which is 'dog' in art_painting, cartoon, sketch" in capsys.readouterr().err
 
 
+def test_domains_that_are_one_level_too_deep(command, data, capsys):
+    (data / "PACS").rename(data / "kfold")
+    (data / "PACS").mkdir()
+    (data / "kfold").rename(data / "PACS" / "kfold")
+    assert command("train", "--dataset", "PACS", "--data_dir", data) == 2
+    assert "got ['kfold']; they are one level too deep" in capsys.readouterr().err
+
+
 def test_folders_of_other_names_are_told_in_the_order_that_counts(command, data, capsys):
     (data / "PACS" / "sketch").rename(data / "PACS" / "drawing")
     assert command("train", "--dataset", "PACS", "--data_dir", data, *_hparams(**{**SMALL, "batch_size": 99})) == 2

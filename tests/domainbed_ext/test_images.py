@@ -113,9 +113,11 @@ def test_files_that_are_no_pictures(folder):
     places = [folder / "photo" / "dog" / f"{i:02}.jpg" for i in range(30, 55)]
     for place in places:
         place.write_bytes(b"")
+    places.append(folder / "photo" / "dog" / "99.jpg")
+    places[-1].symlink_to("nowhere")
     text = _refusal(images.check_pictures, images.look_at(folder), "PACS")
-    assert "25 of 49 pictures of PACS cannot be used" in text
-    assert "and 5 more" in text
+    assert "26 of 50 pictures of PACS cannot be used" in text
+    assert "and 6 more" in text
     assert f"mv {places[0]} ELSEWHERE" in text
 
 

@@ -56,8 +56,12 @@ def test_a_job_without_a_whole_line_is_counted(tmp_path, capsys):
         (tmp_path / name).mkdir()
         (tmp_path / name / "done").write_text("done")
         (tmp_path / name / records.FILE).write_bytes(content)
+    (tmp_path / "d" / records.FILE).mkdir(parents=True)
+    (tmp_path / "d" / "done").write_text("done")
     assert len(load([tmp_path])) == 1
-    assert f"2 jobs are left out, since no line is whole: {tmp_path / 'b'}" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{tmp_path / 'd' / records.FILE}, line 0: the file cannot be read (Is a directory)" in told
+    assert f"3 jobs are left out, since no line is whole: {tmp_path / 'b'}" in told
 
 
 def test_folders_that_are_no_sweep(tmp_path):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from benchmarks.studies.wilds.config import WildsConfig
 
-__all__ = ["MARKER", "claim"]
+__all__ = ["MARKER", "add", "claim"]
 
 MARKER = "submission.json"
 """In the folder of a data set: whose predictions these are. WILDS's own evaluation does not look at it."""
@@ -38,6 +39,20 @@ def claim(folder: Path, config: WildsConfig) -> None:
         with contextlib.suppress(FileExistsError), marker.open("x") as new:  # another replicate was faster
             new.write(json.dumps(own, indent=1) + "\n")
     _compare(marker, own)
+
+
+def add(own: Path, folder: Path, config: WildsConfig) -> bool:
+    """Copy the predictions of a finished run from its own folder into a submission; whether they are there.
+
+    Raises:
+        ValueError: as `claim`.
+    """
+    found = sorted(own.glob("*_pred.*"))
+    if found:
+        claim(folder, config)
+        for path in found:
+            shutil.copyfile(path, folder / path.name)
+    return bool(found)
 
 
 def _compare(path: Path, own: dict[str, Any]) -> None:

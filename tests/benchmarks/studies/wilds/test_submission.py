@@ -45,6 +45,18 @@ def test_predictions_of_unknown_origin_are_left_alone(call, tmp_path: Path, caps
     assert "whose predictions are these?" in " ".join(capsys.readouterr().err.split())
 
 
+def test_predictions_of_a_finished_run_join_a_submission(call, tmp_path: Path, capsys) -> None:
+    options = {"algorithm": "erm", **OPTIONS}
+    assert call("camelyon17", **options) == 0
+    folder = tmp_path / "submission"
+    assert call("camelyon17", predictions=folder, **options) == 0
+    assert f"copied to {folder}" in capsys.readouterr().out.replace("\n", "")
+    name = "camelyon17_split:val_seed:0_epoch:best_pred.csv"
+    own = run_folder(tmp_path / "run") / "predictions" / "camelyon17" / name
+    assert (folder / "camelyon17" / name).read_bytes() == own.read_bytes()
+    assert call("camelyon17", predictions=folder, **{**options, "algorithm": "pgrad"}) == 2
+
+
 @pytest.fixture
 def start(call, tmp_path: Path):
     """``start(value)``: weights of poverty's tiny network that are all `value`, to start from."""
