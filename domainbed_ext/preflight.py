@@ -118,7 +118,10 @@ def check(jobs: Sequence[Job], trust_images: bool = False) -> None:
 def _check_names(job: Job) -> None:
     known = [n for n, v in vars(datasets).items() if isinstance(v, type) and getattr(v, "ENVIRONMENTS", None)]
     if job.dataset not in known:
-        raise Refusal(f"--dataset {job.dataset} is unknown{closest(job.dataset, known)}; known: {', '.join(known)}")
+        hint = closest(job.dataset, known)
+        raise Refusal(
+            f"--dataset {job.dataset} is unknown{hint}; known: {', '.join(known)}, or folder:PATH for your own"
+        )
     known = [n for n, v in vars(algorithms).items() if isinstance(v, type) and issubclass(v, algorithms.Algorithm)]
     if job.algorithm not in known:
         hint = closest(job.algorithm, known)
