@@ -7,6 +7,7 @@ splits and loops do the rest. Pictures have 224 pixels unless the name says ``?s
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ import torch
 
 from domainbed_ext.errors import Refusal
 
-__all__ = ["entry", "is_own", "placeholder", "register"]
+__all__ = ["entry", "is_own", "placeholder", "register", "tell"]
 
 SCHEME = "folder:"
 SIZE = 224  # of DomainBed's pictures
@@ -45,6 +46,13 @@ def entry(dataset: str) -> Any:
         return DATASETS[name]
     except (ValueError, KeyError, OSError) as error:
         raise Refusal(f"--dataset {dataset}: {error.args[0] if isinstance(error, KeyError) else error}") from error
+
+
+def tell(dataset: str) -> None:
+    """Say on stderr what the laboratory found odd about the files and did not refuse."""
+    inventory = getattr(entry(dataset), "inventory", None)
+    for finding in () if inventory is None else inventory().findings:
+        print(f"{dataset}: {finding.text}", file=sys.stderr)
 
 
 def register(datasets: Any, names: Iterable[str]) -> dict[str, Any]:

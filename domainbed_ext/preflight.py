@@ -198,7 +198,7 @@ def _check_data(data_dir: str | None, dataset: str, trust_images: bool) -> None:
     if dataset.startswith("Debug"):
         return
     if own.is_own(dataset):
-        own.entry(dataset)
+        own.tell(dataset)
         return
     if not data_dir:
         raise Refusal(f"--data_dir must be given: the folder that holds {dataset}")
