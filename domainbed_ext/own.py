@@ -105,10 +105,12 @@ def _pictures(name: str) -> SimpleNamespace:
         data = getattr(factory, "prepare", factory)()
     except (ValueError, OSError, RuntimeError) as error:
         raise Refusal(f"--dataset {name}: {error}") from error
-    inputs = [each.inputs for each in data.domains]
-    if any(each.dtype != torch.uint8 or each.ndim != 4 or each.shape[1] != 3 for each in inputs):
-        raise Refusal(f"--dataset {name}: its pictures must be three channels of bytes, as DomainBed takes them")
-    pixels = torch.cat(inputs).permute(0, 2, 3, 1).contiguous().numpy()
+    if any(each.groups is not None for each in data.domains):
+        raise Refusal(
+            f"--dataset {name}: it has groups, which DomainBed's splits would part between training and validation; "
+            "train it with python -m benchmarks, or leave the groups out of the name"
+        )
+    pixels = torch.cat([_bytes(each.inputs, name) for each in data.domains]).permute(0, 2, 3, 1).contiguous().numpy()
     numbers = torch.cat([torch.full((len(each), 1), number) for number, each in enumerate(data.domains)])
 
     def get_input(index: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -122,3 +124,10 @@ def _pictures(name: str) -> SimpleNamespace:
         n_classes=data.n_outputs,
         get_input=get_input,
     )
+
+
+def _bytes(inputs: torch.Tensor, name: str) -> torch.Tensor:
+    """``[n, 3, height, width]`` bytes; deeper pictures, which are floats from 0 to 1, are rounded to 256 levels."""
+    if inputs.ndim != 4 or inputs.shape[1] != 3:
+        raise Refusal(f"--dataset {name}: DomainBed takes pictures of three channels, got inputs {tuple(inputs.shape)}")
+    return (inputs * 255).round().clamp(0, 255).to(torch.uint8) if inputs.is_floating_point() else inputs

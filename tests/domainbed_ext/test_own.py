@@ -48,6 +48,20 @@ def test_labels_mean_the_same_in_all_domains_and_pictures_are_those_of_the_labor
         np.testing.assert_allclose(x.numpy() * std + mean, expected.inputs[number], atol=1e-6)
 
 
+def test_floats_from_0_to_1_are_rounded_to_bytes():
+    import torch
+
+    from domainbed_ext.errors import Refusal
+    from domainbed_ext.own import _bytes
+
+    greys = torch.tensor([0.0, 0.5, 1.0, 200.4 / 255, 200.6 / 255]).reshape(-1, 1, 1, 1).expand(-1, 3, 1, 1)
+    assert _bytes(greys, "folder:x")[:, 0, 0, 0].tolist() == [0, 128, 255, 200, 201]
+    bytes_ = torch.arange(12, dtype=torch.uint8).reshape(1, 3, 2, 2)
+    assert torch.equal(_bytes(bytes_, "folder:x"), bytes_)
+    with pytest.raises(Refusal, match="three channels"):
+        _bytes(torch.zeros(2, 1, 4, 4), "folder:x")
+
+
 def test_options_of_the_name_count(folder, domainbed):
     from domainbed import datasets
 
