@@ -20,12 +20,13 @@ from benchmarks.base.errors import unknown
 from benchmarks.datasets import DATASETS, DatasetEntry, MultiDomainData, cache, fetch
 from benchmarks.datasets.cache import DamagedError, Recipe
 from benchmarks.datasets.inventory import Inventory
+from benchmarks.datasets.named import with_allowed
 from benchmarks.reports.contact_sheet import draw
 
 __all__ = ["data_command"]
 
 Item = TypeVar("Item")
-Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")]
+Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")]
 
 
 def data_command(
@@ -35,11 +36,13 @@ def data_command(
     folder: Path | None = None,
     source: Path | None = None,
     again: bool = False,
+    allow: Words = (),
 ) -> int:
     """Prepare data sets once, for all sweeps; check those that are prepared. Without names, list all of them.
 
-    A name is one of the list, or says where data of yours are: folder:PATH for pictures in domain/class/*.jpg,
-    table:PATH for a CSV, TSV, Excel or Parquet file.
+    A name is one of the list, or says where data of yours are: folder:PATH for pictures in domain/class/*,
+    table:PATH for a CSV, TSV, Excel or Parquet file. For these it ends with an inventory: what was found and taken,
+    what was left, and what looks wrong.
 
     Parameters
     ----------
@@ -55,6 +58,8 @@ def data_command(
         Folder with files that were fetched by hand: packages, or the IDX files of Fashion-MNIST.
     again:
         Prepare it anew, even if it is there.
+    allow:
+        Words of findings, to go on nevertheless. In a sweep they stand in the name: folder:PATH?allow=WORD,WORD.
     """
     console, errors = Console(), Console(stderr=True)
     for variable, value in ((cache.VARIABLE, folder), (fetch.VARIABLE, source)):
@@ -67,8 +72,10 @@ def data_command(
         console.print(_list())
         console.print(f"Prepared sets are kept in {cache.folder()}.", markup=False, soft_wrap=True)
         return 0
-    for name in names:
+    for given in names:
+        name = given
         try:
+            name = with_allowed(given, [each for word in allow for each in word.split(",")])
             entry = _entry(name)
             data = _prepare(console, name, entry, again)
             if entry.inventory is not None:
@@ -125,7 +132,8 @@ def _print_inventory(console: Console, inventory: Inventory) -> None:
             table.add_row(*map(escape, row))
         console.print(table)
     for finding in inventory.findings:
-        console.print(f"  {finding.what}: {finding.text}", markup=False, soft_wrap=True, highlight=False)
+        word = f"{finding.what}{', allowed' if finding.refused else ''}"
+        console.print(f"  {word}: {finding.text}", markup=False, soft_wrap=True, highlight=False)
 
 
 def _mebibytes(recipe: Recipe) -> str:
