@@ -21,6 +21,7 @@ from benchmarks.datasets import DATASETS, DatasetEntry, MultiDomainData, cache, 
 from benchmarks.datasets.cache import DamagedError, Recipe
 from benchmarks.datasets.inventory import Inventory
 from benchmarks.datasets.named import with_allowed
+from benchmarks.models.default import said
 from benchmarks.reports.contact_sheet import draw
 
 __all__ = ["data_command"]
@@ -117,6 +118,8 @@ def _prepare(console: Console, name: str, entry: DatasetEntry, again: bool) -> M
     console.print(f"  {entry.description}", markup=False, soft_wrap=True, highlight=False)
     console.print(f"  file: {recipe.path} ({_mebibytes(recipe)})", markup=False, soft_wrap=True, highlight=False)
     console.print(f"  content: SHA-256 {about['digest']}", markup=False, soft_wrap=True, highlight=False)
+    model = said(entry.model, entry.pretrained)
+    console.print(f"  model: {model}", markup=False, soft_wrap=True, highlight=False)
     for fact, value in about["facts"].items():
         console.print(f"  {fact}: {value}", markup=False, soft_wrap=True, highlight=False)
     return data

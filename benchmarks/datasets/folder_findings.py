@@ -76,7 +76,9 @@ def _domains(walk: Walk) -> Iterable[Finding]:
     without = [left for left in walk.left if left.why == NO_CLASSES]
     if without:
         named = some(f"{shown(left.path, walk.root)} ({left.pictures} pictures)" for left in without)
-        text = f"folders beside the domains whose pictures are in no folders of classes: {named}; make folders of classes"
+        text = (
+            f"folders beside the domains whose pictures are in no folders of classes: {named}; make folders of classes"
+        )
         yield Finding("domains", f"{text} in them, or allow leaves them out", refused=True)
 
 
@@ -130,7 +132,9 @@ def of_files(scan: Scan, rules: Rules, allowed: Collection[str]) -> list[Finding
         kinds[kind.domain].add(kind.look.kind)
     if len({frozenset(own) for own in kinds.values()}) > 1:
         text = "; ".join(f"{domain}: {', '.join(sorted(own))}" for domain, own in kinds.items())
-        found.append(Finding("kinds", f"the domains hold other kinds of pictures ({text}): a model may see that instead"))
+        found.append(
+            Finding("kinds", f"the domains hold other kinds of pictures ({text}): a model may see that instead")
+        )
     return found
 
 
@@ -198,13 +202,19 @@ def _copies(scan: Scan) -> Iterable[Finding]:
     labels = [same for same in scan.copies if len({label for _, label, _ in same}) > 1]
     within = [same for same in scan.copies if same not in across and same not in labels]
     if across:
-        text = f"{len(across)} pictures stand in several domains, byte by byte ({_pairs(across)}): what is tested would be"
+        text = (
+            f"{len(across)} pictures stand in several domains, byte by byte ({_pairs(across)}): what is tested would be"
+        )
         yield Finding("copies", f"{text} trained on; take the copies away", refused=True)
     if labels:
-        text = f"{len(labels)} pictures are the same and stand in different classes ({_pairs(labels)}); one label is wrong"
+        text = (
+            f"{len(labels)} pictures are the same and stand in different classes ({_pairs(labels)}); one label is wrong"
+        )
         yield Finding("labels", text, refused=True)
     if within:
-        text = f"{len(within)} pictures stand several times in a class of a domain ({_pairs(within)}): validation may see"
+        text = (
+            f"{len(within)} pictures stand several times in a class of a domain ({_pairs(within)}): validation may see"
+        )
         yield Finding("repeats", f"{text} what was trained on; take the copies away")
 
 
@@ -235,7 +245,9 @@ def _kinds(scan: Scan, rules: Rules) -> Section:
     for kind in scan.kinds:
         look = kind.look
         values = f"{look.least:g} .. {look.most:g}" if look.deep else ""
-        rows.append((kind.domain, look.kind, str(kind.number), values, _taken(look.kind, look.deep, look.upper, kind, rules)))
+        rows.append(
+            (kind.domain, look.kind, str(kind.number), values, _taken(look.kind, look.deep, look.upper, kind, rules))
+        )
     return Section("Kinds of pictures", ("domain", "kind", "number", "values", "taken as"), tuple(rows))
 
 

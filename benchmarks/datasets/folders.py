@@ -90,6 +90,8 @@ def entry(rest: str) -> DatasetEntry:
         licence="see where you have it from",
         source=str(path),
         fit=standardise_channels,
+        fit_yields=True,
+        pretrained=rules.size >= PRETRAINED_FROM,
         inventory=known.inventory,
         classes=classes,
     )
@@ -160,7 +162,9 @@ def _range(options: Mapping[str, str]) -> Span | Literal["depth"] | None:
     except ValueError:
         low = high = math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(f"range must be depth, or two numbers, the lower one first, as in range=300,4000; got {text!r}")
+        raise ValueError(
+            f"range must be depth, or two numbers, the lower one first, as in range=300,4000; got {text!r}"
+        )
     return low, high
 
 

@@ -34,7 +34,9 @@ __all__ = ["DEPTH", "Look", "PictureError", "Rules", "Span", "decode", "is_pictu
 
 Array = np.ndarray[Any, Any]
 
-NOT_PIXELS = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MCIDAS", "MPEG", "PALM", "PDF", "SPIDER", "WMF"})
+NOT_PIXELS = frozenset(
+    {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MCIDAS", "MPEG", "PALM", "PDF", "SPIDER", "WMF"}
+)
 """What Pillow knows and no picture of this library is: no pixels, films, other numbers than light."""
 BY_CONTENT = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TIFF", "WEBP")
 """Formats that begin with a sign of their own: files of any name are looked at for these, and for DICOM's."""
@@ -77,9 +79,10 @@ def endings() -> frozenset[str]:
     from PIL import Image
 
     known = Image.registered_extensions()
-    return frozenset(
-        ending for ending, name in known.items() if name in (*Image.OPEN, "MPO") and name not in NOT_PIXELS
-    ) | dicom.ENDINGS
+    return (
+        frozenset(ending for ending, name in known.items() if name in (*Image.OPEN, "MPO") and name not in NOT_PIXELS)
+        | dicom.ENDINGS
+    )
 
 
 def is_picture(path: Path) -> bool:
@@ -118,7 +121,9 @@ def look(path: Path) -> Look:
             return Look(kind, side, frames, True, False, least, most, levels.span, levels.declared)
         kind = f"{image.format}, {_colours(image)}"
         if _upper(image):
-            return Look(f"{kind} of 16 bits", side, frames, upper=True, most=float(np.asarray(image.convert("RGB")).max()))
+            return Look(
+                f"{kind} of 16 bits", side, frames, upper=True, most=float(np.asarray(image.convert("RGB")).max())
+            )
         return Look(kind, side, frames)
 
 

@@ -19,10 +19,11 @@ from benchmarks.base.losses import Loss
 from benchmarks.base.records import SEPARATOR, Failure
 from benchmarks.base.resources import peak_memory, watch_memory
 from benchmarks.base.seeds import seed_from
-from benchmarks.datasets import DATASETS, Domain, Metric
+from benchmarks.datasets import DATASETS, Domain, Fit, Metric
 from benchmarks.models import build
 from benchmarks.runs.config import RunConfig, RunIdentity
 from benchmarks.runs.features import FrozenBackbone, featured, frozen_backbone
+from benchmarks.runs.fits import fit_of
 from benchmarks.runs.outputs import Place
 from benchmarks.runs.prepared import prepared
 from benchmarks.runs.protocol import Split, batches, fitted, leave_out
@@ -100,7 +101,8 @@ def _train(config: RunConfig, place: Place, observer: Observer, outcome: Outcome
     dataset = DATASETS[config.dataset]
     data = prepared(config.dataset, place.folder)
     backbone = frozen_backbone(config, data.input_shape)
-    split = _split(config.dataset, place.folder, config.held_out, config.seed, backbone, place.device)
+    fit = fit_of(config.dataset, config.model)
+    split = _split(config.dataset, place.folder, config.held_out, config.seed, backbone, place.device, fit)
     split = _moved(split, place.device)
     # Neither the algorithm nor the point is part of these names: all of them start at the same place.
     with torch.random.fork_rng(devices=[]):
@@ -165,9 +167,10 @@ def _split(
     seed: int,
     backbone: FrozenBackbone | None,
     device: str,
+    fit: Fit | None,
 ) -> Split:
     data = prepared(dataset, folder) if backbone is None else featured(dataset, backbone, folder, device)
-    return fitted(leave_out(data, held_out, seed), DATASETS[dataset].fit)
+    return fitted(leave_out(data, held_out, seed), fit)
 
 
 @torch.inference_mode()
