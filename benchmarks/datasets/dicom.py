@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.datasets.levels import Levels, PictureError, Span
+from benchmarks.datasets.levels import Levels, MissingError, PictureError, Span
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -65,14 +65,14 @@ def read(path: Path) -> Found:
 
     Raises:
         PictureError: if the file holds none that can be read.
-        ImportError: if pydicom is not installed.
+        MissingError: if pydicom is not installed.
     """
     try:
         import pydicom
         from pydicom import pixels
         from pydicom.errors import InvalidDicomError
     except ImportError as error:
-        raise ImportError(f"{path}: pictures in DICOM need pydicom ({error}); pip install 'pgrad[dicom]'") from error
+        raise MissingError(f"{path}: pictures in DICOM need pydicom ({error}); pip install 'pgrad[dicom]'") from error
     wrong = (InvalidDicomError, OSError, ValueError, AttributeError, TypeError, RuntimeError, NotImplementedError)
     try:
         with warnings.catch_warnings():
@@ -111,7 +111,7 @@ def _found(content: Any, values: Array, pixels: Any) -> Found:
         what=f"grey of {bits} bits" + (", with a window" if window else ""),
         side=side,
         frames=frames,
-        levels=Levels(found, window or depth, window is not None, bits, inverted=colours == "MONOCHROME1", depth=depth),
+        levels=Levels(found, depth, window, bits, inverted=colours == "MONOCHROME1"),
     )
 
 

@@ -25,6 +25,7 @@ from benchmarks.datasets.levels import DEPTH, Rules
 FEW = 5
 """Fewer pictures of a class in a domain are said: one of five is kept for validation."""
 MANY = 10
+HALF_OF_BYTE = 128
 
 
 def some(words: Iterable[str], number: int = 3) -> str:
@@ -154,45 +155,52 @@ def _frames(scan: Scan) -> Iterable[Finding]:
 
 
 def _ranges(scan: Scan, rules: Rules) -> Iterable[Finding]:
-    """A depth of which a domain uses less than half is the file's, not that of the picture in it."""
-    unused, cut = [], []
-    for kind in scan.kinds:
-        look = kind.look
-        held = f"{kind.domain}: {look.kind}, values {look.least:g} .. {look.most:g}"
-        if look.upper and look.most < 128:
-            text = (
-                f"{kind.domain}: {look.kind}, of which Pillow gives the upper 8, and none is above {look.most:g} of 255"
-                f" ({kind.first}): nearly all is lost; save them with 8 bits"
-            )
-            yield Finding("colours", text, refused=True)
-        if not look.deep or look.least != look.least:  # NaN: refused as unreadable when it is read
-            continue
-        span = look.span if rules.span in (None, DEPTH) else rules.span
-        if span is None:
-            unused.append(f"{held}, which the file does not explain")
-        elif not isinstance(span, str):
-            if look.least < span[0] or look.most > span[1]:
-                cut.append(f"{held}, outside {span[0]:g} .. {span[1]:g}")
-            elif look.most - look.least < (span[1] - span[0]) / 2 and not look.declared:
-                unused.append(f"{held} of {span[0]:g} .. {span[1]:g}")
-    beyond = [text for text in cut if rules.span is None]
-    if rules.span is None and (unused or beyond):
-        kinds = [kind for kind in scan.kinds if kind.look.deep]
+    lost = [kind for kind in scan.kinds if kind.look.upper and kind.look.most < HALF_OF_BYTE]
+    if lost:
+        said = some(f"{kind.first}, no value above {kind.look.most:g} of 255" for kind in lost)
+        text = f"colours of 16 bits, of which Pillow gives the upper 8, and half of these or more are unused ({said})"
+        yield Finding("colours", f"{text}; save them with 8 bits", refused=True)
+    deep = [kind for kind in scan.kinds if kind.look.deep]
+    if isinstance(rules.span, tuple):
+        low, high = rules.span
+        beyond = [_held(kind) for kind in deep if kind.look.least < low or kind.look.most > high]
+        if beyond:
+            yield Finding("range", f"values outside range={low:g},{high:g} are cut off: {some(beyond)}")
+        return
+    wrong = [(kind, why) for kind in deep if (why := _unexplained(kind, rules))]
+    if wrong:
+        said = some(f"{_held(kind)}, {why}" for kind, why in wrong)
         text = (
-            f"values that do not fill the depth of their files would come out nearly one grey, those beyond it are cut "
-            f"off ({some([*unused, *beyond])}); say range={_proposed(kinds)}, which becomes black .. white, or range=depth"
+            f"what black and white are is not known: {said}; say range={_proposed(deep)}, or range=depth for the whole "
+            "depth of the files"
         )
-        wrong = bool(unused) or any(not kind.look.declared for kind in kinds)
-        yield Finding("range", text, refused=wrong)
-    elif cut:
-        yield Finding("range", f"values that are cut off: {some(cut)}")
+        yield Finding("range", text, refused=True)
+
+
+def _held(kind: Kind) -> str:
+    return f"{kind.domain}: {kind.look.kind}, values {kind.look.least:g} .. {kind.look.most:g}"
+
+
+def _unexplained(kind: Kind, rules: Rules) -> str:
+    """Why the span of deep pictures is not believable: what uses less than half of a depth was measured with another
+    one. Windows of DICOM are there to cut off."""
+    look = kind.look
+    if look.span is None:
+        return "which the file does not explain"
+    if rules.span == DEPTH or (look.declared and look.kind.startswith("DICOM")):
+        return ""
+    low, high = look.span
+    if kind.outside:
+        return "outside what the file declares" if look.declared else f"outside {low:g} .. {high:g}"
+    if not look.declared and look.most - look.least < (high - low) / 2:
+        return f"less than half of {low:g} .. {high:g}"
+    return ""
 
 
 def _proposed(kinds: Sequence[Kind]) -> str:
     """What holds all values, of whole bits if none is negative."""
-    looks = [kind.look for kind in kinds if kind.look.least == kind.look.least]
-    least, most = min(look.least for look in looks), max(look.most for look in looks)
-    if least >= 0 and all(look.kind.endswith("bits") for look in looks):
+    least, most = min(kind.look.least for kind in kinds), max(kind.look.most for kind in kinds)
+    if least >= 0 and all("bits" in kind.look.kind for kind in kinds):
         return f"0,{2 ** max(int(most), 1).bit_length() - 1}"
     return f"{least:g},{most:g}"
 

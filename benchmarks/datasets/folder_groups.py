@@ -55,9 +55,11 @@ def by_file(path: Path, tree: Tree, root: Path) -> Groups:
     """
     rows = _rows(path)
     given: dict[str, set[str]] = defaultdict(set)
-    for file, group in rows:
-        given[file].add(group)
-    found, without, several = {}, [], []
+    for name, group in rows:
+        given[name].add(group)
+    found: dict[Path, str] = {}
+    without: list[str] = []
+    several: list[str] = []
     for _, _, file in files_of(tree):
         groups = given.get(file.relative_to(root).as_posix(), set())
         if len(groups) == 1:
@@ -66,8 +68,8 @@ def by_file(path: Path, tree: Tree, root: Path) -> Groups:
             (several if groups else without).append(shown(file, root))
     if without:
         raise ValueError(
-            f"groups: {path} has no row for {len(without)} pictures: {some(without)}; the column file holds paths below "
-            f"{root}"
+            f"groups: {path} has no row for {len(without)} pictures: {some(without)}; the column file holds paths "
+            f"below {root}"
         )
     if several:
         raise ValueError(f"groups: {path} gives several groups to {some(several)}")
@@ -81,7 +83,8 @@ def _rows(path: Path) -> list[tuple[str, str]]:
             names = reader.fieldnames or []
             if missing := [name for name in COLUMNS if name not in names]:
                 raise ValueError(
-                    f"groups: {path} must be CSV with the columns {', '.join(COLUMNS)}; it has {', '.join(names) or 'none'}"
+                    f"groups: {path} must be CSV with the columns {', '.join(COLUMNS)}; it has "
+                    f"{', '.join(names) or 'none'}"
                     f" and so no {' and no '.join(missing)}"
                 )
             rows = [((row["file"] or "").strip(), (row["group"] or "").strip()) for row in reader]

@@ -16,7 +16,7 @@ from filelock import FileLock
 from benchmarks.datasets import cache
 from benchmarks.datasets.cache import track
 from benchmarks.datasets.folder_tree import Tree
-from benchmarks.datasets.pictures import Look, PictureError, look
+from benchmarks.datasets.pictures import Look, PictureError, Span, look
 
 FORMAT = 1
 
@@ -28,6 +28,7 @@ class Kind:
     Attributes:
         domain, number: where, and how many.
         small: how many are smaller than what is made of them.
+        outside: how many have values beyond the span that they are scaled from.
         first: one of them, below the root.
         look: of that one; with the least and the most of all.
     """
@@ -35,6 +36,7 @@ class Kind:
     domain: str
     number: int
     small: int
+    outside: int
     first: str
     look: Look
 
@@ -72,8 +74,7 @@ def scanned(tree: Tree, root: Path, size: int, identity: str) -> Scan:
     """The scan of a tree, made once.
 
     Raises:
-        ValueError: if the folder for prepared data cannot be written.
-        ImportError: if a file needs a package that is not installed.
+        ValueError: if the folder for prepared data cannot be written, or a file needs a package that is not installed.
     """
     path = cache.folder() / f"folder-{identity}.scan{FORMAT}.json"
     try:
@@ -82,9 +83,10 @@ def scanned(tree: Tree, root: Path, size: int, identity: str) -> Scan:
             found = _kept(path)
             if found is None:
                 found = scan(tree, root, size)
-                partial = path.with_suffix(".partial")
-                partial.write_text(json.dumps(dataclasses.asdict(found)), encoding="utf-8")
-                partial.replace(path)
+                if not found.unreadable:  # another package, or rights to read, can change that
+                    partial = path.with_suffix(".partial")
+                    partial.write_text(json.dumps(dataclasses.asdict(found)), encoding="utf-8")
+                    partial.replace(path)
             return found
     except OSError as error:
         raise ValueError(
@@ -112,10 +114,10 @@ def scan(tree: Tree, root: Path, size: int) -> Scan:
     """Looks into all files.
 
     Raises:
-        ImportError: if one of them needs a package that is not installed.
+        MissingError: if one of them needs a package that is not installed.
     """
     files = list(files_of(tree))
-    found: dict[tuple[str, str], list[tuple[str, Look]]] = defaultdict(list)
+    found: dict[tuple[str, str, Span | None], list[tuple[str, Look]]] = defaultdict(list)
     unreadable: dict[str, str] = {}
     frames: dict[str, int] = {}
     for domain, _, file in track(files, "looking at pictures", len(files)):
@@ -127,21 +129,22 @@ def scan(tree: Tree, root: Path, size: int) -> Scan:
             continue
         if looked.frames > 1:
             frames[name] = looked.frames
-        found[domain, looked.kind].append((name, looked))
+        # What declares a span of its own is one kind, whatever it is; a depth goes with the kind.
+        found[domain, looked.kind, None if looked.declared else looked.span].append((name, looked))
     kinds = [
         Kind(
             domain=domain,
             number=len(looks),
             small=sum(each.size < size for _, each in looks),
+            outside=sum(each.outside for _, each in looks),
             first=looks[0][0],
             look=dataclasses.replace(
                 looks[0][1],
                 least=min(each.least for _, each in looks),
                 most=max(each.most for _, each in looks),
-                declared=all(each.declared for _, each in looks),
             ),
         )
-        for (domain, _), looks in found.items()
+        for (domain, _, _), looks in found.items()
     ]
     return Scan(tuple(kinds), unreadable, frames, _copies(files, root))
 

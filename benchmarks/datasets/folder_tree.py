@@ -153,24 +153,12 @@ class _Going:
         return path
 
     def classes(self, domain: Path) -> dict[str, list[Path]]:
-        path, above = domain, [domain]
-        while len(self.folders(path)) == 1 and self.folders(path)[0].name.casefold() in WRAPPERS:
-            inner = self.folders(path)[0]
-            if self.pictures(inner):
-                break
-            self.wrappers.append(inner)
-            path = inner
-            above.append(path)
-        folders = self.folders(path)
-        if folders and all(folder.name.lower() in SPLITS for folder in folders):
-            full = [folder for folder in folders if folder.name.lower() == "full"]
-            for folder in folders if full else ():
-                if folder not in full:
-                    self.leave(OTHER_SPLIT, folder, sum(1 for _ in self.below(folder)))
-            above += full or folders
-            folders = [inner for split in full or folders for inner in self.folders(split)]
+        """The classes of a domain and their files."""
+        above = self._wrapped(domain)
+        splits = self._splits(above[-1])
+        above += splits
         found: dict[str, list[Path]] = {}
-        for folder in folders:
+        for folder in [inner for each in splits or above[-1:] for inner in self.folders(each)]:
             if files := self._of_class(folder):
                 found.setdefault(folder.name, []).extend(files)
         loose = [file for each in above for file in self.pictures(each)]
@@ -182,6 +170,27 @@ class _Going:
         elif not any(each.why == DEEPER and domain in each.path.parents for each in self.left):
             self.leave(NO_CLASSES if loose else NO_PICTURES, domain, len(loose))
         return found
+
+    def _wrapped(self, domain: Path) -> list[Path]:
+        """The domain, and the folders in it that classes are wrapped in."""
+        above = [domain]
+        while len(inner := self.folders(above[-1])) == 1 and inner[0].name.casefold() in WRAPPERS:
+            if self.pictures(inner[0]):
+                break
+            self.wrappers.append(inner[0])
+            above.append(inner[0])
+        return above
+
+    def _splits(self, path: Path) -> list[Path]:
+        """Folders of splits that are taken; none if the folders are no splits."""
+        folders = self.folders(path)
+        if not all(folder.name.lower() in SPLITS for folder in folders):
+            return []
+        full = [folder for folder in folders if folder.name.lower() == "full"]
+        for folder in folders if full else ():
+            if folder not in full:
+                self.leave(OTHER_SPLIT, folder, sum(1 for _ in self.below(folder)))
+        return full or folders
 
     def _of_class(self, folder: Path) -> list[Path]:
         own = self.pictures(folder)

@@ -57,9 +57,8 @@ def entry(rest: str) -> DatasetEntry:
     """The data set that stands after ``folder:``.
 
     Raises:
-        ValueError: if there is no such tree, an option is wrong, or it holds what would make results wrong and is not
-            allowed.
-        ImportError: if a picture needs a package that is not installed.
+        ValueError: if there is no such tree, an option is wrong, a picture needs a package that is not installed, or it
+            holds what would make results wrong and is not allowed.
     """
     path, options = parse("folder", rest, OPTIONS)
     allowed = listed(options, "allow")

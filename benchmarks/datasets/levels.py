@@ -17,6 +17,10 @@ class PictureError(ValueError):
     """A file is no picture, or not one that can be shown; says which and why."""
 
 
+class MissingError(ValueError):
+    """A file needs a package that is not installed; says which."""
+
+
 @dataclass(frozen=True)
 class Rules:
     """How files become numbers.
@@ -39,23 +43,37 @@ class Levels:
 
     Attributes:
         values: ``[height, width]``.
-        span: what they are scaled from: declared, else the depth; None if nothing tells.
-        declared: whether the file declares it.
-        bits: the depth.
+        depth: the span of the whole depth; None if nothing tells.
+        declared: the span that the file declares, if it does.
+        bits: how deep it is.
         floating: whether the values are floating-point numbers.
         inverted: whether large values are dark.
         transparent: ``[height, width]``, true where the background is seen.
-        depth: the span of the depth, where the declared one is another.
     """
 
     values: Array
-    span: Span | None
-    declared: bool
+    depth: Span | None
+    declared: Span | None
     bits: int
     floating: bool = False
     inverted: bool = False
     transparent: Array | None = None
-    depth: Span | None = None
+
+    @property
+    def span(self) -> Span | None:
+        """What they are scaled from: what the file declares, else the depth."""
+        return self.declared or self.depth
+
+
+def require_finite(levels: Levels, path: Path) -> None:
+    """Refuse values that are not finite.
+
+    Raises:
+        PictureError: if there are some.
+    """
+    wrong = int((~np.isfinite(levels.values)).sum())
+    if wrong:
+        raise PictureError(f"{path} holds {wrong} values that are not finite")
 
 
 def scaled(levels: Levels, rules: Rules, path: Path) -> Array:
@@ -65,16 +83,12 @@ def scaled(levels: Levels, rules: Rules, path: Path) -> Array:
         PictureError: if a value is not finite, or nothing tells the span.
 
     Example:
-        >>> levels = Levels(np.array([[0.0, 300.0, 4000.0]]), span=(0.0, 65535.0), declared=False, bits=16)
+        >>> levels = Levels(np.array([[0.0, 300.0, 4000.0]]), (0.0, 65535.0), None, bits=16)
         >>> scaled(levels, Rules(8, span=(300.0, 4000.0)), Path("x.png")).tolist()
         [[0.0, 0.0, 1.0]]
     """
-    if not np.isfinite(levels.values).all():
-        raise PictureError(f"{path} holds values that are not finite; mend it or take it away")
-    if rules.span == DEPTH:
-        span = levels.depth or levels.span
-    else:
-        span = rules.span or levels.span
+    require_finite(levels, path)
+    span = levels.depth if rules.span == DEPTH else rules.span or levels.span
     if span is None:
         raise PictureError(f"{path} does not tell what its values mean; say range=LOW,HIGH")
     low, high = span

@@ -18,14 +18,14 @@ import contextlib
 import functools
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.datasets import dicom
-from benchmarks.datasets.levels import DEPTH, Levels, PictureError, Rules, Span, scaled
+from benchmarks.datasets.levels import DEPTH, Levels, PictureError, Rules, Span, require_finite, scaled
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -66,6 +66,11 @@ class Look:
     most: float = 0.0
     span: Span | None = None
     declared: bool = False
+
+    @property
+    def outside(self) -> bool:
+        """Whether values lie beyond the span."""
+        return self.span is not None and (self.least < self.span[0] or self.most > self.span[1])
 
 
 @functools.cache
@@ -110,29 +115,31 @@ def look(path: Path) -> Look:
         PictureError: if it cannot be read.
     """
     if dicom.is_dicom(path):
-        return _look_of(dicom.read(path))
+        found = dicom.read(path)
+        kind = f"DICOM, {found.what}"
+        if found.levels is None:
+            return Look(kind, found.side, found.frames)
+        return _look_deep(found.levels, Look(kind, found.side, found.frames), path)
     with _opened(path) as image:
         side, frames = min(image.size), _frames(image)
         if _is_deep(image):
             levels = _levels(image)
             kind = f"{image.format}, {'floating point' if levels.floating else f'grey of {levels.bits} bits'}"
-            values = levels.values
-            least, most = (float(values.min()), float(values.max())) if np.isfinite(values).all() else (np.nan, np.nan)
-            return Look(kind, side, frames, True, False, least, most, levels.span, levels.declared)
+            kind += ", signed" if levels.depth and levels.depth[0] < 0 else ""
+            kind += ", with a span" if levels.declared else ""
+            return _look_deep(levels, Look(kind, side, frames), path)
         kind = f"{image.format}, {_colours(image)}"
         if _upper(image):
-            return Look(
-                f"{kind} of 16 bits", side, frames, upper=True, most=float(np.asarray(image.convert("RGB")).max())
-            )
+            most = float(np.asarray(image.convert("RGB")).max())
+            return Look(f"{kind} of 16 bits", side, frames, upper=True, most=most)
         return Look(kind, side, frames)
 
 
-def _look_of(found: dicom.Found) -> Look:
-    levels, kind = found.levels, f"DICOM, {found.what}"
-    if levels is None:
-        return Look(kind, found.side, found.frames)
+def _look_deep(levels: Levels, head: Look, path: Path) -> Look:
+    require_finite(levels, path)
     least, most = float(levels.values.min()), float(levels.values.max())
-    return Look(kind, found.side, found.frames, True, False, least, most, levels.span, levels.declared)
+    declared = levels.declared is not None
+    return replace(head, deep=True, least=least, most=most, span=levels.span, declared=declared)
 
 
 def decode(path: Path, rules: Rules) -> Array:
@@ -191,7 +198,7 @@ def _is_deep(image: Image.Image) -> bool:
 
 
 def _upper(image: Image.Image) -> bool:
-    return any(";16" in str(tile.args) for tile in image.tile)
+    return any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
 
 
 def _transparent(image: Image.Image) -> bool:
@@ -216,22 +223,20 @@ def _levels(image: Image.Image) -> Levels:
     if form == 1 and bits == 32 and values.dtype == np.int32:  # Pillow has no unsigned numbers of 32 bits
         values = values.view(np.uint32)
     values = values.astype(np.float64)
-    span: Span | None = None
+    depth: Span | None = None
     if form == 3 and image.mode == "F":
-        span = (0.0, 1.0)
+        depth = (0.0, 1.0)
     elif form == 2:
-        span = (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1)
+        depth = (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1)
     elif image.format in ("JPEG2000", "PNG", "PPM", "TIFF"):
-        span = (0.0, 2.0**bits - 1)
+        depth = (0.0, 2.0**bits - 1)
     low, high = _first(tags.get(340), tags.get(280)), _first(tags.get(341), tags.get(281))
-    declared = low is not None and high is not None and float(low) < float(high)
-    if declared:
-        span = (float(low), float(high))
+    known = low is not None and high is not None and float(low) < float(high)
     clear = image.info.get("transparency")
     return Levels(
         values=values,
-        span=span,
-        declared=declared,
+        depth=depth,
+        declared=(float(low), float(high)) if known else None,
         bits=bits,
         floating=image.mode == "F",
         inverted=tags.get(262) == 0,
@@ -274,8 +279,8 @@ def _require_visible(above: Image.Image, shown: Image.Image, rules: Rules, path:
     Raises:
         PictureError: if it does.
     """
-    low, high = above.getchannel("A").getextrema()
-    if low != high and all(least == most for least, most in shown.getextrema()):
+    alpha, colours = np.asarray(above.getchannel("A")), np.asarray(shown).reshape(-1, 3)
+    if alpha.min() != alpha.max() and (colours == colours[0]).all():
         raise PictureError(
             f"{path} is as its background, {rules.background}, wherever it is not transparent: nothing of it would be "
             "seen; say background=black, grey or another colour"
