@@ -19,7 +19,7 @@ from rich.table import Table
 from benchmarks.base.errors import unknown
 from benchmarks.datasets import DATASETS, DatasetEntry, MultiDomainData, cache, fetch
 from benchmarks.datasets.cache import DamagedError, Recipe
-from benchmarks.datasets.inventory import Inventory
+from benchmarks.datasets.inventory import Inventory, RefusedError
 from benchmarks.datasets.named import with_allowed
 from benchmarks.models.default import said
 from benchmarks.reports.contact_sheet import draw
@@ -80,10 +80,14 @@ def data_command(
             entry = _entry(name)
             data = _prepare(console, name, entry, again)
             if entry.inventory is not None:
-                _print_inventory(console, entry.inventory())
+                _print_inventory(console, entry.inventory(), "allowed")
             if show:
                 path = draw(name, entry, data, output)
                 console.print(f"  picture: {path}", markup=False, soft_wrap=True, highlight=False)
+        except RefusedError as error:
+            _print_inventory(console, error.inventory, "wrong")
+            errors.print(f"[red]{escape(name)}: {escape(str(error))}[/red]", soft_wrap=True)
+            return 1
         except (RuntimeError, ImportError, ValueError, OSError, subprocess.SubprocessError) as error:
             errors.print(f"[red]{escape(name)}: {escape(str(error))}[/red]", soft_wrap=True)
             return 1
@@ -125,8 +129,11 @@ def _prepare(console: Console, name: str, entry: DatasetEntry, again: bool) -> M
     return data
 
 
-def _print_inventory(console: Console, inventory: Inventory) -> None:
-    """What stands in the user's files, what was made of it, and what looks wrong."""
+def _print_inventory(console: Console, inventory: Inventory, wrong: str) -> None:
+    """What stands in the user's files, what was made of it, and what looks wrong.
+
+    `wrong` is written beside what would make results wrong.
+    """
     for section in inventory.sections:
         table = Table(title=escape(section.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for column in section.columns:
@@ -135,7 +142,7 @@ def _print_inventory(console: Console, inventory: Inventory) -> None:
             table.add_row(*map(escape, row))
         console.print(table)
     for finding in inventory.findings:
-        word = f"{finding.what}{', allowed' if finding.refused else ''}"
+        word = f"{finding.what} ({wrong})" if finding.refused else finding.what
         console.print(f"  {word}: {finding.text}", markup=False, soft_wrap=True, highlight=False)
 
 

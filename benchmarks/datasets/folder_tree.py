@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.datasets.pictures import endings, is_picture
@@ -15,7 +15,7 @@ SPLITS = frozenset({"crossval", "dev", "full", "test", "testing", "train", "trai
 WRAPPERS = frozenset({"data", "image", "images", "img", "imgs", "jpegimages", "photos", "pictures"})
 """Folders inside a domain that are no class."""
 OF_SYSTEMS = frozenset(
-    {"#recycle", "#snapshot", "$recycle.bin", "@eadir", "@recycle", "desktop.ini", "lost+found", "lost.dir"}
+    {"#recycle", "dicomdir", "#snapshot", "$recycle.bin", "@eadir", "@recycle", "desktop.ini", "lost+found", "lost.dir"}
     | {"system volume information", "thumbs.db"}
 )
 
@@ -57,6 +57,11 @@ class Walk:
     wrappers: tuple[Path, ...]
     deeper: bool
 
+    def below(self, domains: Collection[str]) -> Walk:
+        """The same with what was left in some domains alone."""
+        paths = {self.root / name for name in domains}
+        return replace(self, left=tuple(each for each in self.left if paths & {each.path, *each.path.parents}))
+
 
 def walk(root: Path, deeper: bool) -> Walk:
     """Goes through a tree, in the order of names.
@@ -69,7 +74,7 @@ def walk(root: Path, deeper: bool) -> Walk:
         ValueError: if there is no such folder, or no picture where one should be.
     """
     if not root.is_dir():
-        raise ValueError(f"there is no folder {root}")
+        raise ValueError(f"there is no folder {root}{'; it is a file: unpack it' if root.is_file() else ''}")
     going = _Going(deeper)
     root = going.unwrapped(root)
     tree = {domain.name: going.classes(domain) for domain in going.folders(root)}

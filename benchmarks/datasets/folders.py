@@ -42,7 +42,7 @@ from benchmarks.datasets.folder_findings import of_files, of_tree, sections
 from benchmarks.datasets.folder_groups import Groups
 from benchmarks.datasets.folder_scan import Scan, scanned
 from benchmarks.datasets.folder_tree import Tree, Walk, shown, walk
-from benchmarks.datasets.inventory import Finding, Inventory, refuse
+from benchmarks.datasets.inventory import Finding, Inventory, RefusedError, refuse
 from benchmarks.datasets.named import checked_domains, listed, parse, positive
 from benchmarks.datasets.pictures import DEPTH, PictureError, Rules, Span, decode
 from benchmarks.datasets.pixel_scaling import standardise_channels
@@ -63,8 +63,9 @@ def entry(rest: str) -> DatasetEntry:
     path, options = parse("folder", rest, OPTIONS)
     allowed = listed(options, "allow")
     rules = Rules(positive(options, "size", SIZE), _background(options), _range(options))
-    walked = walk(path, deeper="deeper" in allowed)
-    tree = _chosen(walked.tree, listed(options, "domains"), positive(options, "limit", 2**62), path)
+    walked, named = walk(path, deeper="deeper" in allowed), listed(options, "domains")
+    tree = _chosen(walked.tree, named, positive(options, "limit", 2**62), path)
+    walked = walked.below(named) if named else walked
     findings = of_tree(walked, tree)
     scan = scanned(tree, walked.root, rules.size, _identity(tree, walked.root, str(rules.size)))
     _require_deep(rules, scan, path)
@@ -74,12 +75,16 @@ def entry(rest: str) -> DatasetEntry:
     groups = _groups(options, tree, walked.root)
     if groups is not None:
         findings += folder_groups.findings(groups, tree)
-    # What ends early is found when pictures are decoded; whoever allows it beforehand is right.
-    refuse(findings, [word for word in allowed if word != "unreadable" or scan.unreadable], f"folder:{path}")
     classes = _classes(tree, path)
+    known = Known(walked, tree, classes, scan, rules, tuple(findings))
+    # What ends early is found when pictures are decoded; whoever allows it beforehand is right.
+    words = [word for word in allowed if word != "unreadable" or scan.unreadable]
+    try:
+        refuse(findings, words, f"folder:{path}")
+    except ValueError as error:
+        raise RefusedError(str(error), known.inventory()) from error
     how = Reading(tree, classes, rules, groups, walked.root, scan.deep, "unreadable" in allowed)
     recipe = Recipe(f"folder-{_identity(tree, walked.root, how.settings())}", functools.partial(build, how), "2")
-    known = Known(walked, tree, classes, scan, rules, tuple(findings))
     return DatasetEntry(
         factory=recipe,
         description=f"pictures of {len(classes)} classes in the folders {', '.join(tree)}, {rules.size} pixels",

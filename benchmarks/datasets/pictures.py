@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +42,11 @@ NOT_PIXELS = frozenset(
 """What Pillow knows and no picture of this library is: no pixels, films, other numbers than light."""
 BY_CONTENT = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TIFF", "WEBP")
 """Formats that begin with a sign of their own: files of any name are looked at for these, and for DICOM's."""
+_DAMAGED = (
+    *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError, TypeError),
+    *(AttributeError, OverflowError, MemoryError, ZeroDivisionError),
+)
+"""What Pillow's decoders raise over bytes that make no sense."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ def is_picture(path: Path) -> bool:
     try:
         with Image.open(path, formats=BY_CONTENT):
             return True
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (*_DAMAGED, Image.DecompressionBombError):
         return False
 
 
@@ -183,8 +190,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 yield image
     except PictureError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise PictureError(f"{path} cannot be read as a picture ({error})") from error
+    except (*_DAMAGED, Image.DecompressionBombError) as error:
+        raise PictureError(f"{path} cannot be read as a picture ({' '.join(str(error).split())})") from error
 
 
 def _frames(image: Image.Image) -> int:

@@ -1,7 +1,7 @@
 """Made trees of each kind: what is refused, what is said, what is taken."""
 
-import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def test_all_that_is_not_taken_is_counted(root):
     grey(1000, root / "b" / "loose.png")
     rows = {(row["what"], row["why"]): row for row in section(root, "Not taken")}
     assert rows["folder @eaDir", "hidden or of the system"]["where"] == "a"
-    assert rows[".db", "hidden or of the system"]["where"] == os.path.join("a", "cat")
+    assert rows[".db", "hidden or of the system"]["where"] == str(Path("a/cat"))
     assert rows[".png", "hidden or of the system"]["number"] == "1"
     assert rows[".npy", "no picture"]["number"] == "3"
     assert rows[".txt", "no picture"]["where"] == "."
@@ -145,7 +145,7 @@ def test_splits_at_the_top_are_refused(tmp_path):
 def test_splits_beside_full_are_said(tmp_path):
     tree(tmp_path / "mine", grey, domains=("a/full", "a/train", "b/full"))
     found = findings(tmp_path / "mine")
-    assert found["splits"] == f"beside full, which is taken, these splits are left out: {os.path.join('a', 'train')}"
+    assert found["splits"] == f"beside full, which is taken, these splits are left out: {Path('a/train')}"
 
 
 def test_a_folder_without_classes_is_no_domain_in_silence(root):
@@ -154,6 +154,7 @@ def test_a_folder_without_classes_is_no_domain_in_silence(root):
         grey(900 + number, root / "d" / f"{number}.png")
     entry = refused(root, "domains", r"in no folders of classes: d \(4 pictures\)")
     assert entry.domains == ("a", "b", "c")
+    assert findings(root, "size=8&domains=a,b") == {}  # nobody asked for d
 
 
 def test_deeper_pictures_are_taken_or_refused(root):

@@ -114,8 +114,8 @@ def test_twelve_bits_of_a_tiff(tmp_path):
     pixels = bytes([0x80, 0x08, 0x00]) * 2  # 0x800 twice, then again
     width, height = 2, 2
     entries = [
-        (256, 3, width), (257, 3, height), (258, 3, 12), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1), (278, 3, 2),
-        (279, 4, len(pixels)),
+        (256, 3, width), (257, 3, height), (258, 3, 12), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1),
+        (278, 3, 2), (279, 4, len(pixels)),
     ]  # fmt: skip
     head = struct.pack("<2sHI", b"II", 42, 8 + len(pixels))
     directory = struct.pack("<H", len(entries)) + b"".join(
