@@ -70,10 +70,8 @@ def read(path: Path) -> Found:
     try:
         import pydicom
         from pydicom import pixels
-        from pydicom.errors import InvalidDicomError
     except ImportError as error:
         raise MissingError(f"{path}: pictures in DICOM need pydicom ({error}); pip install 'pgrad[dicom]'") from error
-    wrong = (InvalidDicomError, OSError, ValueError, AttributeError, TypeError, RuntimeError, NotImplementedError)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of letters that do not follow the standard; the picture is what counts
@@ -81,7 +79,7 @@ def read(path: Path) -> Found:
             if "PixelData" not in content:
                 raise PictureError("it holds no picture of whole numbers")
             return _found(content, pixels.pixel_array(path, index=0), pixels)
-    except wrong as error:
+    except Exception as error:  # whatever damaged bytes raise in pydicom and its decoders, the file is named
         raise PictureError(f"{path} cannot be read as a picture in DICOM ({' '.join(str(error).split())})") from error
 
 

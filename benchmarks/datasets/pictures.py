@@ -44,7 +44,7 @@ BY_CONTENT = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TI
 """Formats that begin with a sign of their own: files of any name are looked at for these, and for DICOM's."""
 _DAMAGED = (
     *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError, TypeError),
-    *(AttributeError, OverflowError, MemoryError, ZeroDivisionError),
+    *(AttributeError, OverflowError, RuntimeError, MemoryError, ZeroDivisionError),
 )
 """What Pillow's decoders raise over bytes that make no sense."""
 
