@@ -43,7 +43,7 @@ from benchmarks.datasets.folder_groups import Groups
 from benchmarks.datasets.folder_scan import Scan, scanned
 from benchmarks.datasets.folder_tree import Tree, Walk, shown, walk
 from benchmarks.datasets.inventory import Finding, Inventory, RefusedError, refuse
-from benchmarks.datasets.named import checked_domains, listed, parse, positive
+from benchmarks.datasets.named import checked_domains, listed, parse, path_of, positive
 from benchmarks.datasets.pictures import DEPTH, PictureError, Rules, Span, decode
 from benchmarks.datasets.pixel_scaling import standardise_channels
 
@@ -63,7 +63,10 @@ def entry(rest: str) -> DatasetEntry:
     path, options = parse("folder", rest, OPTIONS)
     allowed = listed(options, "allow")
     rules = Rules(positive(options, "size", SIZE), _background(options), _range(options))
-    walked, named = walk(path, deeper="deeper" in allowed), listed(options, "domains")
+    try:
+        walked, named = walk(path, deeper="deeper" in allowed), listed(options, "domains")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error})") from error
     tree = _chosen(walked.tree, named, positive(options, "limit", 2**62), path)
     walked = walked.below(named) if named else walked
     findings = of_tree(walked, tree)
@@ -215,7 +218,7 @@ def _groups(options: Mapping[str, str], tree: Tree, root: Path) -> Groups | None
     if "group" in options:
         return folder_groups.by_pattern(options["group"], tree, root)
     if "groups" in options:
-        return folder_groups.by_file(Path(options["groups"]).expanduser(), tree, root)
+        return folder_groups.by_file(path_of(options["groups"]), tree, root)
     return None
 
 

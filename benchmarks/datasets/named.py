@@ -44,17 +44,22 @@ def _taken_apart(scheme: str, rest: str) -> tuple[Path, str]:
     ways = [(rest[:end], rest[end + 1 :]) for end in (*ends, len(rest))]
     if not ways[0][0]:
         raise ValueError(f"{scheme}: names no path; write {scheme}:PATH")
-    there = [(path, query) for path, query in ways if _path(path).exists()]
+    there = [(path, query) for path, query in ways if _is_there(path)]
     if len(there) > 1:
         both = " and ".join(path for path, _ in there)
         raise ValueError(f"{scheme}:{rest} could mean {both}, which are both there; rename one of them")
     if there:
-        return _path(there[0][0]), there[0][1]
+        return path_of(there[0][0]), there[0][1]
     quoted = urllib.parse.unquote(ways[0][0])
-    return _path(quoted if _path(quoted).exists() else ways[0][0]), ways[0][1]
+    return path_of(quoted if _is_there(quoted) else ways[0][0]), ways[0][1]
 
 
-def _path(text: str) -> Path:
+def _is_there(text: str) -> bool:
+    """False also for what is no name at all: with options behind it, it may be too long for one."""
+    return os.path.exists(os.path.expanduser(text))  # noqa: PTH110, PTH111  Path's raise then
+
+
+def path_of(text: str) -> Path:
     """With the home folder in the place of ``~``; of a user who is not known, it is a name like others."""
     return Path(os.path.expanduser(text))  # noqa: PTH111  Path.expanduser raises for users that are not known
 

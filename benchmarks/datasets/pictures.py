@@ -281,13 +281,13 @@ def _flat(image: Image.Image, rules: Rules, path: Path) -> Array:
 
 
 def _require_visible(above: Image.Image, shown: Image.Image, rules: Rules, path: Path) -> None:
-    """A shape that is drawn by transparency alone must not vanish.
+    """What is drawn must not vanish in the background.
 
     Raises:
         PictureError: if it does.
     """
     alpha, colours = np.asarray(above.getchannel("A")), np.asarray(shown).reshape(-1, 3)
-    if alpha.min() != alpha.max() and (colours == colours[0]).all():
+    if (alpha.min() != alpha.max() or alpha.max() == 0) and (colours == colours[0]).all():
         raise PictureError(
             f"{path} is as its background, {rules.background}, wherever it is not transparent: nothing of it would be "
             "seen; say background=black, grey or another colour"

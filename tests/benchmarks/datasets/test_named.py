@@ -23,6 +23,12 @@ def test_signs_may_be_written_as_numbers(tmp_path):
     assert parse("folder", f"{tmp_path}/what%3F%20%231?size=8", ("size",)) == (tmp_path / "what? #1", {"size": "8"})
 
 
+def test_long_options_are_no_name_of_a_folder(tmp_path):
+    (tmp_path / "what?").mkdir()
+    _, options = parse("folder", f"{tmp_path}/what??group={'x' * 400}", ("group",))
+    assert len(options["group"]) == 400
+
+
 def test_two_folders_that_a_name_could_mean_are_refused(tmp_path):
     (tmp_path / "what").mkdir()
     (tmp_path / "what?size=8").mkdir()

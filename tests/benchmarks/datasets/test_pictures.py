@@ -204,6 +204,12 @@ def test_ink_of_the_backgrounds_colour_is_refused_by_name(tmp_path):
     assert (decode(path, Rules(8, background=(0, 0, 0)))[0, 4, :4] == 255).all()
 
 
+def test_what_is_wholly_transparent_is_refused(tmp_path):
+    path = saved(tmp_path, Image.new("RGBA", (4, 4), (9, 9, 9, 0)), "png")
+    with pytest.raises(PictureError, match="nothing of it would be seen"):
+        decode(path, Rules(4))
+
+
 def test_transparency_of_a_deep_grey(tmp_path):
     values = np.full((8, 8), 60000, dtype=np.uint16)
     values[:, :4] = 0
