@@ -80,13 +80,13 @@ def data_command(
             entry = _entry(name)
             data = _prepare(console, name, entry, again)
             if entry.inventory is not None:
-                _print_inventory(console, entry.inventory(), "allowed")
+                _print_inventory(console, entry.inventory())
             if show:
                 path = draw(name, entry, data, output)
                 console.print(f"  picture: {path}", markup=False, soft_wrap=True, highlight=False)
         except RefusedError as error:
-            _print_inventory(console, error.inventory, "wrong")
-            errors.print(f"[red]{escape(name)}: {escape(str(error))}[/red]", soft_wrap=True)
+            _print_inventory(console, error.inventory)
+            errors.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
             return 1
         except (RuntimeError, ImportError, ValueError, OSError, subprocess.SubprocessError) as error:
             errors.print(f"[red]{escape(name)}: {escape(str(error))}[/red]", soft_wrap=True)
@@ -129,11 +129,8 @@ def _prepare(console: Console, name: str, entry: DatasetEntry, again: bool) -> M
     return data
 
 
-def _print_inventory(console: Console, inventory: Inventory, wrong: str) -> None:
-    """What stands in the user's files, what was made of it, and what looks wrong.
-
-    `wrong` is written beside what would make results wrong.
-    """
+def _print_inventory(console: Console, inventory: Inventory) -> None:
+    """What stands in the user's files, what was made of it, and what looks wrong."""
     for section in inventory.sections:
         table = Table(title=escape(section.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for column in section.columns:
@@ -142,7 +139,7 @@ def _print_inventory(console: Console, inventory: Inventory, wrong: str) -> None
             table.add_row(*map(escape, row))
         console.print(table)
     for finding in inventory.findings:
-        word = f"{finding.what} ({wrong})" if finding.refused else finding.what
+        word = f"{finding.what} (allowed)" if finding.refused else finding.what
         console.print(f"  {word}: {finding.text}", markup=False, soft_wrap=True, highlight=False)
 
 

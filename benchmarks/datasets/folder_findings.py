@@ -68,7 +68,7 @@ def _splits(tree: Tree) -> Iterable[Finding]:
     if len(names) > 1:
         text = (
             f"the folders {', '.join(names)} look like the splits of one set and not like domains; put domains above "
-            "them (domain/split/class), or name those wanted by domains=..."
+            "them (domain/split/class), or name those wanted after domains="
         )
         yield Finding("splits", text, refused=True)
 
@@ -266,7 +266,11 @@ def _taken(words: str, deep: bool, upper: bool, kind: Kind, rules: Rules) -> str
         if rules.span is None and kind.look.declared:
             return "what each file declares"
         span = kind.look.span
-        return "" if span is None or kind.look.declared else f"{span[0]:g} .. {span[1]:g} as black .. white: its depth"
+        return (
+            "its whole depth"
+            if span is None or kind.look.declared
+            else f"{span[0]:g} .. {span[1]:g} as black .. white: its depth"
+        )
     if words.endswith("transparency"):
         return f"on the background {', '.join(map(str, rules.background))}"
     return "the upper 8 bits" if upper else "8 bits"
@@ -295,6 +299,8 @@ def _left(walk: Walk) -> tuple[Section, ...]:
         rows.append((what, str(number), str(held) if held else "", why, some(place[0] for place in places)))
     found = [Section("Not taken", ("what", "number", "pictures", "why", "where"), tuple(rows))] if rows else []
     if walk.wrappers:
-        names = tuple((shown(path, walk.root),) for path in walk.wrappers)
-        found.append(Section("Seen through", ("folder with nothing but one folder or domains inside",), names))
+        names = tuple(
+            (str(path) if walk.root.is_relative_to(path) else shown(path, walk.root),) for path in walk.wrappers
+        )
+        found.append(Section("Seen through", ("folder that is neither a domain nor a class",), names))
     return tuple(found)

@@ -90,6 +90,10 @@ def walk(root: Path, deeper: bool) -> Walk:
 def _instead(left: Sequence[Left], root: Path) -> str:
     """What there is in the place of pictures."""
     deep = next((each.path for each in left if each.why == DEEPER), None)
+    if deep is not None and deep.relative_to(root).parts[0].lower() in SPLITS:
+        return (
+            f"; {shown(deep, root)} looks like split/domain/class: name the folder of one split, or put domains above"
+        )
     if deep is not None:
         return f"; pictures lie deeper, as {shown(deep, root)}: name the folder above the domains"
     loose = next((each for each in left if each.why == NO_CLASSES and each.pictures), None)

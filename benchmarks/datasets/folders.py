@@ -27,7 +27,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -85,7 +85,8 @@ def entry(rest: str) -> DatasetEntry:
     try:
         refuse(findings, words, f"folder:{path}")
     except ValueError as error:
-        raise RefusedError(str(error), known.inventory()) from error
+        rest = tuple(found for found in findings if not found.refused or found.what in allowed)
+        raise RefusedError(str(error), replace(known.inventory(), findings=rest)) from error
     how = Reading(tree, classes, rules, groups, walked.root, scan.deep, "unreadable" in allowed)
     recipe = Recipe(f"folder-{_identity(tree, walked.root, how.settings())}", functools.partial(build, how), "2")
     return DatasetEntry(

@@ -51,7 +51,7 @@ class Inventory:
 
 
 class RefusedError(ValueError):
-    """Data hold what would make results wrong; `inventory` is what there is to say about them."""
+    """Data hold what would make results wrong; `inventory` is what else there is to say about them."""
 
     def __init__(self, message: str, inventory: Inventory) -> None:
         super().__init__(message, inventory)

@@ -1,9 +1,13 @@
 """Files written by pydicom, and a few that it brings."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from benchmarks.datasets import DATASETS, cache
 from benchmarks.datasets.pictures import DEPTH, PictureError, Rules, decode, is_picture, look
+from tests.benchmarks.datasets.trees import noise, tree
 
 pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed: pip install 'pgrad[dicom]'")
 
@@ -122,8 +126,6 @@ def test_files_that_pydicom_brings(name):
     path = get_testdata_file(name, download=False)
     values = pydicom.dcmread(path).pixel_array
     low, high = float(values.min()), float(values.max())
-    from pathlib import Path
-
     found = look(Path(path))
     intercept = float(pydicom.dcmread(path).get("RescaleIntercept", 0))
     assert (found.least, found.most) == (low + intercept, high + intercept)
@@ -131,10 +133,24 @@ def test_files_that_pydicom_brings(name):
 
 
 def test_a_palette():
-    from pathlib import Path
-
     from pydicom.data import get_testdata_file
 
     found = decode(Path(get_testdata_file("examples_palette.dcm", download=False)), Rules(16))
     assert found.dtype == np.uint8
     assert found.std() > 10
+
+
+def test_a_folder_of_files_without_endings(tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+
+    def save(seed, path):
+        values = noise(seed, high=4096, dtype=np.uint16)
+        written(path.with_suffix(""), values, BitsStored=12, HighBit=11)
+
+    root = tree(tmp_path / "mine", save)
+    (root / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    entry = DATASETS[f"folder:{root}?size=8"]
+    assert entry.inventory().findings == ()
+    data = entry.factory()
+    assert [len(domain) for domain in data.domains] == [12, 12, 12]
+    assert 0.3 < float(data.domains[0].inputs.mean()) < 0.7

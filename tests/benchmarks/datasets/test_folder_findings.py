@@ -142,6 +142,12 @@ def test_splits_at_the_top_are_refused(tmp_path):
     refused(root, "splits", "folders test, train, val look like the splits of one set and not like domains")
 
 
+def test_splits_above_domains_are_explained(tmp_path):
+    tree(tmp_path / "mine", grey, domains=("train/photo", "test/photo"))
+    with pytest.raises(ValueError, match=r"test/photo/cat/p0_000\.png looks like split/domain/class"):
+        DATASETS[f"folder:{tmp_path / 'mine'}"]
+
+
 def test_splits_beside_full_are_said(tmp_path):
     tree(tmp_path / "mine", grey, domains=("a/full", "a/train", "b/full"))
     found = findings(tmp_path / "mine")
