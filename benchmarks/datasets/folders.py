@@ -85,8 +85,8 @@ def entry(rest: str) -> DatasetEntry:
     try:
         refuse(findings, words, f"folder:{path}")
     except ValueError as error:
-        rest = tuple(found for found in findings if not found.refused or found.what in allowed)
-        raise RefusedError(str(error), replace(known.inventory(), findings=rest)) from error
+        others = tuple(found for found in findings if not found.refused or found.what in allowed)
+        raise RefusedError(str(error), replace(known.inventory(), findings=others)) from error
     how = Reading(tree, classes, rules, groups, walked.root, scan.deep, "unreadable" in allowed)
     recipe = Recipe(f"folder-{_identity(tree, walked.root, how.settings())}", functools.partial(build, how), "2")
     return DatasetEntry(
