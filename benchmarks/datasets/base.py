@@ -124,6 +124,8 @@ class DatasetEntry:
         inventory: What stands in a user's files and what was made of it; None where there is nothing to say.
         classes: The names of the classes in the order of their indices, where they have names.
         columns: The names of the inputs of one example, where they are columns of a table.
+        pretrained: Whether the network that comes pretrained in a package goes before `model`, where it is installed.
+        fit_yields: Whether `fit` is left out for networks that bring constants of their own for pictures.
     """
 
     factory: Callable[[], MultiDomainData]
@@ -140,3 +142,5 @@ class DatasetEntry:
     inventory: Callable[[], Inventory] | None = None
     classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    pretrained: bool = False
+    fit_yields: bool = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Finding", "Inventory", "Section", "refuse"]
+__all__ = ["Finding", "Inventory", "RefusedError", "Section", "refuse"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,17 @@ class Inventory:
 
     sections: tuple[Section, ...] = ()
     findings: tuple[Finding, ...] = ()
+
+
+class RefusedError(ValueError):
+    """Data hold what would make results wrong; `inventory` is what else there is to say about them."""
+
+    def __init__(self, message: str, inventory: Inventory) -> None:
+        super().__init__(message, inventory)
+        self.inventory = inventory
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def refuse(findings: Sequence[Finding], allowed: Collection[str], name: str) -> None:

@@ -19,10 +19,11 @@ from benchmarks.base.losses import Loss
 from benchmarks.base.records import HINDSIGHT, MAJORITY, MEAN, SEPARATOR, Failure, constant_key
 from benchmarks.base.resources import peak_memory, watch_memory
 from benchmarks.base.seeds import seed_from
-from benchmarks.datasets import DATASETS, Domain
+from benchmarks.datasets import DATASETS, Domain, Fit
 from benchmarks.models import build
 from benchmarks.runs.config import RunConfig, RunIdentity
 from benchmarks.runs.features import FrozenBackbone, featured, frozen_backbone
+from benchmarks.runs.fits import fit_of
 from benchmarks.runs.folds import Dealing, dealing_of
 from benchmarks.runs.judging import Judging, best_constant, constant_scores, judging, require_classes, weighted
 from benchmarks.runs.outputs import Place
@@ -160,8 +161,8 @@ def prepare(config: RunConfig, place: Place) -> Prepared:
     data = prepared(config.dataset, place.folder)
     require_classes(config, quantity=data.domains[0].labels.is_floating_point())
     backbone = frozen_backbone(config, data.input_shape)
-    dealing = dealing_of(config.dataset, config.folds)
-    split = _split(config.dataset, place.folder, config.held_out, config.seed, backbone, place.device, dealing)
+    dealing, fit = dealing_of(config.dataset, config.folds), fit_of(config.dataset, config.model)
+    split = _split(config.dataset, place.folder, config.held_out, config.seed, backbone, place.device, dealing, fit)
     split = _moved(split, place.device)
     # Neither the algorithm nor the point is part of these names: all of them start at the same place.
     with torch.random.fork_rng(devices=[]):
@@ -229,9 +230,10 @@ def _split(
     backbone: FrozenBackbone | None,
     device: str,
     dealing: Dealing,
+    fit: Fit | None,
 ) -> Split:
     data = prepared(dataset, folder) if backbone is None else featured(dataset, backbone, folder, device)
-    return fitted(leave_out(data, held_out, seed, dealing), DATASETS[dataset].fit)
+    return fitted(leave_out(data, held_out, seed, dealing), fit)
 
 
 @torch.inference_mode()

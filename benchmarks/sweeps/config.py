@@ -27,6 +27,7 @@ from benchmarks.base.search import draw
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import DATASETS
 from benchmarks.models import known_model, require_fitting
+from benchmarks.models.default import with_default
 from benchmarks.models.weights import pinned
 from benchmarks.runs.config import HeldOut, RunConfig, RunIdentity, Settings
 from benchmarks.runs.judging import require_classes
@@ -222,7 +223,8 @@ class SweepConfig(Frozen):
         for dataset, own in self.datasets.items():
             settings = own.settings(self.settings)
             try:
-                require_fitting(settings, settings.model or DATASETS[dataset].model)
+                settings = with_default(settings, DATASETS[dataset].model, DATASETS[dataset].pretrained)
+                require_fitting(settings, settings.model or "")
                 if DATASETS[dataset].loss in _OF_QUANTITIES:
                     require_classes(settings, quantity=True)
             except (ImportError, ValueError) as error:
@@ -265,8 +267,8 @@ class SweepConfig(Frozen):
 
     def _runs(self) -> Iterator[RunConfig]:
         for dataset, own in self.datasets.items():
-            settings = own.settings(self.settings).model_dump()
-            settings["model"] = settings["model"] or DATASETS[dataset].model
+            chosen = with_default(own.settings(self.settings), DATASETS[dataset].model, DATASETS[dataset].pretrained)
+            settings = chosen.model_dump()
             scale = settings.pop("lr_scale")
             for seed, held_out, point, algorithm in itertools.product(
                 self.seeds, self.training_sets(dataset), range(self.points), self.algorithms
