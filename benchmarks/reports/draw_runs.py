@@ -17,7 +17,7 @@ from benchmarks.reports.constant import constant_of
 from benchmarks.reports.load import Run
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import Agreement
-from benchmarks.reports.style import CONSTANT, Look, grid, legend_above
+from benchmarks.reports.style import CONSTANT, Look, grid, legend_above, titled
 from benchmarks.reports.throughput import Work
 from benchmarks.runs.protocol import checkpoints
 
@@ -121,7 +121,7 @@ def rollouts(found: Sequence[Agreement], looks: Looks) -> Figure:
     for (left, right), dataset in zip(rows, datasets, strict=True):
         own = [one for one in found if one.dataset == dataset]
         _spectra(left, own, looks)
-        left.set_title(f"{dataset}: spectrum")
+        titled(left, f"{dataset}: spectrum", 4.6)
         _cosines(right, own, looks)
         right.set_title("direction agreement")
     legend_above(figure, list(rows.flat))

@@ -13,7 +13,7 @@ from benchmarks.base.metrics import Estimate, average, bootstrap_mean, columns, 
 from benchmarks.reports.comparisons import Comparison
 from benchmarks.reports.constant import constant_of
 from benchmarks.reports.selection import Selection
-from benchmarks.reports.style import CONSTANT, Look, grid, legend_above
+from benchmarks.reports.style import CONSTANT, Look, grid, legend_above, titled
 from benchmarks.reports.text import between, number
 
 Looks = dict[str, Look]
@@ -85,7 +85,7 @@ def differences(found: Sequence[Comparison], looks: Looks) -> Figure:
         axes.grid(axis="x")
         low, high = axes.get_xlim()
         axes.set_xlim(min(low, -0.5 * abs(high)), max(high, 0.5 * abs(low)))
-        axes.set_title(dataset)
+        titled(axes, dataset, 5.0)
         unit = lines[0].unit or " score"
         axes.set_xlabel(f"← {whom} better  |  difference,{unit}  |  algorithm better →")
     return figure
@@ -148,7 +148,7 @@ def inside_outside(selection: Selection, algorithms: Sequence[str], looks: Looks
         high = min(axes.get_xlim()[1], axes.get_ylim()[1])
         if low < high:
             axes.plot([low, high], [low, high], color="0.5", linewidth=0.8, linestyle=":", zorder=0)
-        axes.set_title(dataset)
+        titled(axes, dataset, 3.6)
         label = selection.scale(dataset).label
         axes.set_xlabel(f"inside: {label}")
         axes.set_ylabel(f"held out: {label}")
@@ -181,7 +181,7 @@ def profiles(selection: Selection, algorithms: Sequence[str], looks: Looks, seed
         if constant is not None and not np.isnan(constant.held_out).all():
             known = constant.held_out[~np.isnan(constant.held_out).any(axis=1)]
             axes.plot(thresholds, performance_profile(known, thresholds), label=constant.name, **_CURVE)
-        axes.set_title(dataset)
+        titled(axes, dataset, 3.6)
         axes.set_xlabel(f"threshold τ: {selection.scale(dataset).label}")
         axes.set_ylabel("share of runs above τ")
         axes.set_ylim(-0.03, 1.03)

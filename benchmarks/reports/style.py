@@ -6,6 +6,7 @@ that no picture needs its colours.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,3 +100,14 @@ def legend_above(figure: Figure, axes: Sequence[Axes]) -> None:
     figure.legend(
         list(found.values()), list(found), loc="outside upper left", ncols=len(found) if len(found) <= 5 else 4
     )
+
+
+def titled(axes: Axes, text: str, inches: float) -> None:
+    """A title in lines of at most so many inches: the names of a user's own data are as long as their paths.
+
+    What is longer than three lines loses its middle.
+    """
+    width = max(int(11 * inches), 12)  # bold letters of this size, and none narrower than a name of a few words
+    if len(text) > 3 * width:
+        text = f"{text[: width - 2]} … {text[-2 * width + 2 :]}"
+    axes.set_title("\n".join(textwrap.wrap(text, width, break_on_hyphens=False)))
