@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmarks.base.errors import unknown
-from benchmarks.commands.ahead import show_foreseen
+from benchmarks.commands.ahead import show_findings, show_foreseen
 from benchmarks.datasets import DATASETS, DatasetEntry, MultiDomainData, cache, fetch
 from benchmarks.datasets.cache import DamagedError, Recipe
 from benchmarks.datasets.inventory import Inventory, RefusedError
@@ -62,7 +62,7 @@ def data_command(
     again:
         Prepare it anew, even if it is there.
     allow:
-        Words of findings, to go on nevertheless. In a sweep they stand in the name: folder:PATH?allow=WORD,WORD.
+        Words of findings, to go on nevertheless; in the name, ?allow=WORD,WORD says the same.
     """
     console, errors = Console(), Console(stderr=True)
     for variable, value in ((cache.VARIABLE, folder), (fetch.VARIABLE, source)):
@@ -141,9 +141,7 @@ def _print_inventory(console: Console, inventory: Inventory) -> None:
         for row in section.rows:
             table.add_row(*map(escape, row))
         console.print(table)
-    for finding in inventory.findings:
-        word = f"{finding.what} (allowed)" if finding.refused else finding.what
-        console.print(f"  {word}: {finding.text}", markup=False, soft_wrap=True, highlight=False)
+    show_findings(console, inventory)
 
 
 def _mebibytes(recipe: Recipe) -> str:

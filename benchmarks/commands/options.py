@@ -12,6 +12,8 @@ import yaml
 from cyclopts import Parameter
 
 from benchmarks.base.errors import unknown
+from benchmarks.datasets.lookup import SCHEMES
+from benchmarks.datasets.named import with_allowed
 from benchmarks.sweeps.config import SweepConfig, SweepSettings
 from benchmarks.sweeps.files import ConfigError, read, validated
 
@@ -28,6 +30,8 @@ class Chosen:
     ----------
     datasets
         Names of data sets.
+    allow
+        Words of findings about your own data, folder:PATH or table:PATH, to go on nevertheless.
     algorithms
         Names of algorithms.
     seeds
@@ -82,6 +86,7 @@ class Chosen:
     """
 
     datasets: Words = None
+    allow: Words = None
     algorithms: Words = None
     seeds: Positive = None
     points: Positive = None
@@ -174,7 +179,7 @@ def sweep_from(file: Path | None, chosen: Chosen | None) -> SweepConfig:
     if file is None:
         if "datasets" not in words:
             raise ConfigError("which data sets? Name a sweep file, or give --datasets")
-        return validated(words, "arguments")
+        return validated(_with_allowed(words, chosen), "arguments")
     content, lines = read(file)
     for name, value in words.items():
         lines = {place: line for place, line in lines.items() if place[0] != name}
@@ -193,7 +198,33 @@ def sweep_from(file: Path | None, chosen: Chosen | None) -> SweepConfig:
     plugins = (plugins,) if isinstance(plugins, str) else plugins
     if "plugins" not in words and isinstance(plugins, (list, tuple)):
         content["plugins"] = [_beside(file, name) for name in plugins]
-    return validated(content, str(file), lines)
+    return validated(_with_allowed(content, chosen), str(file), lines)
+
+
+def _with_allowed(content: dict[str, Any], chosen: Chosen | None) -> dict[str, Any]:
+    """What ``--allow`` allows stands in the name of the user's own data, and so in every record.
+
+    Raises:
+        ConfigError: if it is not clear which data are meant.
+    """
+    datasets = content.get("datasets")
+    if chosen is None or not chosen.allow or not isinstance(datasets, (str, list, tuple, dict)):
+        return content
+    names = [datasets] if isinstance(datasets, str) else list(datasets)
+    own = [name for name in names if isinstance(name, str) and name.partition(":")[0] in SCHEMES]
+    if len(own) != 1:
+        found = ", ".join(own) if own else "none"
+        raise ConfigError(
+            f"--allow is for one data set of yours, folder:PATH or table:PATH, and the sweep has {found}; where there "
+            "are several, write ?allow=WORD,WORD behind their paths"
+        )
+    try:
+        allowed = with_allowed(own[0], [each for word in chosen.allow for each in word.split(",")])
+    except ValueError as error:
+        raise ConfigError(f"--allow: {error}") from error
+    if isinstance(datasets, dict):
+        return {**content, "datasets": {allowed if name == own[0] else name: datasets[name] for name in names}}
+    return {**content, "datasets": [allowed if name == own[0] else name for name in names]}
 
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from rich.table import Table
 from benchmarks.base.records import Record
 from benchmarks.commands.ahead import tell_ahead
 from benchmarks.commands.options import Chosen, address, sweep_from
+from benchmarks.reports.constant import warnings_of
+from benchmarks.reports.selection import Selection
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.coordinator import SweepError, perform, summarize
 from benchmarks.sweeps.files import ConfigError
@@ -146,6 +148,11 @@ def sweep_command(
     if summary["busy_share"] is not None:
         console.print(f"Workers were in runs for {summary['busy_share']:.0%} of their time.")
     _failures(console, records)
+    for text in warnings_of(Selection.of([dict(record) for record in records])):
+        console.print(text, markup=False, highlight=False, soft_wrap=True, style="bold red")
+    if len(failed) < len(records):
+        where = shlex.quote(store or str(output))
+        console.print(f"Tables and pictures: python -m benchmarks report {where}", markup=False, soft_wrap=True)
     return 1 if failed else 0
 
 

@@ -27,7 +27,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -42,7 +42,7 @@ from benchmarks.datasets.folder_findings import of_files, of_tree, sections
 from benchmarks.datasets.folder_groups import Groups
 from benchmarks.datasets.folder_scan import Scan, scanned
 from benchmarks.datasets.folder_tree import Tree, Walk, shown, walk
-from benchmarks.datasets.inventory import Finding, Inventory, RefusedError, refuse
+from benchmarks.datasets.inventory import Finding, Inventory, refuse
 from benchmarks.datasets.named import checked_domains, listed, parse, path_of, positive
 from benchmarks.datasets.pictures import DEPTH, PictureError, Rules, Span, decode
 from benchmarks.datasets.pixel_scaling import standardise_channels
@@ -82,11 +82,7 @@ def entry(rest: str) -> DatasetEntry:
     known = Known(walked, tree, classes, scan, rules, tuple(findings))
     # What ends early is found when pictures are decoded; whoever allows it beforehand is right.
     words = [word for word in allowed if word != "unreadable" or scan.unreadable]
-    try:
-        refuse(findings, words, f"folder:{path}")
-    except ValueError as error:
-        others = tuple(found for found in findings if not found.refused or found.what in allowed)
-        raise RefusedError(str(error), replace(known.inventory(), findings=others)) from error
+    refuse(known.inventory(), words, f"folder:{path}")
     how = Reading(tree, classes, rules, groups, walked.root, scan.deep, "unreadable" in allowed)
     recipe = Recipe(f"folder-{_identity(tree, walked.root, how.settings())}", functools.partial(build, how), "2")
     return DatasetEntry(

@@ -6,8 +6,8 @@ to mend it, or refuses: what would make results wrong is an error wherever the d
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 __all__ = ["Finding", "Inventory", "RefusedError", "Section", "refuse"]
 
@@ -61,22 +61,27 @@ class RefusedError(ValueError):
         return str(self.args[0])
 
 
-def refuse(findings: Sequence[Finding], allowed: Collection[str], name: str) -> None:
+def refuse(inventory: Inventory, allowed: Collection[str], name: str) -> None:
     """Refuse what would make results wrong, unless it is allowed.
 
     Raises:
-        ValueError: that says all of it, and how to go on; or that something is allowed which was not found.
+        RefusedError: that says all of it, and how to go on; or that something is allowed which was not found.
 
     Example:
-        >>> refuse([Finding("copies", "a.png is in two domains", refused=True)], ["copies"], "folder:x")
+        >>> found = Finding("copies", "a.png is in two domains", refused=True)
+        >>> refuse(Inventory(findings=(found,)), ["copies"], "folder:x")
     """
+    findings = inventory.findings
+    wrong = [finding for finding in findings if finding.refused and finding.what not in allowed]
+    rest = replace(inventory, findings=tuple(finding for finding in findings if finding not in wrong))
     unknown = sorted({*allowed} - {finding.what for finding in findings})
     if unknown:
         found = ", ".join(sorted({finding.what for finding in findings})) or "nothing"
-        raise ValueError(f"{name}: allow={','.join(unknown)} allows what was not found; found was {found}")
-    wrong = [finding for finding in findings if finding.refused and finding.what not in allowed]
+        raise RefusedError(f"{name}: allow={','.join(unknown)} allows what was not found; found was {found}", rest)
     if wrong:
         words = ",".join(sorted({finding.what for finding in wrong}))
-        raise ValueError(
-            f"{name}: " + "; ".join(finding.text for finding in wrong) + f". To go on nevertheless: allow={words}"
+        raise RefusedError(
+            f"{name}: {'; '.join(finding.text for finding in wrong)}. To go on nevertheless: --allow {words}, or "
+            f"allow={words} in the name",
+            rest,
         )

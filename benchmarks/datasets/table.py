@@ -45,7 +45,7 @@ from benchmarks.datasets.table_files import FILE_OPTIONS, read
 from benchmarks.datasets.table_inventory import Parts, findings_of, sections_of
 from benchmarks.datasets.table_roles import Roles, roles_of
 from benchmarks.datasets.table_target import target_of
-from benchmarks.datasets.table_texts import CODES, THOUSANDS, Marks
+from benchmarks.datasets.table_texts import CODES, EMPTY, THOUSANDS, Marks
 
 OPTIONS = (
     *("domain", "target", "task", "group", "drop", "words", "missing", "empty", "scale", "decimal", "thousands"),
@@ -101,11 +101,11 @@ def entry(rest: str) -> DatasetEntry:
         parts, found = _taken_apart(frame, roles_of(list(frame.columns), options), options, marks)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    findings += found
-    refuse(findings, listed(options, "allow"), f"table:{path}")
+    inventory = Inventory(sections_of(parts), (*findings, *found))
+    refuse(inventory, listed(options, "allow"), f"table:{path}")
     data = _data(parts)
     identity = hashlib.sha256(path.read_bytes() + b"\0" + rest.partition("?")[2].encode()).hexdigest()[:16]
-    table = Table(data, identity, Inventory(sections_of(parts), tuple(findings)))
+    table = Table(data, identity, inventory)
     regression, roles = parts.target.regression, {role: name for name, role in parts.roles.items()}
     what = "as a number" if regression else f"({parts.target.n_outputs} classes)"
     return DatasetEntry(
@@ -153,8 +153,7 @@ def _taken_apart(
     domains = _domains(domain)
     places = np.array([domains.index(word) for word in domain.values], dtype=np.int64)
     groups = pd.factorize(pd.Series(zip(*(named(name).values for name in roles.group), strict=True)))[0]
-    found = _column(roles.target, frame, roles, marks)
-    target = target_of(as_words(roles.target, frame[roles.target], marks) if found.kind == CODES else found, options)
+    target = target_of(_target_column(frame, roles, marks), options)
     findings += [replace(found, refused=found.refused or found.what == "spelling") for found in target.findings]
     columns = tuple(_column(name, frame, roles, marks) for name in roles.inputs)
     inputs = encode(columns, places, listed(options, "allow"))
@@ -169,6 +168,26 @@ def _taken_apart(
         domains, places, inputs, target, columns, roles.said, groups if roles.group else None, "+".join(roles.group)
     )
     return parts, [*dict.fromkeys([*findings, *inputs.findings, *findings_of(parts)])]
+
+
+def _target_column(frame: pd.DataFrame, roles: Roles, marks: Marks) -> Column:
+    """The column of the target; codes and words for what is missing are classes, unless other cells are numbers.
+
+    Raises:
+        ValueError: if such words stand among numbers.
+    """
+    found = _column(roles.target, frame, roles, marks)
+    if not found.empty.any() and found.kind != CODES:
+        return found
+    words = as_words(roles.target, frame[roles.target], marks)
+    said = sorted({word for word in words.values[found.empty] if word is not None})
+    if said and found.kind != EMPTY and not found.trouble:
+        number, missing = int((~words.empty)[found.empty].sum()), shortened(list(map(repr, said)))
+        raise ValueError(
+            f"the target {roles.target!r} holds {missing} in {number} rows, which among {found.kind} is an empty cell: "
+            f"drop these rows, or say words={roles.target} if it is a class"
+        )
+    return words if found.kind in (CODES, EMPTY) else found
 
 
 def _column(name: str, frame: pd.DataFrame, roles: Roles, marks: Marks) -> Column:

@@ -118,6 +118,11 @@ def nothing_learnt(selection: Selection, dataset: str) -> str:
     )
 
 
+def warnings_of(selection: Selection) -> list[str]:
+    """What to say first: a sentence for each data set on which nothing was learnt."""
+    return [text for dataset in selection.datasets if (text := nothing_learnt(selection, dataset))]
+
+
 def _late(selection: Selection, dataset: str, algorithm: str, name: str) -> tuple[Matrix, Matrix]:
     """``[n]``, ``[n]``: validation scores of the chosen runs late in training, and of the best constant answer."""
     factor = selection.scale(dataset).factor

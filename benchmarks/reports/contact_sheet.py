@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import textwrap
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from benchmarks.datasets import DatasetEntry, Domain, MultiDomainData
 from benchmarks.datasets.vader import texts
+from benchmarks.reports.style import plain
 
 COLUMNS = 12
 LINES = 5
@@ -30,13 +32,21 @@ def draw(name: str, entry: DatasetEntry, data: MultiDomainData, output: Path) ->
         figure = _lines(data, [texts(domain.inputs[:LINES]) for domain in data.domains], entry.classes)
     else:
         figure = _numbers(data, entry)
-    figure.suptitle(_plain(f"{name}: {textwrap.shorten(entry.description, 150)}"), fontsize=10)
-    path = output / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', name).strip('_')}.png"
+    figure.suptitle(plain(f"{name}: {textwrap.shorten(entry.description, 150)}"), fontsize=10)
+    path = output / f"{_file_name(name)}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     figure.savefig(partial, format="png", dpi=120, bbox_inches="tight")
     partial.replace(path)
     return path
+
+
+def _file_name(name: str) -> str:
+    """Signs that not every system has in names become one; names that are long, or made of such signs, keep apart."""
+    short = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("_")
+    if len(short) <= 100 and name.isascii():
+        return short
+    return f"{short[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def examples(domain: Domain, number: int) -> list[int]:
@@ -53,12 +63,7 @@ def _label(label: float, classes: Sequence[str], length: int) -> str:
     if not classes:
         return f"{label:.3g}"
     name = classes[int(label)]
-    return _plain(name if len(name) <= length else f"{name[: length - 1]}…")
-
-
-def _plain(text: str) -> str:
-    """Signs that the drawing would read as mathematics."""
-    return text.replace("$", r"\$")
+    return plain(name if len(name) <= length else f"{name[: length - 1]}…")
 
 
 def _pictures(data: MultiDomainData, classes: Sequence[str]) -> Figure:
@@ -71,7 +76,7 @@ def _pictures(data: MultiDomainData, classes: Sequence[str]) -> Figure:
             if number is not None:
                 axes.imshow(_picture(domain.inputs[number]), vmin=0, vmax=1, cmap="gray")
                 axes.set_title(_label(float(domain.labels[number]), classes, 12), fontsize=7, pad=2)
-        row[0].text(-0.15, 0.5, _plain(domain.name), transform=row[0].transAxes, ha="right", va="center", fontsize=9)
+        row[0].text(-0.15, 0.5, plain(domain.name), transform=row[0].transAxes, ha="right", va="center", fontsize=9)
     return figure
 
 
@@ -88,7 +93,7 @@ def _lines(data: MultiDomainData, rows: list[list[str]], classes: Sequence[str])
     figure = Figure(figsize=(12, 0.3 + 1.6 * len(rows)))
     for axes, domain, lines in zip(_panels(figure, data), data.domains, rows, strict=True):
         shown = [
-            f"{_label(label, classes, 24)}  {_plain(textwrap.shorten(line, 150, placeholder=' ...'))}"
+            f"{_label(label, classes, 24)}  {plain(textwrap.shorten(line, 150, placeholder=' ...'))}"
             for label, line in zip(_labels(domain), lines, strict=False)
         ]
         axes.text(0.0, 0.95, "\n".join(shown), va="top", fontsize=8, family="monospace", transform=axes.transAxes)
@@ -98,7 +103,7 @@ def _lines(data: MultiDomainData, rows: list[list[str]], classes: Sequence[str])
 def _numbers(data: MultiDomainData, entry: DatasetEntry) -> Figure:
     """A panel for each domain with a column for each input, its name above."""
     number = data.domains[0].inputs[0].numel()
-    names = [_plain(_cut(name)) for name in entry.columns[:INPUTS]] or [f"input {place}" for place in range(INPUTS)]
+    names = [plain(_cut(name)) for name in entry.columns[:INPUTS]] or [f"input {place}" for place in range(INPUTS)]
     names = names[:number]
     more = number > len(names)
     figure = Figure(figsize=(12, 0.3 + 1.9 * len(data.domains)))
@@ -128,6 +133,6 @@ def _panels(figure: Figure, data: MultiDomainData) -> list[Any]:
     panels = list(figure.subplots(len(data.domains), 1, squeeze=False)[:, 0])
     for axes, domain in zip(panels, data.domains, strict=True):
         axes.set_axis_off()
-        title = f"{_plain(domain.name)} ({len(domain)} examples)"
+        title = f"{plain(domain.name)} ({len(domain)} examples)"
         axes.set_title(title, loc="left", fontsize=10, fontweight="bold", pad=2)
     return panels

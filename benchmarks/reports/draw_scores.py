@@ -13,7 +13,7 @@ from benchmarks.base.metrics import Estimate, average, bootstrap_mean, columns, 
 from benchmarks.reports.comparisons import Comparison
 from benchmarks.reports.constant import constant_of
 from benchmarks.reports.selection import Selection
-from benchmarks.reports.style import CONSTANT, Look, grid, legend_above, titled
+from benchmarks.reports.style import CONSTANT, Look, grid, legend_above, plain, titled
 from benchmarks.reports.text import between, number
 
 Looks = dict[str, Look]
@@ -57,7 +57,9 @@ def accuracies(selection: Selection, dataset: str, algorithms: Sequence[str], lo
         axes.axvline(border + 0.5, color="0.85", linewidth=0.6, zorder=0)
     axes.axvspan(len(names) - 1.5, len(names) - 0.5, color="0.94", zorder=0)
     turned = max(map(len, names)) * len(names) > 70
-    axes.set_xticks(range(len(names)), names, rotation=40 if turned else 0, ha="right" if turned else "center")
+    axes.set_xticks(
+        range(len(names)), list(map(plain, names)), rotation=40 if turned else 0, ha="right" if turned else "center"
+    )
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.set_xlabel("held-out domain")
     axes.set_ylabel(selection.scale(dataset).label)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.reports import draw_runs, draw_scores, tables
 from benchmarks.reports.comparisons import LEVEL, Comparison, compare, compare_with_controls
-from benchmarks.reports.constant import nothing_learnt
+from benchmarks.reports.constant import warnings_of
 from benchmarks.reports.load import Loaded, Run
 from benchmarks.reports.names import describe_algorithm, describe_dataset
 from benchmarks.reports.selection import Selection
@@ -116,7 +116,7 @@ def build(loaded: Loaded, selection: Selection, seed: int = 0) -> Report:
             _failures(selection),
             _settings(selection),
         ]
-    warnings = [text for dataset in selection.datasets if (text := nothing_learnt(selection, dataset))]
+    warnings = warnings_of(selection)
     verdicts = [one for one in found if one.learnt]
     return Report(
         ", ".join(selection.datasets), warnings, _facts(loaded, selection, seed, len(found)), verdicts, sections

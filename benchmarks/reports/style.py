@@ -102,6 +102,16 @@ def legend_above(figure: Figure, axes: Sequence[Axes]) -> None:
     )
 
 
+def plain(text: str) -> str:
+    """A name as it is: the drawing would read what stands between two dollar signs as mathematics.
+
+    Example:
+        >>> print(plain("US$ and A$"))
+        US\\$ and A\\$
+    """
+    return text.replace("$", r"\$")
+
+
 def titled(axes: Axes, text: str, inches: float) -> None:
     """A title in lines of at most so many inches: the names of a user's own data are as long as their paths.
 
@@ -110,4 +120,4 @@ def titled(axes: Axes, text: str, inches: float) -> None:
     width = max(int(11 * inches), 12)  # bold letters of this size, and none narrower than a name of a few words
     if len(text) > 3 * width:
         text = f"{text[: width - 2]} … {text[-2 * width + 2 :]}"
-    axes.set_title("\n".join(textwrap.wrap(text, width, break_on_hyphens=False)))
+    axes.set_title(plain("\n".join(textwrap.wrap(text, width, break_on_hyphens=False))))

@@ -109,7 +109,13 @@ def test_data_says_it_too(said, clinics):
 
 
 def test_plan_ends_with_1_where_runs_cannot_be_done(said, tmp_path):
-    frame = pd.DataFrame({"domain": ["a", "b", "c"] * 40 + ["d"] * 2, "x": np.random.default_rng(0).standard_normal(122), "label": [0, 1] * 61})
+    frame = pd.DataFrame(
+        {
+            "domain": ["a", "b", "c"] * 40 + ["d"] * 2,
+            "x": np.random.default_rng(0).standard_normal(122),
+            "label": [0, 1] * 61,
+        }
+    )
     frame.to_csv(tmp_path / "small.csv", index=False)
     words = ("--datasets", f"table:{tmp_path / 'small.csv'}", "--algorithms", "erm", "--no-timing")
     code, text, _ = said("plan", *words)
@@ -193,7 +199,13 @@ def test_a_key_that_is_given_twice():
 
 
 def test_figures_for_classes_are_refused_for_a_regression(tmp_path):
-    frame = pd.DataFrame({"domain": ["a", "b", "c"] * 40, "x": np.random.default_rng(0).standard_normal(120), "y": np.linspace(0, 1, 120)})
+    frame = pd.DataFrame(
+        {
+            "domain": ["a", "b", "c"] * 40,
+            "x": np.random.default_rng(0).standard_normal(120),
+            "y": np.linspace(0, 1, 120),
+        }
+    )
     frame.to_csv(tmp_path / "y.csv", index=False)
     with pytest.raises(ConfigError, match="metric=auc is for classes, but this data set predicts a quantity"):
         sweep_from(None, Chosen(datasets=(f"table:{tmp_path / 'y.csv'}",), metric="auc"))
