@@ -18,6 +18,7 @@ from benchmarks.base.records import Record
 from benchmarks.commands.ahead import tell_ahead
 from benchmarks.commands.options import Chosen, address, sweep_from
 from benchmarks.reports.constant import warnings_of
+from benchmarks.reports.load import completed
 from benchmarks.reports.selection import Selection
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.coordinator import SweepError, perform, summarize
@@ -148,7 +149,7 @@ def sweep_command(
     if summary["busy_share"] is not None:
         console.print(f"Workers were in runs for {summary['busy_share']:.0%} of their time.")
     _failures(console, records)
-    for text in warnings_of(Selection.of([dict(record) for record in records])):
+    for text in warnings_of(Selection.of([completed(dict(record)) for record in records])):
         console.print(text, markup=False, highlight=False, soft_wrap=True, style="bold red")
     if len(failed) < len(records):
         where = shlex.quote(store or str(output))

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.reports.constant import warnings_of
+from benchmarks.reports.load import completed
 from benchmarks.reports.selection import Selection
 from benchmarks.runs.config import Settings
 from benchmarks.studies.quick import screen
@@ -49,7 +50,7 @@ def compare(sweep: SweepConfig, output: Path, workers: int, console: Console) ->
     failed = [record for record in records if record["status"] == "failed"]
 
     datasets = list(sweep.datasets)
-    selection = Selection.of([dict(record) for record in records])
+    selection = Selection.of([completed(dict(record)) for record in records])
     rows = summarize(selection, datasets, sweep.algorithms)
     selection.selected.to_csv(output / "selected.csv", index=False)
     long_table(rows).to_csv(output / "table.csv", index=False, float_format="%.4f")

@@ -33,7 +33,7 @@ def draw(rows: Sequence[Row], records: Sequence[Mapping[str, Any]], path: Path) 
 
 def _accuracies(axes: Axes, rows: Sequence[Row], dataset: str) -> None:
     names = [*rows[0].domains, AVERAGE]
-    constants = {name: CONSTANT for name in (MAJORITY, MEAN)}
+    constants = dict.fromkeys((MAJORITY, MEAN), CONSTANT)
     styles = looks([row.algorithm for row in rows if row.algorithm not in constants]) | constants
     for number, row in enumerate(rows):
         estimates: list[Estimate] = [*row.domains.values(), row.average]
