@@ -7,6 +7,7 @@
   miniature  write tiny made-up image sets in the layout of the real ones
   SCRIPT     any other of domainbed/scripts (list_top_hparams, train_autolr, download, ...), with pgrad registered
 
+A data set is one of DomainBed's, or folder:PATH for your own pictures in domain/class/*.jpg.
 `train --help`, `sweep --help` and `collect --help` show DomainBed's arguments and ours.
 """
 

@@ -8,13 +8,16 @@ Each is set from outside on the modules of the imported checkout:
 3. The backbone is fixed by the image size: the hyper-parameter ``ext_featurizer`` names another ("module:function").
 4. Fishr needs an old backpack, whose current version gives it no per-sample gradients: autograd computes them.
 5. Every loader starts 8 worker processes, 64 and more in all: `set_workers` changes the number.
-6. numpy scalars among random hyper-parameters crash the JSON of the results (MLDG, ADRMX): see `hparams`.
+6. The classes of wilds behind WILDSCamelyon and WILDSFMoW cannot read their own files with today's pandas: those of
+   `pgrad.integrations.wilds` are built in their place (`wilds_dataset`).
+7. numpy scalars among random hyper-parameters crash the JSON of the results (MLDG, ADRMX): see `hparams`.
 
 Not bridged: RDM and TRM call ``.cuda()`` themselves, so that they need a GPU (`preflight` says so).
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from collections import OrderedDict
@@ -30,7 +33,18 @@ from torch.nn import functional
 
 from domainbed_ext.errors import Refusal
 
-__all__ = ["apply", "before_import", "load_featurizer", "set_workers", "weight_file"]
+__all__ = [
+    "WILDS",
+    "apply",
+    "before_import",
+    "bridge_wilds",
+    "load_featurizer",
+    "set_workers",
+    "weight_file",
+    "wilds_dataset",
+]
+
+WILDS = {"WILDSCamelyon": "camelyon17", "WILDSFMoW": "fmow"}
 
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
@@ -55,6 +69,27 @@ def apply(algorithms: Any, networks: Any) -> None:
 def set_workers(datasets: Any, workers: int) -> None:
     """Worker processes of each loader, instead of 8."""
     datasets.MultipleDomainDataset.N_WORKERS = workers
+
+
+def bridge_wilds(datasets: Any) -> None:
+    """Let DomainBed's two data sets of WILDS be read as the others of this project read them."""
+    datasets.Camelyon17Dataset = lambda root_dir: wilds_dataset("WILDSCamelyon", root_dir)
+    datasets.FMoWDataset = lambda root_dir: wilds_dataset("WILDSFMoW", root_dir)
+
+
+@functools.cache
+def wilds_dataset(dataset: str, data_dir: str) -> Any:
+    """The data set of WILDS that DomainBed calls `dataset`.
+
+    Raises:
+        Refusal: if it is not there, or damaged; with the command that downloads it.
+    """
+    from pgrad.integrations import wilds
+
+    try:
+        return wilds.get_dataset(WILDS[dataset], data_dir)
+    except (OSError, ValueError, ImportError) as error:
+        raise Refusal(f"--data_dir {data_dir}: {error}") from error
 
 
 # ---------------------------------------------------------------------------------------------- backbone and weights

@@ -14,13 +14,12 @@ import torch
 from domainbed import algorithms, datasets, hparams_registry
 from domainbed.lib import misc
 
-from domainbed_ext import compat
+from domainbed_ext import compat, images, miniature, own, values
 from domainbed_ext.errors import Refusal, closest
 
 __all__ = ["Job", "check", "check_sizes", "guard_loaders", "parse_hparams"]
 
 _NEED_GPU = ("RDM", "TRM")  # they call .cuda() themselves
-_MLP = ("mlp_width", "mlp_depth", "mlp_dropout")  # read by the network of flat inputs, defined for DANN and CDANN
 _FOLDERS = {  # of the data folder
     "VLCS": "VLCS",
     "PACS": "PACS",
@@ -43,6 +42,11 @@ class Job:
     holdout_fraction: float
     hparams_seed: int
     trial_seed: int
+    task: str = "domain_generalization"
+    uda_holdout_fraction: float | None = None  # None: DomainBed's sweep has no such argument
+    steps: int | None = None
+    checkpoint_freq: int | None = None
+    seed: int = 0
 
     @classmethod
     def of(cls, args: Any) -> Job:
@@ -57,6 +61,11 @@ class Job:
             a["holdout_fraction"],
             a["hparams_seed"],
             a["trial_seed"],
+            a["task"],
+            a.get("uda_holdout_fraction"),
+            a.get("steps"),
+            a.get("checkpoint_freq"),
+            a["seed"],
         )
 
     def hparams(self) -> dict[str, Any]:
@@ -86,18 +95,19 @@ def parse_hparams(text: str | None) -> dict[str, Any]:
     return given
 
 
-def check(jobs: Sequence[Job]) -> None:
-    """Everything that can be known before data are read.
+def check(jobs: Sequence[Job], trust_images: bool = False) -> None:
+    """Everything that can be known before training; pictures are read once unless they are trusted.
 
     Raises:
         Refusal: with the first thing that is wrong, and what to do about it.
     """
     for job in jobs:
         _check_names(job)
+        _check_numbers(job)
         _check_test_envs(job)
     _check_hparams(jobs)
     for data_dir, dataset in dict.fromkeys((job.data_dir, job.dataset) for job in jobs):
-        _check_data(data_dir, dataset)
+        _check_data(data_dir, dataset, trust_images)
     for job in jobs:
         _check_batch(job)
     for algorithm in dict.fromkeys(job.algorithm for job in jobs):
@@ -108,7 +118,10 @@ def check(jobs: Sequence[Job]) -> None:
 def _check_names(job: Job) -> None:
     known = [n for n, v in vars(datasets).items() if isinstance(v, type) and getattr(v, "ENVIRONMENTS", None)]
     if job.dataset not in known:
-        raise Refusal(f"--dataset {job.dataset} is unknown{closest(job.dataset, known)}; known: {', '.join(known)}")
+        hint = closest(job.dataset, known)
+        raise Refusal(
+            f"--dataset {job.dataset} is unknown{hint}; known: {', '.join(known)}, or folder:PATH for your own"
+        )
     known = [n for n, v in vars(algorithms).items() if isinstance(v, type) and issubclass(v, algorithms.Algorithm)]
     if job.algorithm not in known:
         hint = closest(job.algorithm, known)
@@ -123,39 +136,49 @@ def _check_test_envs(job: Job) -> None:
         raise Refusal(f"--test_envs must be some of {job.dataset}'s domains ({numbered}), got {list(job.test_envs)}")
 
 
+def _check_numbers(job: Job) -> None:
+    for name in ("steps", "checkpoint_freq", "holdout_fraction", "uda_holdout_fraction"):
+        values.check_argument(name, getattr(job, name))
+    for name in ("hparams_seed", "trial_seed", "seed"):
+        values.check_argument(name, getattr(job, name))
+    tasks = ("domain_generalization", "domain_adaptation")
+    if job.task not in tasks:
+        raise Refusal(f"--task must be {' or '.join(tasks)}, got {job.task!r}{closest(job.task, tasks)}")
+    if job.task == "domain_adaptation" and job.uda_holdout_fraction is None:
+        raise Refusal(
+            "--task domain_adaptation needs --uda_holdout_fraction, which DomainBed's sweep cannot give to its jobs, "
+            "so that all would fail; train one by one: train --task domain_adaptation --uda_holdout_fraction 0.5"
+        )
+    if job.task == "domain_adaptation" and not job.uda_holdout_fraction:
+        raise Refusal(
+            "--task domain_adaptation needs unlabelled images of the test domains, and --uda_holdout_fraction is 0: "
+            "write, for example, --uda_holdout_fraction 0.5"
+        )
+
+
 def _check_hparams(jobs: Sequence[Job]) -> None:
-    defaults: dict[str, Any] = dict.fromkeys(_MLP, 0)
-    for algorithm, dataset in dict.fromkeys((job.algorithm, job.dataset) for job in jobs):
-        defaults |= hparams_registry.default_hparams(algorithm, dataset)
+    pairs = list(dict.fromkeys((job.algorithm, job.dataset) for job in jobs))
+    defaults = {name: value for pair in pairs for name, value in values.known(*pair).items()}
     for name, value in {n: v for job in jobs for n, v in job.given.items()}.items():
         if name in defaults:
-            if _kind(value) != _kind(defaults[name]):
-                raise Refusal(
-                    f"--hparams: {name} must be a {_kind(defaults[name])} like {defaults[name]!r}, got {value!r}"
-                )
+            for pair in pairs:
+                _check_value(name, value, *pair)
             continue
-        users = _users(name, jobs[0].dataset)
+        users = values.users(name, jobs[0].dataset)
         if not users:
             known = ", ".join(defaults)
             raise Refusal(f"--hparams: no algorithm knows {name!r}{closest(name, defaults)}; known: {known}")
         if len(jobs) > 1:
             print(f"--hparams: {name!r} has no effect here: it belongs to {', '.join(users)}", file=sys.stderr)
     for job in jobs:
-        h = job.hparams()
-        for name in ("pgrad_splits", "pgrad_components"):
-            if not (isinstance(h.get(name, 1), int) and h.get(name, 1) >= 1):
-                raise Refusal(f"--hparams: {name} must be an int of at least 1, got {h[name]!r}")
-        _check_backbone(job, h)
+        _check_backbone(job, job.hparams())
 
 
-def _kind(value: Any) -> str:
-    kinds: dict[str, Any] = {"true or false": bool, "number": (int, float), "string": str}
-    return next(kind for kind, types in kinds.items() if isinstance(value, types))
-
-
-@functools.cache
-def _users(name: str, dataset: str) -> list[str]:
-    return [a for a in algorithms.ALGORITHMS if name in hparams_registry.default_hparams(a, dataset)]
+def _check_value(name: str, value: Any, algorithm: str, dataset: str) -> None:
+    known = values.known(algorithm, dataset)
+    if name in known:
+        drawn = [hparams_registry.random_hparams(algorithm, dataset, seed) for seed in (1, 2, 3)]
+        values.check_value(name, value, known[name], [each[name] for each in drawn if name in each])
 
 
 def _check_backbone(job: Job, hparams: dict[str, Any]) -> None:
@@ -171,23 +194,51 @@ def _check_backbone(job: Job, hparams: dict[str, Any]) -> None:
         compat.weight_file(source, "resnet18" if hparams["resnet18"] else "resnet50")
 
 
-def _check_data(data_dir: str | None, dataset: str) -> None:
+def _check_data(data_dir: str | None, dataset: str, trust_images: bool) -> None:
     if dataset.startswith("Debug"):
+        return
+    if own.is_own(dataset):
+        own.tell(dataset)
         return
     if not data_dir:
         raise Refusal(f"--data_dir must be given: the folder that holds {dataset}")
     folder = Path(data_dir, _FOLDERS.get(dataset, ""))
     get = f"get {dataset} as DomainBed's README says, or make a tiny stand-in: python -m domainbed_ext miniature DIR"
     if dataset not in _FOLDERS:
-        if dataset.startswith(("WILDS", "Spawrious")) and not folder.is_dir():
-            raise Refusal(f"--data_dir {data_dir} is not a folder; {get}")
-        return  # MNIST is downloaded; the others say themselves what they lack, at once
+        _check_other(Path(data_dir), dataset, get)
+        return
     if not folder.is_dir():
         raise Refusal(f"{dataset} must be in {folder}, which is not a folder; {get}")
-    expected = len(datasets.get_dataset_class(dataset).ENVIRONMENTS)
-    found = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    if len(found) != expected:
-        raise Refusal(f"{folder} must hold {expected} folders, one per domain of {dataset}, got {found}; {get}")
+    tree = images.look_at(folder)
+    environments = datasets.get_dataset_class(dataset).ENVIRONMENTS
+    found = list(tree.classes)
+    if len(found) != len(environments):
+        inner = len(tree.classes[found[0]]) if len(found) == 1 else 0
+        if inner == len(environments):
+            get = f"they are one level too deep: give a folder in which {folder.name} is what {found[0]} is now"
+        raise Refusal(
+            f"{folder} must hold {len(environments)} folders, one per domain of {dataset}, got {found}; {get}"
+        )
+    usual = miniature.LAYOUTS[dataset][1] if dataset in miniature.LAYOUTS else found
+    if [name.casefold() for name in found] != [name.casefold() for name in usual]:
+        names = ", ".join(f"{short}: {name}" for short, name in zip(environments, found, strict=True))
+        print(
+            f"{dataset}: its folders have other names than usual ({', '.join(usual)}); DomainBed takes them in the "
+            f"order of their names, so that in its tables they are {names}",
+            file=sys.stderr,
+        )
+    if not trust_images:
+        images.check_pictures(tree, dataset)
+
+
+def _check_other(data_dir: Path, dataset: str, get: str) -> None:
+    """MNIST is downloaded."""
+    if dataset.startswith(("WILDS", "Spawrious")) and not data_dir.is_dir():
+        raise Refusal(f"--data_dir {data_dir} is not a folder; {get}")
+    if dataset in compat.WILDS:
+        compat.wilds_dataset(dataset, str(data_dir))
+    if dataset.startswith("Spawrious") and not (data_dir / "0").is_dir():
+        raise Refusal(f"{dataset} must be in {data_dir / '0'}/LOCATION/CLASS, which is not a folder; {get}")
 
 
 def _check_batch(job: Job) -> None:
@@ -211,19 +262,21 @@ def check_sizes(jobs: Iterable[Job]) -> None:
     for job in jobs:
         h = job.hparams()
         sizes = _sizes(job.dataset, job.data_dir)
+        names = datasets.get_dataset_class(job.dataset).ENVIRONMENTS
         for env, size in enumerate(sizes):
+            where = f"domain {env} ({names[env]}) of {job.dataset}"
             held_out = int(size * job.holdout_fraction)
             if env not in job.test_envs and not h["class_balanced"]:
-                _check_split(size - held_out, h["batch_size"], f"domain {env} of {job.dataset}")
+                _check_split(size - held_out, h["batch_size"], where)
             if held_out == 0:
-                raise _no_holdout(f"domain {env} of {job.dataset}, with {size} images,")
+                raise _no_holdout(f"{where}, with {size} images,")
 
 
 @functools.cache
 def _sizes(dataset: str, data_dir: str | None) -> list[int]:
     """Images of each domain, for data sets that are quickly counted; the others are far larger than any batch."""
     kind = datasets.get_dataset_class(dataset)
-    if not issubclass(kind, (datasets.Debug, datasets.MultipleEnvironmentImageFolder)):
+    if not own.is_own(dataset) and not issubclass(kind, (datasets.Debug, datasets.MultipleEnvironmentImageFolder)):
         return []
     return [len(env) for env in kind(data_dir, [], {"data_augmentation": False})]
 

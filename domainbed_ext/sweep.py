@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from domainbed_ext import folders, launchers, recipes, scripts, train
+from domainbed_ext import folders, launchers, own, recipes, scripts, train
 from domainbed_ext.errors import Refusal, closest
 from domainbed_ext.folders import State
 
@@ -57,6 +57,10 @@ def main(argv: Sequence[str]) -> int:
     entry = [sys.executable, "-m", "domainbed_ext", "train", "--domainbed", str(root)]
     if options.workers is not None:
         entry += ["--workers", str(options.workers)]
+    if options.trust_images:
+        entry.append("--trust_images")
+    if "--data_dir" not in theirs and any(own.is_own(word) for word in theirs):
+        theirs += ["--data_dir", "."]  # which DomainBed's script wants, and a data set that names its folder does not
 
     def seen(args: argparse.Namespace) -> None:
         sweep.look_at(args)
@@ -94,6 +98,7 @@ class _Sweep:
     def look_at(self, args: argparse.Namespace) -> None:
         from domainbed_ext import preflight
 
+        own.register(importlib.import_module("domainbed.datasets"), args.datasets)
         script = importlib.import_module("domainbed.scripts.sweep")
         arguments = script.make_args_list(
             args.n_trials, args.datasets, args.algorithms, args.n_hparams_from, args.n_hparams, args.steps,
@@ -108,7 +113,7 @@ class _Sweep:
             sys.exit(0)
         if args.command == "launch":
             wanted = [preflight.Job.of(a) for a in arguments]
-            preflight.check(wanted)
+            preflight.check(wanted, self.options.trust_images)
             preflight.check_sizes(wanted)
 
     def _print_jobs(self) -> None:

@@ -11,12 +11,13 @@ import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 import pgrad
-from domainbed_ext import checkout, compat, folders, scripts
+from domainbed_ext import checkout, compat, folders, own, scripts
 from domainbed_ext.errors import Refusal
 from domainbed_ext.registration import register
 
@@ -29,12 +30,16 @@ def common_parser(command: str) -> argparse.ArgumentParser:
     group = parser.add_argument_group("added by domainbed_ext")
     group.add_argument("--domainbed", help="DomainBed checkout (default: $DOMAINBED, else the Python path)")
     group.add_argument("--workers", type=int, help="worker processes of each data loader (DomainBed: 8)")
+    group.add_argument(
+        "--trust_images", "--trust-images", action="store_true", help="do not read every picture before the training"
+    )
     return parser
 
 
 def prepare(options: argparse.Namespace) -> Path:
     """Register everything in DomainBed; returns its root."""
     root = register(options.domainbed)
+    compat.bridge_wilds(importlib.import_module("domainbed.datasets"))
     if options.workers is not None:
         if options.workers < 0:
             raise Refusal(f"--workers must be at least 0, got {options.workers}")
@@ -60,15 +65,15 @@ def main(argv: Sequence[str]) -> int:
             if folder.is_dir():
                 stack.enter_context(folders.lock(folder))
                 held.append(folder)
-            job = preflight.Job.of(args)
-            preflight.check([job])
+            domains = own.register(importlib.import_module("domainbed.datasets"), [args.dataset])
+            preflight.check([preflight.Job.of(args)], options.trust_images)
             _refuse_another_run(folder)
             if not held:
                 folder.mkdir(parents=True)
                 stack.enter_context(folders.lock(folder))
                 held.append(folder)
             (folder / "failed").unlink(missing_ok=True)
-            (folder / "environment.json").write_text(json.dumps(_environment(root), indent=1) + "\n")
+            (folder / "environment.json").write_text(json.dumps({**_environment(root), **domains}, indent=1) + "\n")
 
         try:
             scripts.run("train", theirs, parser, seen)
@@ -90,7 +95,7 @@ def _refuse_another_run(folder: Path) -> None:
         )
 
 
-def _environment(root: Path) -> dict[str, str | None]:
+def _environment(root: Path) -> dict[str, Any]:
     """What the numbers of a run depend on, beyond its arguments."""
     return {
         "pgrad": pgrad.__version__,

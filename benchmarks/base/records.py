@@ -12,7 +12,8 @@ Fields that every record has:
     Everything that decides the result except the code: ``dataset``, ``algorithm``, ``held_out``, ``seed``, ``point``,
     ``hparams`` (name to number), ``model``, ``rollouts``, ``evaluate_every``, ``batch_size``, ``splits``, ``width``;
     where they are not at their defaults ``depth`` (None), ``weights`` (``"none"``, or their name; a file's ends in
-    ``#`` and the beginning of its SHA-256), ``tuning`` (``"full"``), ``batch_norm`` (None), ``image_size`` (None).
+    ``#`` and the beginning of its SHA-256), ``tuning`` (``"full"``), ``batch_norm`` (None), ``image_size`` (None),
+    ``class_weights`` (``"none"``), ``metric`` (None: the data set's), ``measures`` (``[]``), ``folds`` (None).
     ``held_out`` is one string: the name of the held-out domain, or the names joined by ``+`` (see
     `held_out_domains`) if a run leaves out several. Runs on WILDS (``wilds:NAME``) have the fields of
     `benchmarks.studies.wilds.config.WildsConfig` instead; their held-out domain is the split ``test``, and
@@ -47,8 +48,8 @@ Fields of finished runs, and of failed ones as far as they came:
     Domain name to the list of its scores at the same checkpoints: the validation part of a training domain, all of a
     held-out one.
 ``measures``
-    Name of another figure of merit of the data set (``balanced accuracy``) to its ``domain_curves``; ``{}`` if it has
-    none.
+    Name of another figure of merit (``balanced accuracy``) to its ``domain_curves``; ``{}`` if there is none. None
+    where it is not defined (an AUC of a part with one class).
 
 Fields of finished runs only:
 
@@ -59,7 +60,13 @@ Fields of finished runs only:
     ``oracle`` (the best on the held-out domains themselves: it cheats, and has ``"oracle": true``; the others have
     false). Leave-one-domain-out validation needs several runs: `benchmarks.runs.protocol.select` does it.
 ``diagnostics``
-    Name to list of numbers, what the algorithm says about its training; ``{}`` where there is nothing.
+    Name to list of numbers, what the algorithm says about its training; ``{}`` where there is nothing. Names of the run
+    itself: ``majority class: validation`` and ``majority class: held out`` (of a regression ``mean target: ...``), what
+    the predictor reaches that says that of the training parts whatever it is shown, by the metric, and ``majority
+    class: held out, NAME`` for each measure NAME (see `constant_key`); ``majority class: validation, best in
+    hindsight``, the most that one answer for all examples can reach there; ``repetition``, how often a roll-out goes
+    through the examples of each training domain (a pooled mini-batch: through all), where that is more than once for
+    one of them.
 ``model_file``
     Path of the kept weights, relative to the output folder; None if none were kept (the default).
 
@@ -134,6 +141,24 @@ class Record(TypedDict):
     failure: NotRequired[Failure]
     error: NotRequired[str]
     traceback: NotRequired[str]
+
+
+MAJORITY, MEAN = "majority class", "mean target"
+"""Predictors that look at no input: of classes, and of a quantity."""
+
+
+HINDSIGHT = "best in hindsight"
+"""In the place of a measure: of the best answer that is the same for all examples."""
+
+
+def constant_key(name: str, part: Literal["validation", "held out"], measure: str = "") -> str:
+    """Of a figure of such a predictor among the diagnostics.
+
+    Example:
+        >>> constant_key(MAJORITY, "held out", "AUC")
+        'majority class: held out, AUC'
+    """
+    return f"{name}: {part}" + (f", {measure}" if measure else "")
 
 
 def held_out_domains(held_out: str) -> tuple[str, ...]:

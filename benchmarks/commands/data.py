@@ -17,14 +17,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmarks.base.errors import unknown
+from benchmarks.commands.ahead import show_findings, show_foreseen
 from benchmarks.datasets import DATASETS, DatasetEntry, MultiDomainData, cache, fetch
 from benchmarks.datasets.cache import DamagedError, Recipe
+from benchmarks.datasets.inventory import Inventory, RefusedError
+from benchmarks.datasets.named import with_allowed
+from benchmarks.models.default import said
 from benchmarks.reports.contact_sheet import draw
+from benchmarks.runs.foresight import foresee_alone
 
 __all__ = ["data_command"]
 
 Item = TypeVar("Item")
-Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")]
+Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")]
 
 
 def data_command(
@@ -34,11 +39,13 @@ def data_command(
     folder: Path | None = None,
     source: Path | None = None,
     again: bool = False,
+    allow: Words = (),
 ) -> int:
     """Prepare data sets once, for all sweeps; check those that are prepared. Without names, list all of them.
 
-    A name is one of the list, or says where data of yours are: folder:PATH for pictures in domain/class/*.jpg,
-    table:PATH for a CSV or Parquet file.
+    A name is one of the list, or says where data of yours are: folder:PATH for pictures in domain/class/*,
+    table:PATH for a CSV, TSV, Excel or Parquet file. For these it ends with an inventory: what was found and taken,
+    what was left, and what looks wrong.
 
     Parameters
     ----------
@@ -54,6 +61,8 @@ def data_command(
         Folder with files that were fetched by hand: packages, or the IDX files of Fashion-MNIST.
     again:
         Prepare it anew, even if it is there.
+    allow:
+        Words of findings, to go on nevertheless; in the name, ?allow=WORD,WORD says the same.
     """
     console, errors = Console(), Console(stderr=True)
     for variable, value in ((cache.VARIABLE, folder), (fetch.VARIABLE, source)):
@@ -66,13 +75,22 @@ def data_command(
         console.print(_list())
         console.print(f"Prepared sets are kept in {cache.folder()}.", markup=False, soft_wrap=True)
         return 0
-    for name in names:
+    for given in names:
+        name = given
         try:
+            name = with_allowed(given, [each for word in allow for each in word.split(",")])
             entry = _entry(name)
             data = _prepare(console, name, entry, again)
+            if entry.inventory is not None:
+                _print_inventory(console, entry.inventory())
+            show_foreseen(console, name, foresee_alone(name, entry, data))
             if show:
                 path = draw(name, entry, data, output)
                 console.print(f"  picture: {path}", markup=False, soft_wrap=True, highlight=False)
+        except RefusedError as error:
+            _print_inventory(console, error.inventory)
+            errors.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
+            return 1
         except (RuntimeError, ImportError, ValueError, OSError, subprocess.SubprocessError) as error:
             errors.print(f"[red]{escape(name)}: {escape(str(error))}[/red]", soft_wrap=True)
             return 1
@@ -107,9 +125,23 @@ def _prepare(console: Console, name: str, entry: DatasetEntry, again: bool) -> M
     console.print(f"  {entry.description}", markup=False, soft_wrap=True, highlight=False)
     console.print(f"  file: {recipe.path} ({_mebibytes(recipe)})", markup=False, soft_wrap=True, highlight=False)
     console.print(f"  content: SHA-256 {about['digest']}", markup=False, soft_wrap=True, highlight=False)
+    model = said(entry.model, entry.pretrained)
+    console.print(f"  model: {model}", markup=False, soft_wrap=True, highlight=False)
     for fact, value in about["facts"].items():
         console.print(f"  {fact}: {value}", markup=False, soft_wrap=True, highlight=False)
     return data
+
+
+def _print_inventory(console: Console, inventory: Inventory) -> None:
+    """What stands in the user's files, what was made of it, and what looks wrong."""
+    for section in inventory.sections:
+        table = Table(title=escape(section.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in section.columns:
+            table.add_column(escape(column), overflow="fold")
+        for row in section.rows:
+            table.add_row(*map(escape, row))
+        console.print(table)
+    show_findings(console, inventory)
 
 
 def _mebibytes(recipe: Recipe) -> str:

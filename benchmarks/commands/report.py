@@ -63,6 +63,8 @@ def report(
         errors.print(str(error), markup=False, soft_wrap=True, style="red")
         return 2
     console = Console()
+    for text in made.warnings:
+        console.print(text, markup=False, highlight=False, soft_wrap=True, style="bold red")
     for one in made.verdicts:
         console.print(one.sentence, markup=False, highlight=False, soft_wrap=True)
     console.print(f"{len(loaded.records)} runs. Page: {folder / 'report.html'}", markup=False, soft_wrap=True)
@@ -87,10 +89,11 @@ def write(report: Report, folder: Path) -> None:
         name = _file_name(table.name)
         _write(folder / "tables" / f"{name}.csv", table.numbers.to_csv(index=False).encode())
         _write(folder / "tables" / f"{name}.tex", table.latex().encode())
+    warnings = "".join(f"**{text}**\n\n" for text in report.warnings)
     facts = "\n".join(f"- {fact}" for fact in report.facts)
-    verdicts = "\n".join(f"- {one.sentence}" for one in report.verdicts)
+    verdicts = "\n".join(f"- {one.sentence}" for one in report.verdicts) or "None."
     tables = "\n".join(table.markdown() for table in report.tables())
-    text = f"# Comparison on {report.title}\n\n{facts}\n\n## Verdicts\n\n{verdicts}\n\n{tables}"
+    text = f"# Comparison on {report.title}\n\n{warnings}{facts}\n\n## Verdicts\n\n{verdicts}\n\n{tables}"
     _write(folder / "report.md", text.encode())
     _write(folder / "report.html", report.html().encode())
 

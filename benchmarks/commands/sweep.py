@@ -15,13 +15,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.base.records import Record
+from benchmarks.commands.ahead import tell_ahead
 from benchmarks.commands.options import Chosen, address, sweep_from
+from benchmarks.reports.constant import warnings_of
+from benchmarks.reports.load import completed
+from benchmarks.reports.selection import Selection
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.coordinator import SweepError, perform, summarize
 from benchmarks.sweeps.files import ConfigError
-from benchmarks.sweeps.plan import duration, plan, seconds_left
+from benchmarks.sweeps.plan import duration, number_of_workers, plan, seconds_left
 from benchmarks.sweeps.progress import live
 from benchmarks.sweeps.store import Store, StoreError
+from benchmarks.sweeps.timing import Timed, time_steps
 
 __all__ = ["plan_command", "status_command", "sweep_command"]
 
@@ -31,12 +36,14 @@ def plan_command(
     *,
     output: Path = Path("runs/sweep"),
     store: str | None = None,
+    timing: bool = True,
     chosen: Chosen | None = None,
 ) -> int:
-    """Show the runs of a sweep and what they cost; nothing is done.
+    """Show the runs of a sweep, what they cost and what would not work; no run is done.
 
-    The cost is in gradient evaluations: one forward and backward pass over one mini-batch. Time is estimated from
-    the runs that the store holds already.
+    The cost is in gradient evaluations: one forward and backward pass over one mini-batch. Time is that of the runs
+    that the store holds already, else a few steps of each kind are timed here. The exit status is 1 if some runs
+    cannot be done, 2 if there is no such sweep.
 
     Parameters
     ----------
@@ -46,24 +53,31 @@ def plan_command(
         Folder of the sweep; its store is looked at for earlier runs.
     store:
         Address of the store, if it is not the file store.sqlite in the output folder.
+    timing:
+        Time a few steps of every algorithm on every data set that is at hand.
     """
     console, errors = Console(), Console(stderr=True)
     try:
         sweep = sweep_from(file, chosen)
-        speeds, counts = {}, None
+        speeds: dict[tuple[str, str], float] = {}
+        counts = None
         if store is not None or (output / "store.sqlite").exists():
             with Store(address(store, output)) as opened:
                 speeds, counts = opened.speeds(), opened.known(sweep)
     except (ConfigError, StoreError) as error:
         errors.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
         return 2
-    _show_plan(console, sweep, speeds)
+    fatal = tell_ahead(console, sweep)
+    timed = time_steps(sweep, speeds) if timing else Timed()
+    _show_plan(console, sweep, {**timed.speeds, **speeds}, timed=bool(timed.speeds))
     if counts is not None:
         console.print(f"The store has {counts['finished']} of them finished and {counts['failed']} failed.")
-    return 0
+    for (dataset, algorithm), why in timed.failed.items():
+        console.print(f"CANNOT BEGIN: {algorithm} on {dataset}: {why}", markup=False, soft_wrap=True, style="bold red")
+    return 1 if fatal or timed.failed else 0
 
 
-def _show_plan(console: Console, sweep: SweepConfig, speeds: dict[tuple[str, str], float]) -> None:
+def _show_plan(console: Console, sweep: SweepConfig, speeds: dict[tuple[str, str], float], timed: bool) -> None:
     shares = plan(sweep, speeds)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("data set", "algorithm", "held-out sets", "runs", "gradient evaluations", "updates", "time"):
@@ -77,11 +91,14 @@ def _show_plan(console: Console, sweep: SweepConfig, speeds: dict[tuple[str, str
     console.print(table)
     runs, evaluations = sum(share.runs for share in shares), sum(share.evaluations for share in shares)
     times = [share.seconds for share in shares if share.seconds is not None]
-    known = len(times) == len(shares)
-    console.print(
-        f"{runs} runs, {evaluations:,} gradient evaluations, "
-        + (f"about {duration(sum(times))} of one worker." if known else "time not known before the first runs.")
-    )
+    if len(times) == len(shares):
+        workers = number_of_workers(sweep)
+        text = f"about {duration(sum(times))} of one worker"
+        text += f", {duration(sum(times) / workers)} with {workers}." if workers > 1 else "."
+        text += " Timed by a few steps of each kind on this machine." if timed else ""
+    else:
+        text = "time not known before the first runs."
+    console.print(f"{runs} runs, {evaluations:,} gradient evaluations, {text}", soft_wrap=True)
 
 
 def sweep_command(
@@ -114,6 +131,7 @@ def sweep_command(
         sweep = sweep_from(file, chosen)
         with Store(address(store, output)) as opened:
             number = opened.enter(sweep)
+            tell_ahead(console, sweep)
             with live(console, opened, number) as watch:
                 records = perform(sweep, opened, output, watch, retry_failed)
             summary = summarize(opened, number, sweep)
@@ -131,6 +149,11 @@ def sweep_command(
     if summary["busy_share"] is not None:
         console.print(f"Workers were in runs for {summary['busy_share']:.0%} of their time.")
     _failures(console, records)
+    for text in warnings_of(Selection.of([completed(dict(record)) for record in records])):
+        console.print(text, markup=False, highlight=False, soft_wrap=True, style="bold red")
+    if len(failed) < len(records):
+        where = shlex.quote(store or str(output))
+        console.print(f"Tables and pictures: python -m benchmarks report {where}", markup=False, soft_wrap=True)
     return 1 if failed else 0
 
 

@@ -22,6 +22,7 @@ from benchmarks.studies.wilds.config import SCHEME, TEST, Where, WildsConfig, pa
 from benchmarks.studies.wilds.miniatures import make
 from benchmarks.studies.wilds.run import keeper, run
 from benchmarks.studies.wilds.setup import assemble, require_fitting
+from benchmarks.studies.wilds.submission import add, claim
 from benchmarks.sweeps.config import SingleRun
 from benchmarks.sweeps.coordinator import Coordinator
 from benchmarks.sweeps.store import Store, StoreError
@@ -147,7 +148,8 @@ def wilds(
     store:
         Address of the store, if it is not the file store.sqlite in the output folder.
     predictions:
-        Folder of the predictions; by default one in the folder of the run. Several seeds in one are a submission.
+        Folder of the predictions; by default one in the folder of the run. Several seeds, or folds, of one algorithm
+        with the same settings in one are a submission; others are refused there.
     retry_failed:
         Go on with a run that failed before.
     """
@@ -228,12 +230,19 @@ def _perform(
     known = store.known(sweep)
     if known["finished"]:
         console.print(f"{output} holds this run, finished: nothing is done again", soft_wrap=True)
+        own = where.folder / "predictions"
+        if where.predictions != own:
+            copied = add(own / config.name, where.predictions / config.name, config)
+            where_from = f"copied to {where.predictions}" if copied else "where it was told to write them"
+            console.print(f"its predictions are {where_from}", soft_wrap=True)
         return 0
     if known["failed"] and not retry_failed:
         raise ValueError(f"{output} holds this run, failed; --retry-failed does it again where it was saved last")
     kept = keeper(config, where)
     saved = kept.load()
     parts = assemble(config, where)
+    if where.predictions != where.folder / "predictions":
+        claim(where.predictions / config.name, config)
     if config.split_scheme or config.metric != integration.task(config.name).metric:
         parts.training.evaluate(parts.model)  # an unknown metric shows now, not after an epoch
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from benchmarks.base.losses import Loss
+from benchmarks.datasets.inventory import Inventory
 
 Metric = Callable[[Tensor, Tensor], float]
 """``metric(outputs, labels)``: the larger the better."""
@@ -120,6 +121,11 @@ class DatasetEntry:
         fit: What is fitted on the training parts of the training domains and applied to all inputs; None for nothing.
         digest: What `MultiDomainData.digest` must give, where every machine builds the same bytes.
         measures: Other shares in 0..1 by name, measured at every checkpoint and shown beside the metric.
+        inventory: What stands in a user's files and what was made of it; None where there is nothing to say.
+        classes: The names of the classes in the order of their indices, where they have names.
+        columns: The names of the inputs of one example, where they are columns of a table.
+        pretrained: Whether the network that comes pretrained in a package goes before `model`, where it is installed.
+        fit_yields: Whether `fit` is left out for networks that bring constants of their own for pictures.
     """
 
     factory: Callable[[], MultiDomainData]
@@ -133,3 +139,8 @@ class DatasetEntry:
     fit: Fit | None = None
     digest: str | None = None
     measures: Mapping[str, Metric] = field(default_factory=dict)
+    inventory: Callable[[], Inventory] | None = None
+    classes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    pretrained: bool = False
+    fit_yields: bool = False

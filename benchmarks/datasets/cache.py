@@ -85,7 +85,7 @@ class Recipe:
 
     Attributes:
         name: Of the file.
-        build: Makes the data; pictures have uint8 inputs, to be small.
+        build: Makes the data; pictures have uint8 inputs, to be small, where 8 bits are all they have.
         revision: Of what `build` makes; another one is prepared anew, in a file of its own.
         pixels: The inputs are pictures: they are given as float32 in 0..1.
     """
@@ -183,5 +183,7 @@ def _damaged(path: Path, why: str) -> str:
 
 
 def _as_floats(data: MultiDomainData) -> MultiDomainData:
-    domains = [Domain(each.name, each.inputs.float() / 255, each.labels, each.groups) for each in data.domains]
+    """Bytes are divided by 255; pictures of more bits are floats already."""
+    floats = [each.inputs.float() / 255 if each.inputs.dtype == torch.uint8 else each.inputs for each in data.domains]
+    domains = [Domain(each.name, own, each.labels, each.groups) for each, own in zip(data.domains, floats, strict=True)]
     return MultiDomainData(tuple(domains), data.n_outputs)

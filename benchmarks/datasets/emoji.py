@@ -203,4 +203,5 @@ def entry(name: str, styles: Sequence[str], size: int) -> DatasetEntry:
         model="cnn",
         licence=", ".join(f"{style}: {STYLES[style].licence}" for style in styles),
         source="npm packages @iconify-json/*, rendered with resvg",
+        classes=CLASSES,
     )

@@ -1,104 +1,180 @@
-"""Pictures in folders: any ``domain/class/*.jpg`` tree is a data set, by the name ``folder:PATH``.
+"""Pictures in folders: any ``domain/class/*`` tree of pictures is a data set, by the name ``folder:PATH``.
 
 That is the layout of PACS, OfficeHome, TerraIncognita (as DomainBed unpacks it) and DomainNet. Two more are seen
 through: folders with nothing but one folder of folders inside (PACS' ``kfold``, Office-31's ``images``), and VLCS'
 ``domain/split/class`` (``full`` is taken where there is one, else all splits together: how examples are split is the
-protocol's matter). Files beside the folders (lists of splits, descriptions) are left alone.
+protocol's matter). All that is not taken stands in the inventory.
 
-Options: ``size`` of the square pictures in pixels (64; the shorter side is scaled, the middle is cut out), ``limit`` of
-the pictures of each class and domain (evenly spaced in the order of their names; no limit), ``domains`` to take, joined
-by commas (all).
+Options:
+
+- ``size`` of the square pictures in pixels (64; the shorter side is scaled, the middle is cut out);
+- ``limit`` of the pictures of each class and domain (evenly spaced in the order of their names; no limit);
+- ``domains`` to take, joined by commas (all);
+- ``range``: the values of deep greys that become black and white, ``300,4000``, or ``depth`` for all of their depth;
+- ``background`` behind what is transparent: a word or ``#rrggbb`` (white);
+- ``group``: a regular expression on the names of files; pictures whose names hold the same are never parted;
+- ``groups``: a CSV file with the columns ``file`` and ``group``;
+- ``allow``: words of findings, joined by commas, to go on nevertheless.
+
+Pictures are read by the rules of `benchmarks.datasets.pictures`, and standardised by the training parts of the training
+domains unless the model is a network that brings its own constants.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 
 from benchmarks.base.metrics import accuracy
+from benchmarks.datasets import folder_groups
 from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
 from benchmarks.datasets.cache import Built, Recipe, track
-from benchmarks.datasets.named import checked_domains, listed, parse, positive
+from benchmarks.datasets.folder_findings import of_files, of_tree, sections
+from benchmarks.datasets.folder_groups import Groups
+from benchmarks.datasets.folder_scan import Scan, scanned
+from benchmarks.datasets.folder_tree import Tree, Walk, shown, walk
+from benchmarks.datasets.inventory import Finding, Inventory, refuse
+from benchmarks.datasets.named import checked_domains, listed, parse, path_of, positive
+from benchmarks.datasets.pictures import DEPTH, PictureError, Rules, Span, decode
+from benchmarks.datasets.pixel_scaling import standardise_channels
 
-ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-SPLITS = frozenset({"crossval", "full", "test", "train", "val", "valid", "validation"})
-OPTIONS = ("size", "limit", "domains")
+OPTIONS = ("size", "limit", "domains", "range", "background", "group", "groups", "allow")
 SIZE = 64
-
-Tree = Mapping[str, Mapping[str, Sequence[Path]]]
-"""Domain -> class -> files."""
+PRETRAINED_FROM = 64
+"""Pixels from which the pretrained network is the model, where it is installed."""
 
 
 def entry(rest: str) -> DatasetEntry:
     """The data set that stands after ``folder:``.
 
     Raises:
-        ValueError: if there is no such tree, or an option is wrong.
+        ValueError: if there is no such tree, an option is wrong, a picture needs a package that is not installed, or it
+            holds what would make results wrong and is not allowed.
     """
     path, options = parse("folder", rest, OPTIONS)
-    size, limit = positive(options, "size", SIZE), positive(options, "limit", 2**62)
-    tree = _chosen(find(path), listed(options, "domains"), limit, path)
+    allowed = listed(options, "allow")
+    rules = Rules(positive(options, "size", SIZE), _background(options), _range(options))
+    try:
+        walked, named = walk(path, deeper="deeper" in allowed), listed(options, "domains")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error})") from error
+    tree = _chosen(walked.tree, named, positive(options, "limit", 2**62), path)
+    walked = walked.below(named) if named else walked
+    findings = of_tree(walked, tree)
+    scan = scanned(tree, walked.root, rules.size, _identity(tree, walked.root, str(rules.size)))
+    _require_deep(rules, scan, path)
+    findings += of_files(scan, rules, allowed)
+    if "unreadable" in allowed:
+        tree = _without(tree, walked.root, scan.unreadable)
+    groups = _groups(options, tree, walked.root)
+    if groups is not None:
+        findings += folder_groups.findings(groups, tree)
     classes = _classes(tree, path)
-    recipe = Recipe(f"folder-{_identity(tree, path, size)}", functools.partial(build, tree, classes, size))
+    known = Known(walked, tree, classes, scan, rules, tuple(findings))
+    # What ends early is found when pictures are decoded; whoever allows it beforehand is right.
+    words = [word for word in allowed if word != "unreadable" or scan.unreadable]
+    refuse(known.inventory(), words, f"folder:{path}")
+    how = Reading(tree, classes, rules, groups, walked.root, scan.deep, "unreadable" in allowed)
+    recipe = Recipe(f"folder-{_identity(tree, walked.root, how.settings())}", functools.partial(build, how), "2")
     return DatasetEntry(
         factory=recipe,
-        description=f"pictures of {len(classes)} classes in the folders {', '.join(tree)}, {size} pixels",
+        description=f"pictures of {len(classes)} classes in the folders {', '.join(tree)}, {rules.size} pixels",
         metric=accuracy,
         domains=tuple(tree),
         model="cnn",
         licence="see where you have it from",
         source=str(path),
+        fit=standardise_channels,
+        fit_yields=True,
+        pretrained=rules.size >= PRETRAINED_FROM,
+        inventory=known.inventory,
+        classes=classes,
     )
 
 
-def find(root: Path) -> Tree:
-    """The domains, classes and files of a tree, in the order of their names.
+@dataclass(frozen=True)
+class Known:
+    """What there is to say about a tree."""
 
-    Raises:
-        ValueError: if it is none.
+    walked: Walk
+    tree: Tree
+    classes: tuple[str, ...]
+    scan: Scan
+    rules: Rules
+    findings: tuple[Finding, ...]
+
+    def inventory(self) -> Inventory:
+        """All of it."""
+        return Inventory(sections(self.walked, self.tree, self.classes, self.scan, self.rules), self.findings)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read, and how.
+
+    Attributes:
+        tree, classes: What there is.
+        rules: How a file becomes numbers.
+        groups: Of the pictures, or None.
+        root: Of the tree.
+        deep: Whether there are deep greys; all pictures are float32 then.
+        skip: Whether pictures that cannot be read are left out.
     """
-    if not root.is_dir():
-        raise ValueError(f"there is no folder {root}")
-    root = _unwrapped(root)
-    tree = {domain.name: _classes_of(domain) for domain in _folders(root)}
-    tree = {domain: classes for domain, classes in tree.items() if classes}
-    if not tree:
+
+    tree: Tree
+    classes: tuple[str, ...]
+    rules: Rules
+    groups: Groups | None
+    root: Path
+    deep: bool
+    skip: bool
+
+    def settings(self) -> str:
+        """All but the files that decides what comes out."""
+        names = sorted(f"{file.relative_to(self.root)}\0{group}" for file, group in (self.groups or {}).items())
+        return f"{self.rules}\0{self.skip}\0{names}"
+
+
+def _background(options: Mapping[str, str]) -> tuple[int, int, int]:
+    from PIL import ImageColor
+
+    try:
+        found = ImageColor.getrgb(options.get("background", "white"))
+    except ValueError as error:
         raise ValueError(
-            f"{root} holds no pictures in domain/class/*.jpg; known endings are {', '.join(sorted(ENDINGS))}"
+            f"background must be the name of a colour or #rrggbb (# in a name on a command line needs quotes), got "
+            f"{options['background']!r}"
+        ) from error
+    return found[0], found[1], found[2]
+
+
+def _range(options: Mapping[str, str]) -> Span | Literal["depth"] | None:
+    text = options.get("range")
+    if text is None or text == DEPTH:
+        return None if text is None else DEPTH
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(
+            f"range must be depth, or two numbers, the lower one first, as in range=300,4000; got {text!r}"
         )
-    return tree
+    return low, high
 
 
-def _folders(path: Path) -> list[Path]:
-    return sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith((".", "__")))
-
-
-def _files(path: Path) -> list[Path]:
-    return sorted(each for each in path.iterdir() if each.suffix.lower() in ENDINGS and not each.name.startswith("."))
-
-
-def _unwrapped(path: Path) -> Path:
-    """The folder itself, or the one it is wrapped around: one with no pictures of its own, and the only one."""
-    inner = _folders(path)
-    return _unwrapped(inner[0]) if len(inner) == 1 and not _files(inner[0]) else path
-
-
-def _classes_of(domain: Path) -> dict[str, list[Path]]:
-    folders = _folders(_unwrapped(domain))
-    if folders and all(folder.name.lower() in SPLITS for folder in folders):
-        full = [folder for folder in folders if folder.name.lower() == "full"]
-        folders = [inner for split in full or folders for inner in _folders(split)]
-    found: dict[str, list[Path]] = {}
-    for folder in folders:
-        if files := _files(folder):
-            found.setdefault(folder.name, []).extend(files)
-    return found
+def _require_deep(rules: Rules, scan: Scan, path: Path) -> None:
+    if rules.span is not None and not scan.deep:
+        raise ValueError(f"range is for greys of more than 8 bits; {path} holds none that can be read")
 
 
 def _chosen(tree: Tree, domains: Sequence[str], limit: int, where: Path) -> Tree:
@@ -106,13 +182,41 @@ def _chosen(tree: Tree, domains: Sequence[str], limit: int, where: Path) -> Tree
         if name not in tree:
             raise ValueError(f"domains must be some of {', '.join(tree)}, got {name!r}")
     names = checked_domains([name for name in tree if not domains or name in domains], str(where))
+    wrong = [name for name in {*names, *(label for name in names for label in tree[name])} if not _is_text(name)]
+    if wrong:
+        raise ValueError(f"names of folders must be UTF-8, got {sorted(map(ascii, wrong))}; rename them")
     return {name: {label: _spaced(files, limit) for label, files in tree[name].items()} for name in names}
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= sign <= "\udfff" for sign in name)
 
 
 def _spaced(files: Sequence[Path], limit: int) -> Sequence[Path]:
     if len(files) <= limit:
         return files
     return [files[number * len(files) // limit] for number in range(limit)]
+
+
+def _without(tree: Tree, root: Path, unreadable: Collection[str]) -> Tree:
+    kept = {
+        domain: {label: [file for file in files if shown(file, root) not in unreadable] for label, files in own.items()}
+        for domain, own in tree.items()
+    }
+    found = {domain: {label: files for label, files in own.items() if files} for domain, own in kept.items()}
+    if empty := [domain for domain, own in found.items() if not own]:
+        raise ValueError(f"no picture of {', '.join(empty)} can be read; mend them, or name the other domains")
+    return found
+
+
+def _groups(options: Mapping[str, str], tree: Tree, root: Path) -> Groups | None:
+    if "group" in options and "groups" in options:
+        raise ValueError("group is a pattern and groups a file; say one of them")
+    if "group" in options:
+        return folder_groups.by_pattern(options["group"], tree, root)
+    if "groups" in options:
+        return folder_groups.by_file(path_of(options["groups"]), tree, root)
+    return None
 
 
 def _classes(tree: Tree, where: Path) -> tuple[str, ...]:
@@ -125,44 +229,50 @@ def _classes(tree: Tree, where: Path) -> tuple[str, ...]:
     return tuple(sorted(number))
 
 
-def _identity(tree: Tree, root: Path, size: int) -> str:
+def _identity(tree: Tree, root: Path, settings: str) -> str:
     """Other files, or files that changed, make another data set."""
-    digest = hashlib.sha256(str(size).encode())
+    digest = hashlib.sha256(settings.encode(errors="surrogateescape"))
     for domain, classes in tree.items():
         for label, files in classes.items():
             for file in files:
-                state = file.stat()
+                state = file.stat() if file.exists() else file.lstat()
                 digest.update(f"\0{domain}\0{label}\0{file.relative_to(root)}".encode(errors="surrogateescape"))
                 digest.update(f"\0{state.st_size}\0{state.st_mtime_ns}".encode())
     return digest.hexdigest()[:16]
 
 
-def build(tree: Tree, classes: Sequence[str], size: int) -> Built:
+def build(how: Reading) -> Built:
     """Decodes the pictures.
 
     Raises:
-        ValueError: if one of them cannot be read; says which.
+        ValueError: if some of them cannot be read; says which.
     """
-    domains = []
-    for name, labels in tree.items():
-        rows = [(file, classes.index(label)) for label, files in labels.items() for file in files]
-        inputs = np.stack([picture(file, size) for file, _ in track(rows, f"reading {name}", len(rows))])
-        domains.append(Domain(name, torch.from_numpy(inputs), torch.tensor([label for _, label in rows])))
-    facts = {"classes": ", ".join(classes)}
-    return Built(MultiDomainData(tuple(domains), n_outputs=len(classes)), facts)
+    numbers = {name: number for number, name in enumerate(sorted({*(how.groups or {}).values()}))}
+    domains, wrong = [], []
+    for name, labels in how.tree.items():
+        rows = [(file, how.classes.index(label)) for label, files in labels.items() for file in files]
+        inputs, kept = [], []
+        for row in track(rows, f"reading {name}", len(rows)):
+            try:
+                inputs.append(_decoded(row[0], how))
+                kept.append(row)
+            except PictureError as error:
+                wrong.append(str(error))
+        if wrong and (not how.skip or not kept):
+            continue
+        groups = None if how.groups is None else torch.tensor([numbers[how.groups[file]] for file, _ in kept])
+        labels_of = torch.tensor([label for _, label in kept])
+        domains.append(Domain(name, torch.from_numpy(np.stack(inputs)), labels_of, groups))
+    if wrong and (not how.skip or len(domains) < len(how.tree)):
+        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ValueError(
+            f"{len(wrong)} pictures cannot be taken: {'; '.join(wrong[:3])}{more}. Mend them, take them away, or go on "
+            "without them: allow=unreadable"
+        )
+    facts = {"classes": ", ".join(how.classes)} | ({"left out": "; ".join(wrong)} if wrong else {})
+    return Built(MultiDomainData(tuple(domains), n_outputs=len(how.classes)), facts)
 
 
-def picture(path: Path, size: int) -> np.ndarray:
-    """``[3, size, size]`` uint8.
-
-    Raises:
-        ValueError: if the file is no picture, or ends early.
-    """
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as opened:
-            upright = ImageOps.exif_transpose(opened).convert("RGB")
-        return np.asarray(ImageOps.fit(upright, (size, size))).transpose(2, 0, 1)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be read as a picture ({error}); mend it or take it away") from error
+def _decoded(file: Path, how: Reading) -> np.ndarray:
+    found = decode(file, how.rules)
+    return found.astype(np.float32) / 255 if how.deep and found.dtype == np.uint8 else found

@@ -11,15 +11,20 @@ from torch import Tensor
 def standardise(inputs: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:  # noqa: ARG001  the protocol gives both
     """A function that gives ``[n, columns]`` inputs the mean 0 and the standard deviation 1 of the examples here.
 
-    Columns that are constant here are only moved. What is missing (NaN) becomes the mean of the examples here, 0.
+    It computes in float64 and gives float32, so that float64 inputs keep what differs beyond seven digits. A column
+    that is constant here says nothing about others, for which a model has learnt no weight: it is 0 everywhere. What
+    is missing (NaN) becomes the mean of the examples here, 0.
 
     Example:
         >>> apply = standardise(torch.tensor([[1.0, 5.0], [3.0, 5.0]]), torch.zeros(2))
         >>> apply(torch.tensor([[2.0, 5.0], [4.0, 6.0]])).tolist()
-        [[0.0, 0.0], [2.0, 1.0]]
+        [[0.0, 0.0], [2.0, 0.0]]
     """
     values = inputs.double()
     mean = values.nanmean(dim=0).nan_to_num()
     deviation = (values - mean).square().nanmean(dim=0).sqrt().nan_to_num()
-    scale = torch.where(deviation > 0, deviation, torch.ones_like(deviation))
-    return lambda others: ((others.double() - mean) / scale).nan_to_num().float()
+    # Rounding can give a constant column a deviation that is not quite 0.
+    lowest = values.nan_to_num(nan=torch.inf).amin(dim=0)
+    varies = (deviation > 0) & (lowest < values.nan_to_num(nan=-torch.inf).amax(dim=0))
+    scale = torch.where(varies, deviation, torch.ones_like(deviation))
+    return lambda others: torch.where(varies, (others.double() - mean) / scale, 0.0).nan_to_num().float()

@@ -1,27 +1,32 @@
-"""A table with a column that names the domain: ``table:PATH``, a CSV or Parquet file, for classes or for a quantity.
+"""A table with a column that names the domain: ``table:PATH``, a CSV, TSV, Excel or Parquet file, for classes or for a
+quantity.
 
 Options, after a question mark and joined by ``&``:
 
 - ``domain``: the column of domains (``domain``);
-- ``target``: the column to predict (the first of ``label``, ``target``, ``y`` that is there);
-- ``task``: ``classification`` or ``regression`` (regression if the target holds numbers that are not whole);
+- ``target``: the column to predict (the only one of ``label``, ``target``, ``y`` that is there);
+- ``task``: ``classification`` or ``regression`` (regression if the target holds numbers that are not whole; asked for
+  if it holds many whole ones);
 - ``group``: a column of examples that belong together (patients, documents) and are never parted between training,
-  validation and test;
+  validation and test; ``clinic+patient`` where a name means another group in another clinic;
 - ``drop``: columns to leave out, joined by commas;
+- ``words``: columns that are words although they look like something else, joined by commas;
 - ``missing``: ``mean`` puts the mean of the training examples where a number is missing (else it is an error);
-- ``scale``: what the target of a regression is divided by, so that it is of the order of one (1).
+- ``empty``: texts that mean an empty cell, joined by commas;
+- ``scale``: what the target of a regression is divided by, so that it is of the order of one (1);
+- ``decimal``, ``thousands``, ``separator``, ``encoding``, ``sheet``: how the file is written;
+- ``allow``: words of findings, joined by commas, to go on nevertheless.
 
-All other columns are inputs: numbers as they are, words as one column of 0 and 1 for each word. Columns are
-standardised by the training parts of the training domains. A regression minimizes the squared error, and its score is
-minus the root mean square error, in units of ``scale``.
+All other columns are inputs, by the rules of `benchmarks.datasets.table_cells` and `benchmarks.datasets.table_columns`.
+They are standardised by the training parts of the training domains. A regression minimizes the squared error, and its
+score is minus the root mean square error, in units of ``scale``.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -31,26 +36,30 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from benchmarks.base.metrics import accuracy
 from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
+from benchmarks.datasets.inventory import Finding, Inventory, refuse
 from benchmarks.datasets.named import checked_domains, listed, parse
 from benchmarks.datasets.scaling import standardise
+from benchmarks.datasets.table_cells import Column, as_words, decode, in_order
+from benchmarks.datasets.table_columns import Inputs, encode, shortened
+from benchmarks.datasets.table_files import FILE_OPTIONS, read
+from benchmarks.datasets.table_inventory import Parts, findings_of, sections_of
+from benchmarks.datasets.table_roles import Roles, roles_of
+from benchmarks.datasets.table_target import target_of
+from benchmarks.datasets.table_texts import CODES, EMPTY, THOUSANDS, Marks
 
-OPTIONS = ("domain", "target", "task", "group", "drop", "missing", "scale")
-TARGETS = ("label", "target", "y")
-TASKS = ("classification", "regression")
-READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {
-    ".csv": pd.read_csv,
-    ".csv.gz": pd.read_csv,
-    ".tsv": lambda path: pd.read_csv(path, sep="\t"),
-    ".parquet": pd.read_parquet,
-}
+OPTIONS = (
+    *("domain", "target", "task", "group", "drop", "words", "missing", "empty", "scale", "decimal", "thousands"),
+    *FILE_OPTIONS,
+    "allow",
+)
 
 
 def minus_rmse(outputs: Tensor, labels: Tensor) -> float:
     """Minus the root of the mean squared error: the larger the better, 0 at best.
 
     Example:
-        >>> minus_rmse(torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [4.0]]))
-        -1.4142135623730951
+        >>> minus_rmse(torch.tensor([[1.0], [2.0]]), torch.tensor([[4.0], [5.0]]))
+        -3.0
     """
     return -float((outputs.double() - labels.double()).square().mean().sqrt())
 
@@ -62,148 +71,160 @@ class Table:
     Attributes:
         data: All of it.
         identity: Of the file's content and the options.
+        inventory: What stands in the file.
     """
 
     data: MultiDomainData
     identity: str
+    inventory: Inventory
 
     def __call__(self) -> MultiDomainData:
         """The data."""
         return self.data
+
+    def said(self) -> Inventory:
+        """The inventory."""
+        return self.inventory
 
 
 def entry(rest: str) -> DatasetEntry:
     """The data set that stands after ``table:``.
 
     Raises:
-        ValueError: if the file cannot be read, or does not hold what the options say.
+        ValueError: if the file cannot be read, does not hold what the options say, or holds what would make results
+            wrong and is not allowed; says all that is wrong with its columns.
     """
     path, options = parse("table", rest, OPTIONS)
-    frame = read(path)
-    domain = _column(frame, options.get("domain", "domain"), "domain")
-    target = _target(frame, options)
-    regression = _task(frame[target], options) == "regression"
-    left_out = {domain, target, *(_column(frame, name, "drop") for name in listed(options, "drop"))}
-    group = _column(frame, options["group"], "group") if "group" in options else None
-    for what in (domain, target, group):
-        if what is not None and frame[what].isna().any():
-            raise ValueError(
-                f"column {what!r} of {path} is empty in {frame[what].isna().sum()} rows; fill or drop them"
-            )
-    inputs = _inputs(frame.drop(columns=[*left_out, *([group] if group is not None else [])]), options, path)
-    labels, n_outputs = _labels(frame[target], regression, options)
-    groups = torch.from_numpy(pd.factorize(frame[group])[0].astype(np.int64)) if group is not None else None
-    places = frame[domain].astype(str)
-    domains = []
-    for name in checked_domains(
-        list(dict.fromkeys(frame[domain].sort_values().astype(str))), f"column {domain!r} of {path}"
-    ):
-        rows = torch.from_numpy((places == name).to_numpy(copy=True))
-        domains.append(Domain(name, inputs[rows], labels[rows], None if groups is None else groups[rows]))
-    data = MultiDomainData(tuple(domains), n_outputs)
+    marks = _marks(options)
+    frame, findings = read(path, options)
+    try:
+        parts, found = _taken_apart(frame, roles_of(list(frame.columns), options), options, marks)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    inventory = Inventory(sections_of(parts), (*findings, *found))
+    refuse(inventory, listed(options, "allow"), f"table:{path}")
+    data = _data(parts)
     identity = hashlib.sha256(path.read_bytes() + b"\0" + rest.partition("?")[2].encode()).hexdigest()[:16]
-    what = f"{target} as a number" if regression else f"{target} ({n_outputs} classes)"
+    table = Table(data, identity, inventory)
+    regression, roles = parts.target.regression, {role: name for name, role in parts.roles.items()}
+    what = "as a number" if regression else f"({parts.target.n_outputs} classes)"
     return DatasetEntry(
-        factory=Table(data, identity),
-        description=f"{path.name}: {what} from {inputs.shape[1]} columns; a domain is a {domain}",
+        factory=table,
+        description=f"{path.name}: {roles['the target']} {what} from {len(parts.inputs.names)} columns; "
+        f"a domain is a {roles['the domain']}",
         metric=minus_rmse if regression else accuracy,
         domains=data.names,
         loss=mse_loss if regression else cross_entropy,
         licence="see where you have it from",
         source=str(path),
         fit=standardise,
+        inventory=table.said,
+        classes=parts.target.classes,
+        columns=parts.inputs.names,
     )
 
 
-def read(path: Path) -> pd.DataFrame:
-    """The table in a file.
+def _marks(options: Mapping[str, str]) -> Marks:
+    point, group = options.get("decimal", "."), options.get("thousands", "")
+    if point not in (".", ","):
+        raise ValueError(f"decimal must be . or ,, got {point!r}")
+    if group not in THOUSANDS or group == point:
+        allowed = ", ".join(sign for sign in THOUSANDS if sign and sign != point)
+        raise ValueError(f"thousands must be one of {allowed} beside decimal={point}, got {group!r}")
+    return Marks(point, group, frozenset(listed(options, "empty")))
+
+
+def _taken_apart(
+    frame: pd.DataFrame, roles: Roles, options: Mapping[str, str], marks: Marks
+) -> tuple[Parts, list[Finding]]:
+    findings: list[Finding] = []
+
+    def named(name: str) -> Column:
+        """A column whose words are names."""
+        column = as_words(name, frame[name], marks)
+        if column.empty.any():
+            raise ValueError(
+                f"column {name!r} of the table is empty in {int(column.empty.sum())} rows; fill or drop them"
+            )
+        findings.extend(_refused(column))
+        return column
+
+    domain = named(roles.domain)
+    domains = _domains(domain)
+    places = np.array([domains.index(word) for word in domain.values], dtype=np.int64)
+    groups = pd.factorize(pd.Series(zip(*(named(name).values for name in roles.group), strict=True)))[0]
+    target = target_of(_target_column(frame, roles, marks), options)
+    findings += [replace(found, refused=found.refused or found.what == "spelling") for found in target.findings]
+    columns = tuple(_column(name, frame, roles, marks) for name in roles.inputs)
+    inputs = encode(columns, places, listed(options, "allow"))
+    if inputs.troubles:
+        raise ValueError("; ".join(inputs.troubles))
+    _check_missing(columns, inputs, options)
+    if not inputs.names:
+        left = shortened([f"{name} ({why})" for name, why in inputs.coding.items()])
+        why = f": {left}" if left else ""
+        raise ValueError(f"it has no column for inputs besides target, domain and what is dropped{why}")
+    parts = Parts(
+        domains, places, inputs, target, columns, roles.said, groups if roles.group else None, "+".join(roles.group)
+    )
+    return parts, [*dict.fromkeys([*findings, *inputs.findings, *findings_of(parts)])]
+
+
+def _target_column(frame: pd.DataFrame, roles: Roles, marks: Marks) -> Column:
+    """The column of the target; codes and words for what is missing are classes, unless other cells are numbers.
 
     Raises:
-        ValueError: if it is of another kind, cannot be read or is empty.
+        ValueError: if such words stand among numbers.
     """
-    ending = next((end for end in READERS if path.name.lower().endswith(end)), None)
-    if ending is None:
-        raise ValueError(f"{path}: the name of a table must end in {', '.join(READERS)}")
-    try:
-        frame = READERS[ending](path)
-    except (OSError, ValueError) as error:  # what pandas and pyarrow raise on a bad file are ValueErrors
-        raise ValueError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
-    if frame.empty:
-        raise ValueError(f"{path} has no rows")
-    return frame
+    found = _column(roles.target, frame, roles, marks)
+    if not found.empty.any() and found.kind != CODES:
+        return found
+    words = as_words(roles.target, frame[roles.target], marks)
+    said = sorted({word for word in words.values[found.empty] if word is not None})
+    if said and found.kind != EMPTY and not found.trouble:
+        number, missing = int((~words.empty)[found.empty].sum()), shortened(list(map(repr, said)))
+        raise ValueError(
+            f"the target {roles.target!r} holds {missing} in {number} rows, which among {found.kind} is an empty cell: "
+            f"drop these rows, or say words={roles.target} if it is a class"
+        )
+    return words if found.kind in (CODES, EMPTY) else found
 
 
-def _column(frame: pd.DataFrame, name: str, option: str) -> str:
-    if name not in frame.columns:
-        columns = ", ".join(map(str, frame.columns))
-        raise ValueError(f"{option}={name}: there is no such column; columns are {columns}")
-    return name
+def _column(name: str, frame: pd.DataFrame, roles: Roles, marks: Marks) -> Column:
+    return (as_words if name in roles.words else decode)(name, frame[name], marks)
 
 
-def _target(frame: pd.DataFrame, options: Mapping[str, str]) -> str:
-    if "target" in options:
-        return _column(frame, options["target"], "target")
-    found = [name for name in TARGETS if name in frame.columns]
-    if not found:
-        columns = ", ".join(map(str, frame.columns))
-        raise ValueError(f"none of the columns is called {', '.join(TARGETS)}; say target=..., columns are {columns}")
-    return found[0]
+def _refused(column: Column) -> list[Finding]:
+    """Two spellings of a domain, a class or a group are two of them: what is tested would be trained on."""
+    return [replace(found, refused=found.what == "spelling") for found in column.findings]
 
 
-def _task(target: pd.Series, options: Mapping[str, str]) -> str:
-    numbers = pd.api.types.is_numeric_dtype(target) and not pd.api.types.is_bool_dtype(target)
-    if "task" not in options:
-        whole = not numbers or bool((target.dropna() % 1 == 0).all())
-        return "classification" if whole else "regression"
-    task = options["task"]
-    if task not in TASKS:
-        raise ValueError(f"task must be {' or '.join(TASKS)}, got {task!r}")
-    if task == "regression" and not numbers:
-        raise ValueError(f"task=regression needs numbers in the target, column {target.name!r} holds {target.dtype}")
-    return task
+def _domains(column: Column) -> tuple[str, ...]:
+    names = in_order(sorted(set(column.values)))
+    if len(names) > max(2, len(column.values) / 2):
+        raise ValueError(
+            f"column {column.name!r} has {len(names)} values in {len(column.values)} rows, as {names[0]!r} and "
+            f"{names[1]!r}; it names rows rather than domains: say domain=..., or group them"
+        )
+    return checked_domains(names, f"column {column.name!r}")
 
 
-def _labels(target: pd.Series, regression: bool, options: Mapping[str, str]) -> tuple[Tensor, int]:
-    if regression:
-        try:
-            scale = float(options.get("scale", "1"))
-        except ValueError:
-            scale = 0.0
-        if not 0.0 < scale < float("inf"):
-            raise ValueError(f"scale must be a positive number, got {options['scale']!r}")
-        values = target.to_numpy(dtype=np.float64)
-        if not np.isfinite(values).all():
-            raise ValueError(f"column {target.name!r} holds numbers that are not finite")
-        return torch.from_numpy((values / scale).astype(np.float32)[:, np.newaxis]), 1
-    if "scale" in options:
-        raise ValueError("scale is for regression; give task=regression or leave it out")
-    codes, names = pd.factorize(target, sort=True)
-    if len(names) < 2:
-        raise ValueError(f"column {target.name!r} holds one class only: {list(names)}")
-    return torch.from_numpy(codes.astype(np.int64)), len(names)
-
-
-def _inputs(frame: pd.DataFrame, options: Mapping[str, str], path: Path) -> Tensor:
-    if not len(frame.columns):
-        raise ValueError(f"{path} has no column for inputs besides target, domain and what is dropped")
-    words = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
-    _few_words(frame, words, path)
-    values = pd.get_dummies(frame, columns=words, dtype=float).to_numpy(dtype=np.float64)
-    if np.isinf(values).any():
-        raise ValueError(f"{path} holds numbers that are not finite")
+def _check_missing(columns: tuple[Column, ...], inputs: Inputs, options: Mapping[str, str]) -> None:
     if options.get("missing", "mean") != "mean":
         raise ValueError(f"missing must be mean, got {options['missing']!r}")
-    empty = frame.isna().sum()
-    if empty.any() and "missing" not in options:
-        found = ", ".join(f"{name} ({number})" for name, number in empty[empty > 0].items())
-        raise ValueError(f"{path} has empty cells in {found}; fill them, drop=..., or say missing=mean")
-    return torch.from_numpy(values.astype(np.float32))
+    used = [column for column in columns if not inputs.coding[column.name].startswith("left out")]
+    empty = {column.name: int(column.empty.sum()) for column in used if column.empty.any()}
+    if empty and "missing" not in options:
+        found = ", ".join(f"{name} ({number})" for name, number in empty.items())
+        raise ValueError(f"it has empty cells in {found}; fill them, drop=..., or say missing=mean")
 
 
-def _few_words(frame: pd.DataFrame, names: Sequence[str], path: Path, most: int = 100) -> None:
-    for name in names:
-        if (number := frame[name].nunique()) > most:
-            raise ValueError(
-                f"column {name!r} of {path} holds {number} different words, which would be as many inputs; "
-                f"drop={name}, or turn it into numbers"
-            )
+def _data(parts: Parts) -> MultiDomainData:
+    inputs = torch.from_numpy(parts.inputs.values)
+    groups = None if parts.groups is None else torch.from_numpy(parts.groups.astype(np.int64))
+    domains = []
+    for place, name in enumerate(parts.domains):
+        rows = torch.from_numpy(parts.places == place)
+        own = None if groups is None else groups[rows]
+        domains.append(Domain(name, inputs[rows], parts.target.labels[rows], own))
+    return MultiDomainData(tuple(domains), parts.target.n_outputs)

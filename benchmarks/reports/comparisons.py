@@ -17,9 +17,11 @@ from benchmarks.base.metrics import (
     columns,
     estimate,
     holm,
+    paired_difference,
     probability_of_improvement,
     wilcoxon,
 )
+from benchmarks.reports.constant import Constant, constant_of, nothing_learnt
 from benchmarks.reports.names import control_of
 from benchmarks.reports.selection import Selection, differences
 from benchmarks.reports.text import number
@@ -42,6 +44,8 @@ class Comparison:
         improvement: Probability of improvement.
         improvement_interval: Its bootstrap interval.
         unit: Of the difference.
+        constant: The predictor that looks at no input, minus the baseline; NaN where the records do not tell.
+        learnt: Whether any algorithm beats that predictor on the validation parts; without that there is no verdict.
     """
 
     dataset: str
@@ -55,12 +59,16 @@ class Comparison:
     improvement: float
     improvement_interval: Interval
     unit: str
-    p_holm: float = float("nan")
+    constant: float = math.nan
+    learnt: bool = True
+    p_holm: float = math.nan
 
     @property
     def verdict(self) -> str:
         """``better``, ``worse`` (corrected test), ``leans better``, ``leans worse`` (interval alone), ``no difference
-        shown`` or ``cannot tell`` (fewer than two seeds)."""
+        shown`` or ``cannot tell`` (fewer than two seeds); ``none`` where nothing was learnt."""
+        if not self.learnt:
+            return "none"
         if self.difference.n < 2:
             return "cannot tell"
         way = "better" if self.difference.mean > 0 else "worse"
@@ -117,13 +125,26 @@ def compare_with_controls(selection: Selection, seed: int) -> list[Comparison]:
 
 
 def _all(selection: Selection, pairs: Sequence[tuple[str, str, str]], seeds: list[int]) -> list[Comparison]:
-    found = [_compare(selection, *names, np.random.default_rng([*seeds, number])) for number, names in enumerate(pairs)]
+    known = {name: (constant_of(selection, name), not nothing_learnt(selection, name)) for name, _, _ in pairs}
+    found = [
+        _compare(selection, *names, np.random.default_rng([*seeds, number]), *known[names[0]])
+        for number, names in enumerate(pairs)
+    ]
     corrected = holm([one.p_value for one in found])
     return [dataclasses.replace(one, p_holm=float(p)) for one, p in zip(found, corrected, strict=True)]
 
 
-def _compare(selection: Selection, dataset: str, algorithm: str, baseline: str, rng: np.random.Generator) -> Comparison:
+def _compare(
+    selection: Selection,
+    dataset: str,
+    algorithm: str,
+    baseline: str,
+    rng: np.random.Generator,
+    constant: Constant | None,
+    learnt: bool,
+) -> Comparison:
     ours, theirs = selection.common(dataset, algorithm, baseline)
+    base = selection.scores(dataset, baseline)
     paired = differences(ours, theirs)
     nothing = Interval(math.nan, math.nan)
     return Comparison(
@@ -131,13 +152,13 @@ def _compare(selection: Selection, dataset: str, algorithm: str, baseline: str, 
         algorithm=algorithm,
         baseline=baseline,
         difference=estimate(paired),
-        domains=columns(
-            selection.held_out(dataset), selection.scores(dataset, algorithm) - selection.scores(dataset, baseline)
-        ),
+        domains=columns(selection.held_out(dataset), selection.scores(dataset, algorithm) - base),
         bootstrap=bootstrap_mean(paired, rng),
         won=int((paired > 0).sum()),
         p_value=wilcoxon(paired, rng) if len(paired) > 1 else math.nan,
         improvement=probability_of_improvement(ours, theirs) if len(paired) else math.nan,
         improvement_interval=bootstrap_improvement(ours, theirs, rng) if len(paired) else nothing,
         unit=" points" if selection.scale(dataset).label.endswith("%") else "",
+        constant=math.nan if constant is None else paired_difference(constant.held_out, base).mean,
+        learnt=learnt,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +16,37 @@ from torch import Tensor
 
 from benchmarks.datasets import DatasetEntry, Domain, MultiDomainData
 from benchmarks.datasets.vader import texts
+from benchmarks.reports.style import plain
 
 COLUMNS = 12
 LINES = 5
+INPUTS = 10
 
 
 def draw(name: str, entry: DatasetEntry, data: MultiDomainData, output: Path) -> Path:
     """Writes the contact sheet of a data set into a folder; returns the file."""
     inputs = data.domains[0].inputs
     if inputs.ndim == 4:
-        figure = _pictures(data)
+        figure = _pictures(data, entry.classes)
     elif inputs.dtype == torch.uint8:
-        figure = _lines(data, [texts(domain.inputs[:LINES]) for domain in data.domains])
+        figure = _lines(data, [texts(domain.inputs[:LINES]) for domain in data.domains], entry.classes)
     else:
-        figure = _lines(data, [[_numbers(row) for row in domain.inputs[:LINES]] for domain in data.domains])
-    figure.suptitle(f"{name}: {textwrap.shorten(entry.description, 150)}", fontsize=10)
-    path = output / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', name).strip('_')}.png"
+        figure = _numbers(data, entry)
+    figure.suptitle(plain(f"{name}: {textwrap.shorten(entry.description, 150)}"), fontsize=10)
+    path = output / f"{_file_name(name)}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     figure.savefig(partial, format="png", dpi=120, bbox_inches="tight")
     partial.replace(path)
     return path
+
+
+def _file_name(name: str) -> str:
+    """Signs that not every system has in names become one; names that are long, or made of such signs, keep apart."""
+    short = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("_")
+    if len(short) <= 100 and name.isascii():
+        return short
+    return f"{short[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def examples(domain: Domain, number: int) -> list[int]:
@@ -46,7 +58,15 @@ def examples(domain: Domain, number: int) -> list[int]:
     return turns[:number]
 
 
-def _pictures(data: MultiDomainData) -> Figure:
+def _label(label: float, classes: Sequence[str], length: int) -> str:
+    """The name of a class where it has one."""
+    if not classes:
+        return f"{label:.3g}"
+    name = classes[int(label)]
+    return plain(name if len(name) <= length else f"{name[: length - 1]}…")
+
+
+def _pictures(data: MultiDomainData, classes: Sequence[str]) -> Figure:
     figure = Figure(figsize=(COLUMNS * 0.8, len(data.domains) * 0.95 + 0.4))
     grid = figure.subplots(len(data.domains), COLUMNS, squeeze=False)
     for row, domain in zip(grid, data.domains, strict=True):
@@ -55,8 +75,8 @@ def _pictures(data: MultiDomainData) -> Figure:
             axes.set_axis_off()
             if number is not None:
                 axes.imshow(_picture(domain.inputs[number]), vmin=0, vmax=1, cmap="gray")
-                axes.set_title(f"{domain.labels[number]:.3g}", fontsize=7, pad=2)
-        row[0].text(-0.15, 0.5, domain.name, transform=row[0].transAxes, ha="right", va="center", fontsize=9)
+                axes.set_title(_label(float(domain.labels[number]), classes, 12), fontsize=7, pad=2)
+        row[0].text(-0.15, 0.5, plain(domain.name), transform=row[0].transAxes, ha="right", va="center", fontsize=9)
     return figure
 
 
@@ -68,22 +88,51 @@ def _picture(example: Tensor) -> np.ndarray[Any, Any]:
     return (values[0] if channels == 1 else values[:3].permute(1, 2, 0)).clamp(0, 1).numpy()
 
 
-def _lines(data: MultiDomainData, rows: list[list[str]]) -> Figure:
+def _lines(data: MultiDomainData, rows: list[list[str]], classes: Sequence[str]) -> Figure:
     """A panel of text for each domain."""
     figure = Figure(figsize=(12, 0.3 + 1.6 * len(rows)))
-    panels = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
-    for axes, domain, lines in zip(panels, data.domains, rows, strict=True):
-        axes.set_axis_off()
-        axes.set_title(f"{domain.name} ({len(domain)} examples)", loc="left", fontsize=10, fontweight="bold", pad=2)
+    for axes, domain, lines in zip(_panels(figure, data), data.domains, rows, strict=True):
         shown = [
-            f"{label:.3g}  {textwrap.shorten(line, 150, placeholder=' ...')}"
-            for label, line in zip(domain.labels.reshape(len(domain), -1)[:, 0].tolist(), lines, strict=False)
+            f"{_label(label, classes, 24)}  {plain(textwrap.shorten(line, 150, placeholder=' ...'))}"
+            for label, line in zip(_labels(domain), lines, strict=False)
         ]
-        text = "\n".join(shown).replace("$", r"\$")
-        axes.text(0.0, 0.95, text, va="top", fontsize=8, family="monospace", transform=axes.transAxes)
+        axes.text(0.0, 0.95, "\n".join(shown), va="top", fontsize=8, family="monospace", transform=axes.transAxes)
     return figure
 
 
-def _numbers(row: Tensor) -> str:
-    values = [f"{value:.3g}" for value in row.flatten()[:10].tolist()]
-    return "  ".join(values) + ("  ..." if row.numel() > 10 else "")
+def _numbers(data: MultiDomainData, entry: DatasetEntry) -> Figure:
+    """A panel for each domain with a column for each input, its name above."""
+    number = data.domains[0].inputs[0].numel()
+    names = [plain(_cut(name)) for name in entry.columns[:INPUTS]] or [f"input {place}" for place in range(INPUTS)]
+    names = names[:number]
+    more = number > len(names)
+    figure = Figure(figsize=(12, 0.3 + 1.9 * len(data.domains)))
+    for axes, domain in zip(_panels(figure, data), data.domains, strict=True):
+        lines = [
+            [_label(label, entry.classes, 16), *(f"{value:.3g}" for value in row.flatten()[: len(names)].tolist())]
+            for label, row in zip(_labels(domain)[:LINES], domain.inputs[:LINES], strict=True)
+        ]
+        cells = [["target", *names], *lines]
+        cells = [[*row, end] for row, end in zip(cells, ["...", *[""] * len(lines)], strict=True)] if more else cells
+        table = axes.table(cellText=cells, loc="upper left", cellLoc="left", edges="open")
+        table.auto_set_font_size(False)
+        table.set_fontsize(8)
+        table.scale(1.0, 1.2)
+    return figure
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 14 else f"{name[:13]}…"
+
+
+def _labels(domain: Domain) -> list[float]:
+    return [float(label) for label in domain.labels.reshape(len(domain), -1)[:, 0]]
+
+
+def _panels(figure: Figure, data: MultiDomainData) -> list[Any]:
+    panels = list(figure.subplots(len(data.domains), 1, squeeze=False)[:, 0])
+    for axes, domain in zip(panels, data.domains, strict=True):
+        axes.set_axis_off()
+        title = f"{plain(domain.name)} ({len(domain)} examples)"
+        axes.set_title(title, loc="left", fontsize=10, fontweight="bold", pad=2)
+    return panels

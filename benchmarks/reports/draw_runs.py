@@ -13,10 +13,11 @@ from matplotlib.ticker import MaxNLocator
 
 import pgrad
 from benchmarks.base.metrics import average
+from benchmarks.reports.constant import constant_of
 from benchmarks.reports.load import Run
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import Agreement
-from benchmarks.reports.style import Look, grid, legend_above
+from benchmarks.reports.style import CONSTANT, Look, grid, legend_above, titled
 from benchmarks.reports.throughput import Work
 from benchmarks.runs.protocol import checkpoints
 
@@ -53,6 +54,7 @@ def cost(selection: Selection, dataset: str, algorithms: Sequence[str], looks: L
                     np.mean(found[name]), score.mean, xerr=spread, yerr=np.nan_to_num(score.standard_error),
                     capsize=2, elinewidth=0.9, linestyle="none", label=name, **looks[name].marks,
                 )  # fmt: skip
+        _constant_line(axes, selection, dataset)
         axes.set_xlabel(label)
         axes.set_ylabel(selection.scale(dataset).label)
         axes.set_xlim(left=0)
@@ -87,11 +89,19 @@ def sensitivity(selection: Selection, dataset: str, algorithms: Sequence[str], l
         for algorithm, own in found.items():
             x, y, default = map(np.array, zip(*own, strict=True))
             axes.scatter(x, y, s=np.where(default, 44, 18), label=algorithm, **looks[algorithm].dots)
+        _constant_line(axes, selection, dataset)
         axes.set_xlabel(name)
         axes.set_ylabel(selection.scale(dataset).label)
         axes.grid()
     legend_above(figure, panels)
     return figure
+
+
+def _constant_line(axes: Axes, selection: Selection, dataset: str) -> None:
+    constant = constant_of(selection, dataset)
+    if constant is not None:
+        level = average(constant.held_out).mean
+        axes.axhline(level, color=CONSTANT.colour, linestyle=CONSTANT.dashes, linewidth=1.2, label=constant.name)
 
 
 def _points(selection: Selection, dataset: str, algorithm: str) -> dict[tuple[int, int], list[Run]]:
@@ -111,7 +121,7 @@ def rollouts(found: Sequence[Agreement], looks: Looks) -> Figure:
     for (left, right), dataset in zip(rows, datasets, strict=True):
         own = [one for one in found if one.dataset == dataset]
         _spectra(left, own, looks)
-        left.set_title(f"{dataset}: spectrum")
+        titled(left, f"{dataset}: spectrum", 4.6)
         _cosines(right, own, looks)
         right.set_title("direction agreement")
     legend_above(figure, list(rows.flat))

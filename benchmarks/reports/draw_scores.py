@@ -9,13 +9,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.base.metrics import Estimate, average, bootstrap_mean, estimate, performance_profile
+from benchmarks.base.metrics import Estimate, average, bootstrap_mean, columns, estimate, performance_profile
 from benchmarks.reports.comparisons import Comparison
+from benchmarks.reports.constant import constant_of
 from benchmarks.reports.selection import Selection
-from benchmarks.reports.style import Look, grid, legend_above
+from benchmarks.reports.style import CONSTANT, Look, grid, legend_above, plain, titled
 from benchmarks.reports.text import between, number
 
 Looks = dict[str, Look]
+
+_CURVE: dict[str, Any] = {"color": CONSTANT.colour, "linestyle": CONSTANT.dashes, "linewidth": 1.4, "zorder": 1.2}
+_LINE: dict[str, Any] = {**_CURVE, "linewidth": 1.2}
 
 
 def _bars(estimates: Sequence[Estimate]) -> Any:
@@ -43,11 +47,19 @@ def accuracies(selection: Selection, dataset: str, algorithms: Sequence[str], lo
             label=algorithm,
             **looks[algorithm].marks,
         )
+    constant = constant_of(selection, dataset)
+    if constant is not None:
+        found = [*columns(selection.held_out(dataset), constant.held_out).values(), average(constant.held_out)]
+        means = [one.mean for one in found]
+        borders = np.arange(len(names)) - 0.45
+        axes.hlines(means, borders, borders + 0.9, label=constant.name, **_LINE)
     for border in range(len(names) - 1):
         axes.axvline(border + 0.5, color="0.85", linewidth=0.6, zorder=0)
     axes.axvspan(len(names) - 1.5, len(names) - 0.5, color="0.94", zorder=0)
     turned = max(map(len, names)) * len(names) > 70
-    axes.set_xticks(range(len(names)), names, rotation=40 if turned else 0, ha="right" if turned else "center")
+    axes.set_xticks(
+        range(len(names)), list(map(plain, names)), rotation=40 if turned else 0, ha="right" if turned else "center"
+    )
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.set_xlabel("held-out domain")
     axes.set_ylabel(selection.scale(dataset).label)
@@ -75,7 +87,7 @@ def differences(found: Sequence[Comparison], looks: Looks) -> Figure:
         axes.grid(axis="x")
         low, high = axes.get_xlim()
         axes.set_xlim(min(low, -0.5 * abs(high)), max(high, 0.5 * abs(low)))
-        axes.set_title(dataset)
+        titled(axes, dataset, 5.0)
         unit = lines[0].unit or " score"
         axes.set_xlabel(f"← {whom} better  |  difference,{unit}  |  algorithm better →")
     return figure
@@ -87,6 +99,7 @@ def _forest_line(axes: Axes, place: int, one: Comparison, look: Look) -> None:
     axes.errorbar(
         one.difference.mean, place, xerr=_bars([one.difference]), capsize=4, linewidth=1.6, zorder=3, **look.marks
     )
+    axes.plot(one.constant, place, linestyle="none", zorder=2, **CONSTANT.marks)
     text = f"{number(one.difference.mean, 2, sign=True)} {between(one.difference, 2, sign=True)}  {one.verdict}"
     axes.annotate(text, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
 
@@ -109,6 +122,10 @@ def curves(selection: Selection, dataset: str, algorithms: Sequence[str], looks:
             look = looks[algorithm]
             axes.plot(steps, means, linestyle=look.dashes, linewidth=1.4, label=algorithm, **look.marks)
             axes.fill_between(steps, means - errors, means + errors, color=look.colour, alpha=0.15, linewidth=0)
+        constant = constant_of(selection, dataset)
+        if constant is not None:
+            level = average(constant.validation if name == "validation" else constant.held_out).mean
+            axes.axhline(level, label=constant.name, **_LINE)
         axes.set_title(title)
         axes.set_xlabel("gradient evaluations")
         axes.set_ylabel(selection.scale(dataset).label)
@@ -125,11 +142,15 @@ def inside_outside(selection: Selection, algorithms: Sequence[str], looks: Looks
             inside = selection.scores(dataset, algorithm, "validation_accuracy")
             outside = selection.scores(dataset, algorithm)
             axes.scatter(inside.ravel(), outside.ravel(), s=22, label=algorithm, **looks[algorithm].dots)
+        constant = constant_of(selection, dataset)
+        if constant is not None:
+            x, y = constant.validation.ravel(), constant.held_out.ravel()
+            axes.scatter(x, y, s=22, label=constant.name, color=CONSTANT.colour, marker=CONSTANT.marker, linewidths=1.0)
         low = max(axes.get_xlim()[0], axes.get_ylim()[0])
         high = min(axes.get_xlim()[1], axes.get_ylim()[1])
         if low < high:
             axes.plot([low, high], [low, high], color="0.5", linewidth=0.8, linestyle=":", zorder=0)
-        axes.set_title(dataset)
+        titled(axes, dataset, 3.6)
         label = selection.scale(dataset).label
         axes.set_xlabel(f"inside: {label}")
         axes.set_ylabel(f"held out: {label}")
@@ -158,7 +179,11 @@ def profiles(selection: Selection, algorithms: Sequence[str], looks: Looks, seed
             axes.plot(thresholds, shares, linestyle=look.dashes, markevery=20, label=algorithm, **look.marks)
             if len(found) > 1:
                 axes.fill_between(thresholds, band.low, band.high, color=look.colour, alpha=0.12, linewidth=0)
-        axes.set_title(dataset)
+        constant = constant_of(selection, dataset)
+        if constant is not None and not np.isnan(constant.held_out).all():
+            known = constant.held_out[~np.isnan(constant.held_out).any(axis=1)]
+            axes.plot(thresholds, performance_profile(known, thresholds), label=constant.name, **_CURVE)
+        titled(axes, dataset, 3.6)
         axes.set_xlabel(f"threshold τ: {selection.scale(dataset).label}")
         axes.set_ylabel("share of runs above τ")
         axes.set_ylim(-0.03, 1.03)

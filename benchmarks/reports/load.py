@@ -72,7 +72,7 @@ def load(sources: Iterable[str]) -> Loaded:
             total += 1
             known = runs.get(record["key"])
             if known is None or _rank(record) >= _rank(known):
-                runs[record["key"]] = _completed(record)
+                runs[record["key"]] = completed(record)
     if not runs:
         raise ValueError("there are no records of ended runs; has the sweep begun?")
     records = list(runs.values())
@@ -85,7 +85,7 @@ def _rank(record: Run) -> tuple[bool, float]:
     return record["status"] == "finished", (record.get("timings") or {}).get("ended") or 0.0
 
 
-def _completed(record: Run) -> Run:
+def completed(record: Run) -> Run:
     """With NaN for scores that are not defined, and with what older records lack and their curves tell."""
     for name in ("curves", "domain_curves"):
         if record.get(name):

@@ -7,15 +7,19 @@ registry holds (WILDS). Whoever asks here gets what there is, and nothing where 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.algorithms import ALGORITHMS
-from benchmarks.base.metrics import accuracy, macro_f1, worst_group
+from benchmarks.base.judges import JUDGES
+from benchmarks.base.metrics import worst_group
 from benchmarks.datasets import DATASETS
 
-_PERCENT = {accuracy: "accuracy", macro_f1: "macro F1", worst_group: "accuracy of the worst group"}
+_PERCENT: dict[Callable[..., float], str] = {
+    **{judge.metric: judge.label for judge in JUDGES.values()},
+    worst_group: "accuracy of the worst group",
+}
 _SHARES = ("acc", "F1", "precision", "recall")
 """Parts of the names of metrics that are shares, in WILDS."""
 
@@ -35,14 +39,16 @@ def scale(dataset: str, records: Sequence[Mapping[str, Any]]) -> Scale:
         dataset: Its name.
         records: Its runs. Where no registry has the data set, their configuration or their scores tell.
     """
+    named = _official_metric(records)
+    if named in JUDGES:  # the setting goes before the data set's own
+        return Scale(100.0, f"{JUDGES[named].label}, %")
     if dataset in DATASETS:
         metric = DATASETS[dataset].metric
         if metric in _PERCENT:
             return Scale(100.0, f"{_PERCENT[metric]}, %")
         return Scale(1.0, getattr(metric, "__name__", "score").replace("_", " "))
-    official = _official_metric(records)
-    if official:
-        return Scale(100.0, f"{official}, %") if any(word in official for word in _SHARES) else Scale(1.0, official)
+    if named:
+        return Scale(100.0, f"{named}, %") if any(word in named for word in _SHARES) else Scale(1.0, named)
     values = [value for record in records for value in (record.get("curves") or {}).get("held_out", ())]
     share = all(0.0 <= value <= 1.0 for value in values if not math.isnan(value))
     return Scale(100.0, "score, %") if share else Scale(1.0, "score")

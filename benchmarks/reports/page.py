@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.reports import draw_runs, draw_scores, tables
 from benchmarks.reports.comparisons import LEVEL, Comparison, compare, compare_with_controls
-from benchmarks.reports.load import Loaded
+from benchmarks.reports.constant import warnings_of
+from benchmarks.reports.load import Loaded, Run
 from benchmarks.reports.names import describe_algorithm, describe_dataset
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import agreements
@@ -67,9 +68,18 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything there is to say."""
+    """Everything there is to say.
+
+    Attributes:
+        title: Of the page.
+        warnings: What stands before everything else: where nothing was learnt.
+        facts: What one must know to read the rest.
+        verdicts: Of the data sets on which something was learnt.
+        sections: The rest.
+    """
 
     title: str
+    warnings: list[str]
     facts: list[str]
     verdicts: list[Comparison]
     sections: list[Section]
@@ -106,7 +116,11 @@ def build(loaded: Loaded, selection: Selection, seed: int = 0) -> Report:
             _failures(selection),
             _settings(selection),
         ]
-    return Report(", ".join(selection.datasets), _facts(loaded, selection, seed, len(found)), found, sections)
+    warnings = warnings_of(selection)
+    verdicts = [one for one in found if one.learnt]
+    return Report(
+        ", ".join(selection.datasets), warnings, _facts(loaded, selection, seed, len(found)), verdicts, sections
+    )
 
 
 def _facts(loaded: Loaded, selection: Selection, seed: int, comparisons: int) -> list[str]:
@@ -132,6 +146,7 @@ def _facts(loaded: Loaded, selection: Selection, seed: int, comparisons: int) ->
                 f"corrected p-value there is sure to fall below {min(least, 1.0):.3g}, however large a difference is: "
                 "“better” and “worse” need more seeds or fewer comparisons."
             )
+        facts += _repetition(selection, dataset)
     if selection.inner:
         facts.append(f"{len(selection.inner)} runs with a larger held-out set were made for cross-validation only.")
     if loaded.repeated:
@@ -141,6 +156,23 @@ def _facts(loaded: Loaded, selection: Selection, seed: int, comparisons: int) ->
             f"CAUTION: the runs were made with {len(loaded.codes)} versions of the code: {', '.join(loaded.codes)}."
         )
     return facts + [text for dataset in selection.datasets for text in _imbalance(selection, dataset)]
+
+
+def _repetition(selection: Selection, dataset: str) -> list[str]:
+    """Whether mini-batches were drawn with repetition."""
+    found = [max(run["diagnostics"]["repetition"]) for run in selection.of_dataset(dataset) if _repeats(run)]
+    if not found:
+        return []
+    text = (
+        f"Mini-batches on {dataset} were drawn with repetition in {len(found)} runs: a roll-out went through the "
+        f"examples of the smallest training domain up to {max(found):.3g} times (less with a smaller --batch-size "
+        "or --splits)."
+    )
+    return [text]
+
+
+def _repeats(run: Run) -> bool:
+    return "repetition" in (run.get("diagnostics") or {})
 
 
 def _imbalance(selection: Selection, dataset: str) -> Iterator[str]:
@@ -195,7 +227,8 @@ def _differences(selection: Selection, found: list[Comparison], style: dict[str,
         own = [one for one in found if one.baseline == baseline]
         if own:
             caption = (
-                f"Average difference to {baseline} with its 95 % t-interval over seeds; grey ticks: held-out domains."
+                f"Average difference to {baseline} with its 95 % t-interval over seeds; grey ticks: held-out domains; "
+                "grey cross, where known: the predictor that looks at no input."
             )
             pictures.append(Picture(f"differences-{baseline}", caption, draw_scores.differences(own, style)))
     return Section("Paired differences", [], pictures, [tables.comparisons(found)])
@@ -211,7 +244,10 @@ def _controls(found: list[Comparison], style: dict[str, Look]) -> Section:
     pictures = []
     for dataset in dict.fromkeys(one.dataset for one in found):
         own = [one for one in found if one.dataset == dataset]
-        caption = f"{dataset}: average difference to the control, with its 95 % t-interval over seeds."
+        caption = (
+            f"{dataset}: average difference to the control, with its 95 % t-interval over seeds; grey cross, where "
+            "known: the predictor that looks at no input."
+        )
         pictures.append(Picture(f"controls-{dataset}", caption, draw_scores.differences(own, style)))
     return Section(title, text, pictures, [tables.comparisons(found, "controls", title)])
 

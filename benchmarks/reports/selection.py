@@ -168,7 +168,8 @@ class Selection:
                 continue
             at = record["curves"]["step"].index(row.step)
             found = [curves[name][at] for name in held_out_domains(row.held_out)]
-            values[seeds.index(row.seed), sets.index(row.held_out)] = 100.0 * sum(found) / len(found)
+            if None not in found:  # a figure may not be defined on a domain
+                values[seeds.index(row.seed), sets.index(row.held_out)] = 100.0 * sum(found) / len(found)
         return values
 
     def common(self, dataset: str, algorithm: str, baseline: str) -> tuple[Matrix, Matrix]:

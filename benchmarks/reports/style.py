@@ -6,6 +6,7 @@ that no picture needs its colours.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,10 @@ def looks(algorithms: Sequence[str]) -> dict[str, Look]:
     }
 
 
+CONSTANT = Look(colour="0.45", marker="x", filled=True, dashes=(0, (2, 2)), hatch="")
+"""Of the predictor that looks at no input."""
+
+
 def grid(panels: int, width: float, height: float, columns: int) -> tuple[Figure, list[Axes]]:
     """A figure of equal panels, `width` by `height` inches each; surplus ones are removed."""
     columns = min(columns, panels)
@@ -95,3 +100,24 @@ def legend_above(figure: Figure, axes: Sequence[Axes]) -> None:
     figure.legend(
         list(found.values()), list(found), loc="outside upper left", ncols=len(found) if len(found) <= 5 else 4
     )
+
+
+def plain(text: str) -> str:
+    """A name as it is: the drawing would read what stands between two dollar signs as mathematics.
+
+    Example:
+        >>> print(plain("US$ and A$"))
+        US\\$ and A\\$
+    """
+    return text.replace("$", r"\$")
+
+
+def titled(axes: Axes, text: str, inches: float) -> None:
+    """A title in lines of at most so many inches: the names of a user's own data are as long as their paths.
+
+    What is longer than three lines loses its middle.
+    """
+    width = max(int(11 * inches), 12)  # bold letters of this size, and none narrower than a name of a few words
+    if len(text) > 3 * width:
+        text = f"{text[: width - 2]} … {text[-2 * width + 2 :]}"
+    axes.set_title(plain("\n".join(textwrap.wrap(text, width, break_on_hyphens=False))))

@@ -16,10 +16,12 @@ from benchmarks.base.metrics import (
     Interval,
     average,
     bootstrap_interquartile_mean,
+    columns,
     interquartile_mean,
     worst_domain,
 )
 from benchmarks.reports.comparisons import Comparison
+from benchmarks.reports.constant import constant_of
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import Agreement
 from benchmarks.reports.text import between, number
@@ -86,11 +88,19 @@ def _spread(found: Estimate) -> str:
 def accuracies(selection: Selection, dataset: str) -> Table:
     """Score on every held-out set and on average."""
     lines, cells = [], []
-    for algorithm in selection.algorithms_on(dataset):
-        scores = selection.scores(dataset, algorithm)
+    measures, constant = selection.measures(dataset), constant_of(selection, dataset)
+    found_by = {
+        algorithm: (
+            selection.scores(dataset, algorithm),
+            {name: selection.measured(dataset, algorithm, name) for name in measures},
+        )
+        for algorithm in selection.algorithms_on(dataset)
+    }
+    if constant is not None:
+        found_by[constant.name] = (constant.held_out, {name: constant.measured(name) for name in measures})
+    for algorithm, (scores, others) in found_by.items():
         mean, worst = average(scores), worst_domain(scores)
-        domains = selection.by_domain(dataset, algorithm)
-        others = {name: selection.measured(dataset, algorithm, name) for name in selection.measures(dataset)}
+        domains = columns(selection.held_out(dataset), scores)
         averages = {name: average(matrix) for name, matrix in others.items()}
         for held_out, found in [*domains.items(), ("average", mean), ("worst", worst), *averages.items()]:
             figures = {"mean": found.mean, "standard_error": found.standard_error, "low": found.low, "high": found.high}
@@ -114,6 +124,8 @@ def accuracies(selection: Selection, dataset: str) -> Table:
         "interval is Student's t over the seeds' averages. Worst domain: the lowest of a seed's held-out scores, "
         "averaged over seeds."
     )
+    if constant is not None:
+        note += f" {constant.note}"
     title = f"{dataset}: held-out {scale.label.removesuffix(', %')}"
     return Table(f"accuracy-{dataset}", title, note, pd.DataFrame(lines), pd.DataFrame(cells))
 
@@ -121,6 +133,8 @@ def accuracies(selection: Selection, dataset: str) -> Table:
 def comparisons(found: Iterable[Comparison], name: str = "differences", title: str = "Paired differences") -> Table:
     """Differences with their tests."""
     lines, cells = [], []
+    found = list(found)
+    any_constant = any(not math.isnan(one.constant) for one in found)
     for one in found:
         names = {"dataset": one.dataset, "baseline": one.baseline, "algorithm": one.algorithm}
         lines.append(
@@ -156,12 +170,17 @@ def comparisons(found: Iterable[Comparison], name: str = "differences", title: s
                 "verdict": one.verdict,
             }
         )
+        if any_constant:
+            lines[-1]["constant"] = one.constant
+            cells[-1]["constant predictor"] = number(one.constant, 2, sign=True)
     note = (
         "Algorithm minus baseline, paired by seed and held-out domain; the seeds' averages are the sample. 95 % "
         "intervals: Student's t, and percentile bootstrap over seeds (too narrow with few seeds). p: Wilcoxon's "
         "signed-rank test, two-sided; Holm's correction counts every line of this table. P(improvement): how often a "
         "run of the algorithm beats a run of the baseline on the same domain."
     )
+    if any_constant:
+        note += " Constant predictor: the majority class (the mean target) of the training parts minus the baseline."
     return Table(name, title, note, pd.DataFrame(lines), pd.DataFrame(cells))
 
 
@@ -169,9 +188,11 @@ def aggregates(selection: Selection, seed: int) -> Table:
     """Interquartile mean beside the mean and the median."""
     lines, cells = [], []
     for number_, (dataset, algorithm) in enumerate(
-        (d, a) for d in selection.datasets for a in selection.algorithms_on(d)
+        (d, a) for d in selection.datasets for a in (*selection.algorithms_on(d), *_constants(selection, d))
     ):
-        scores = selection.scores(dataset, algorithm)
+        constant = constant_of(selection, dataset)
+        is_constant = constant is not None and algorithm == constant.name
+        scores = constant.held_out if is_constant and constant else selection.scores(dataset, algorithm)
         whole = scores[~np.isnan(scores).any(axis=1)]
         known = len(whole) > 0
         middle = interquartile_mean(whole) if known else math.nan
@@ -193,6 +214,11 @@ def aggregates(selection: Selection, seed: int) -> Table:
     return Table("aggregates", "Aggregates", note, pd.DataFrame(lines), pd.DataFrame(cells))
 
 
+def _constants(selection: Selection, dataset: str) -> tuple[str, ...]:
+    constant = constant_of(selection, dataset)
+    return () if constant is None else (constant.name,)
+
+
 def methods(selection: Selection) -> Table:
     """The average under every method of selection that the records allow."""
     names = [name for name in METHODS if name != LEAVE_ONE_OUT or selection.inner]
@@ -207,6 +233,13 @@ def methods(selection: Selection) -> Table:
                 lines.append({"dataset": dataset, "algorithm": algorithm, "method": name, **figures})
                 cell[name + (" (cheats)" if name == "oracle" else "")] = _spread(found)
             cells.append(cell)
+        constant = constant_of(selection, dataset)
+        if constant is not None:  # there is nothing to choose
+            found = average(constant.held_out)
+            figures = {"mean": found.mean, "standard_error": found.standard_error, "seeds": found.n}
+            lines += [{"dataset": dataset, "algorithm": constant.name, "method": name, **figures} for name in names]
+            labels = [name + (" (cheats)" if name == "oracle" else "") for name in names]
+            cells.append({"data set": dataset, "algorithm": constant.name, **dict.fromkeys(labels, _spread(found))})
     note = "Average over the held-out domains ± standard error. " + "; ".join(
         f"{name}: {METHODS[name]}" for name in names
     )

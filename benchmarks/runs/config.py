@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from benchmarks.base.config import Count, Frozen
+from benchmarks.base.errors import all_different
+from benchmarks.base.judges import known_chooser, known_judge
 from benchmarks.base.records import SEPARATOR, held_out_domains
 from benchmarks.datasets import DATASETS
 from benchmarks.models.settings import ModelSettings
+from benchmarks.runs.folds import Dealing
 
 
 class HParamValues(dict[str, int | float]):
@@ -36,8 +40,39 @@ HeldOut = Annotated[
 ]
 """The held-out domains: a tuple here, one string in JSON."""
 
-LATER: dict[str, Any] = {"depth": None, "weights": "none", "tuning": "full", "batch_norm": None, "image_size": None}
+LATER: dict[str, Any] = {
+    "depth": None,
+    "weights": "none",
+    "tuning": "full",
+    "batch_norm": None,
+    "image_size": None,
+    "class_weights": "none",
+    "metric": None,
+    "measures": [],
+    "folds": None,
+}
 """Fields that came later, and their defaults: with these a run is the one that it was before, and has its key."""
+
+
+def _known_weights(text: str) -> str:
+    if text not in ("none", "balanced"):
+        try:
+            numbers = [float(word) for word in text.split(",")]
+        except ValueError:
+            numbers = []
+        if not numbers or not all(0.0 < number < math.inf for number in numbers):
+            raise ValueError(
+                f"must be 'none', 'balanced', or positive numbers joined by commas, one for each class; got {text!r}"
+            )
+    return text
+
+
+ClassWeights = Annotated[str, AfterValidator(_known_weights)]
+Measures = Annotated[
+    tuple[Annotated[str, AfterValidator(known_judge)], ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    AfterValidator(all_different),
+]
 
 
 class Settings(ModelSettings):
@@ -49,6 +84,11 @@ class Settings(ModelSettings):
         evaluate_every: Roll-outs between checkpoints; the end is a checkpoint too.
         batch_size: Examples per gradient evaluation.
         splits: Gradient evaluations of a roll-out for every training domain.
+        class_weights: Of the loss: ``none``, ``balanced`` (n / (classes x examples of the class), counted on the
+            training parts of the training domains), or numbers joined by commas, one for each class in its order.
+        metric: What chooses points and checkpoints, by its name in `benchmarks.base.judges`; None for the data set's.
+        measures: What is measured beside it, from the same list.
+        folds: How groups are dealt to folds: see `benchmarks.runs.folds`. None for what the data set has.
 
     The other fields are those of `benchmarks.models.settings.ModelSettings`.
     """
@@ -57,6 +97,10 @@ class Settings(ModelSettings):
     evaluate_every: Count = 20
     batch_size: Count = 32
     splits: Count = 3
+    class_weights: ClassWeights = "none"
+    metric: Annotated[str, AfterValidator(known_chooser)] | None = None
+    measures: Measures = ()
+    folds: Dealing | None = None
 
 
 class RunIdentity(Frozen):

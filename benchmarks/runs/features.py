@@ -20,12 +20,13 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from benchmarks.datasets import DATASETS, MultiDomainData
+from benchmarks.datasets import MultiDomainData
 from benchmarks.models.backbones import PREFIX, Backbone, library
 from benchmarks.models.build import require_fitting
 from benchmarks.models.cut import Cut, before, find
 from benchmarks.models.settings import FROZEN, FULL
 from benchmarks.runs.config import RunConfig
+from benchmarks.runs.fits import fit_of
 from benchmarks.runs.prepared import prepared
 
 _CODE = ("models/backbones.py", "models/cut.py", "runs/features.py", "models/weights.py")
@@ -61,7 +62,7 @@ def frozen_backbone(config: RunConfig, input_shape: tuple[int, ...]) -> FrozenBa
     name = model.removeprefix(PREFIX)
     if config.tuning == FROZEN:
         return FrozenBackbone(name, config.weights, config.image_size)
-    if DATASETS[config.dataset].fit is not None:
+    if fit_of(config.dataset, model) is not None:
         return None
     cut = find(name, config.tuning, input_shape, config.image_size)
     return FrozenBackbone(name, config.weights, config.image_size, cut) if cut else None
@@ -75,7 +76,7 @@ def featured(dataset: str, backbone: FrozenBackbone, folder: Path | None, device
         ValueError: If the inputs are no pictures, or are transformed by what is fitted on the training domains.
         ImportError, OSError: As `benchmarks.models.backbones.Backbone`.
     """
-    if DATASETS[dataset].fit is not None:
+    if fit_of(dataset, PREFIX + backbone.name) is not None:
         raise ValueError(
             f"tuning: 'frozen' computes features once and for all, but {dataset} transforms its inputs by what it "
             "learns from the training domains of each run"

@@ -2,9 +2,10 @@
 
 Sets of domains are held out in turn: each one alone, or every two, three, ... of them. Each remaining domain is split
 into 80 % for training and 20 % for validation, and the held-out ones are tested whole. Where examples come in groups
-that must not be parted, the groups are dealt out to five folds once and for all, and seed s validates on fold s + 1
-(modulo 5). If groups stand in several domains (the same concept in every style), a held-out domain is tested on fold
-s, and no training domain shows that fold. What a data set fits, it fits on the training parts.
+that must not be parted, the groups are dealt out to five folds once and for all (see `benchmarks.runs.folds`), and
+seed s validates on fold s + 1 (modulo 5). If groups stand in several domains (the same concept in every style), a
+held-out domain is tested on fold s, and no training domain shows that fold. What a data set fits, it fits on the
+training parts. A domain whose training part is smaller than what a roll-out takes of it is drawn with repetition.
 
 A *selection method* chooses the point of random search and the checkpoint along training:
 
@@ -34,9 +35,9 @@ from benchmarks.algorithms import Batches
 from benchmarks.base.records import held_out_domains
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import Domain, Fit, MultiDomainData
+from benchmarks.runs.folds import CROSSED_LEAST, Dealing, fold_counts, folds_of, groups_stand_in_several
 
 VALIDATION_FRACTION = 0.2
-FOLDS = 5
 
 TRAINING_DOMAIN, LAST, LEAVE_ONE_OUT, ORACLE = "training-domain", "last", "leave-one-domain-out", "oracle"
 METHODS = {
@@ -66,8 +67,12 @@ class Split:
     held_out: tuple[Domain, ...]
 
 
-def leave_out(data: MultiDomainData, held_out: Collection[str], seed: int) -> Split:
-    """Splits `data` for a set of held-out domains. A domain is split in the same way whichever others are held out."""
+def leave_out(data: MultiDomainData, held_out: Collection[str], seed: int, dealing: Dealing = "hashed") -> Split:
+    """Splits `data` for a set of held-out domains. A domain is split in the same way whichever others are held out.
+
+    Raises:
+        ValueError: if a held-out domain is not there, none is left to train on, or a domain is too small to be parted.
+    """
     for name in held_out:
         if name not in data.names:
             raise ValueError(f"held_out must be some of the domains {data.names}, got {name!r}")
@@ -76,16 +81,14 @@ def leave_out(data: MultiDomainData, held_out: Collection[str], seed: int) -> Sp
     train: list[Domain] = []
     validation: list[Domain] = []
     test: list[Domain] = []
-    crossed = _groups_stand_in_several(data)
-    for domain in data.domains:
+    for domain, part in zip(data.domains, parts(data, seed, dealing), strict=True):
         if domain.name in held_out:
-            test.append(domain.part(_folds(domain) == seed % FOLDS) if crossed else domain)
+            test.append(domain if part.tested is None else domain.part(part.tested))
         else:
-            own, chosen = _train_and_validation(domain, seed, crossed)
-            train.append(own)
-            validation.append(chosen)
-    for what, parts in (("training", train), ("validation", validation), ("test", test)):
-        for domain in parts:
+            train.append(domain.part(part.trained))
+            validation.append(domain.part(part.validated))
+    for what, found in (("training", train), ("validation", validation), ("test", test)):
+        for domain in found:
             if not len(domain):
                 raise ValueError(f"domain {domain.name!r} has no {what} examples with seed {seed}: it is too small")
     return Split(
@@ -97,29 +100,47 @@ def leave_out(data: MultiDomainData, held_out: Collection[str], seed: int) -> Sp
     )
 
 
-def _train_and_validation(domain: Domain, seed: int, crossed: bool) -> tuple[Domain, Domain]:
-    if domain.groups is None:
-        generator = torch.Generator().manual_seed(seed_from("split", domain.name, seed))
-        order = torch.randperm(len(domain), generator=generator)
-        cut = round(VALIDATION_FRACTION * len(domain))
-        return domain.part(order[cut:]), domain.part(order[:cut])
-    folds = _folds(domain)
-    validation = folds == (seed + 1) % FOLDS
-    hidden = validation | (folds == seed % FOLDS) if crossed else validation
-    return domain.part(~hidden), domain.part(validation)
+@dataclass(frozen=True)
+class Parts:
+    """Of one domain, by number or by mask.
+
+    Attributes:
+        trained, validated: Where the domain trains.
+        tested: Where it is held out; None for all of it.
+    """
+
+    trained: Tensor
+    validated: Tensor
+    tested: Tensor | None
 
 
-def _folds(domain: Domain) -> Tensor:
-    """``[n]``: the same for a group in every domain, whatever the seed."""
-    if domain.groups is None:
-        raise ValueError(f"domain {domain.name!r} has no groups, and so no folds")
-    numbers, inverse = domain.groups.unique(return_inverse=True)
-    return torch.tensor([seed_from("fold", number) % FOLDS for number in numbers.tolist()])[inverse]
+def parts(data: MultiDomainData, seed: int, dealing: Dealing = "hashed") -> list[Parts]:
+    """How every domain is parted with a seed, whichever are held out.
+
+    Raises:
+        ValueError: if groups that stand in several domains are too few.
+    """
+    if any(domain.groups is None for domain in data.domains):
+        return [Parts(*_train_and_validation(domain, seed), tested=None) for domain in data.domains]
+    crossed, counts = groups_stand_in_several(data), fold_counts(data, dealing)
+    if crossed and min(counts.values()) < CROSSED_LEAST:
+        raise ValueError(
+            f"domain {min(counts, key=counts.__getitem__)!r} has {min(counts.values())} groups, and groups stand in "
+            f"several domains: training, validation and test need {CROSSED_LEAST} at least; merge or drop the domain"
+        )
+    found = []
+    for name, folds in folds_of(data, dealing).items():
+        validated, tested = folds == (seed + 1) % counts[name], folds == seed % counts[name]
+        hidden = validated | tested if crossed else validated
+        found.append(Parts(~hidden, validated, tested if crossed else None))
+    return found
 
 
-def _groups_stand_in_several(data: MultiDomainData) -> bool:
-    found = [domain.groups.unique() for domain in data.domains if domain.groups is not None]
-    return bool(found) and len(torch.cat(found).unique()) < sum(map(len, found))
+def _train_and_validation(domain: Domain, seed: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed_from("split", domain.name, seed))
+    order = torch.randperm(len(domain), generator=generator)
+    cut = round(VALIDATION_FRACTION * len(domain))
+    return order[cut:], order[:cut]
 
 
 def fitted(split: Split, fit: Fit | None) -> Split:
@@ -145,21 +166,49 @@ def batches(kind: Batches, domains: Tensor, batch_size: int, splits: int, seed: 
     "single-domain" ``[batch_size]``: from one domain each, every domain `splits` times per roll-out.
     "joint" ``[domains, batch_size]``: the same mini-batches, taken together as soon as there is one of every domain.
     "pooled" ``[batch_size]``: from all domains.
+
+    Where a domain (for "pooled": all of them together) has fewer examples than a roll-out (a mini-batch) takes, they
+    are drawn with repetition: each equally often in a pass, so many times that a pass is enough.
     """
     generator = torch.Generator().manual_seed(seed)
     if kind == "pooled":
+        times = -(-batch_size // len(domains))
         while True:
-            order = torch.randperm(len(domains), generator=generator)
+            order = torch.randperm(times * len(domains), generator=generator) % len(domains)
             yield from order[: len(order) // batch_size * batch_size].split(batch_size)
+    rows = _repeated(domains, batch_size * splits)
     sampler = pgrad.DomainBatchSampler(
-        domains, batch_size * splits, splits=splits, generator=generator, mode="infinite"
+        domains[rows], batch_size * splits, splits=splits, generator=generator, mode="infinite"
     )
-    single = (torch.tensor(index) for index in sampler)
+    single = (rows[torch.tensor(index)] for index in sampler)
     if kind == "single-domain":
         yield from single
     while True:
         together = itertools.islice(single, len(sampler.domain_ids))
         yield torch.stack(sorted(together, key=lambda index: int(domains[index[0]])))
+
+
+def repetition(kind: Batches, domains: Tensor, batch_size: int, splits: int) -> list[float]:
+    """How often a roll-out goes through the examples of each domain; a "pooled" mini-batch through all of them.
+
+    Example:
+        >>> domains = torch.tensor([0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1])
+        >>> repetition("joint", domains, batch_size=3, splits=2), repetition("pooled", domains, 3, 2)
+        ([2.0, 0.5], [0.2])
+    """
+    if kind == "pooled":
+        return [batch_size / len(domains)]
+    return [batch_size * splits / int(number) for number in domains.unique(return_counts=True)[1]]
+
+
+def _repeated(domains: Tensor, taken: int) -> Tensor:
+    """The examples that a pass goes through: each of a domain as often as it takes to have `taken` of it."""
+    rows = torch.arange(len(domains))
+    more = [rows]
+    for number in domains.unique():
+        own = rows[domains == number]
+        more += [own] * (-(-taken // len(own)) - 1)
+    return torch.cat(more)
 
 
 @dataclass(frozen=True)
@@ -241,7 +290,7 @@ def cross_validate(records: Iterable[Mapping[str, Any]], held_out: str) -> Selec
         inner = {name: runs.get((point, outside | {name})) for name in run["domain_curves"] if name not in outside}
         curves = [other["domain_curves"][name] for name, other in inner.items() if other is not None]
         if len(curves) == len(inner) and all(len(curve) == len(run["curves"]["step"]) for curve in curves):
-            means = [sum(values) / len(values) for values in zip(*curves, strict=True)]
+            means = [math.nan if None in values else sum(values) / len(values) for values in zip(*curves, strict=True)]
             best = _first_best(means)
             chosen.append((means[best], -point, best, run["curves"]))
     if not chosen:

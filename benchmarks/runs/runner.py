@@ -6,7 +6,7 @@ import functools
 import itertools
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,31 @@ from torch import Tensor, nn
 
 from benchmarks.algorithms import ALGORITHMS, Setup
 from benchmarks.base.losses import Loss
-from benchmarks.base.records import SEPARATOR, Failure
+from benchmarks.base.records import HINDSIGHT, MAJORITY, MEAN, SEPARATOR, Failure, constant_key
 from benchmarks.base.resources import peak_memory, watch_memory
 from benchmarks.base.seeds import seed_from
-from benchmarks.datasets import DATASETS, Domain, Metric
+from benchmarks.datasets import DATASETS, Domain, Fit
 from benchmarks.models import build
 from benchmarks.runs.config import RunConfig, RunIdentity
 from benchmarks.runs.features import FrozenBackbone, featured, frozen_backbone
+from benchmarks.runs.fits import fit_of
+from benchmarks.runs.folds import Dealing, dealing_of
+from benchmarks.runs.judging import Judging, best_constant, constant_scores, judging, require_classes, weighted
 from benchmarks.runs.outputs import Place
 from benchmarks.runs.prepared import prepared
-from benchmarks.runs.protocol import Split, batches, fitted, leave_out
-from benchmarks.runs.training import Batch, DivergedError, Observer, Outcome, Scores, Training, checkpoint_plan, train
+from benchmarks.runs.protocol import Split, batches, fitted, leave_out, repetition
+from benchmarks.runs.training import (
+    Batch,
+    DivergedError,
+    Observer,
+    Outcome,
+    Score,
+    Scores,
+    Training,
+    checkpoint_plan,
+    mean_score,
+    train,
+)
 
 
 def run(config: RunConfig, place: Place | None = None) -> Outcome:
@@ -97,10 +111,58 @@ def failure(error: BaseException) -> Failure:
 
 
 def _train(config: RunConfig, place: Place, observer: Observer, outcome: Outcome) -> None:
+    made = prepare(config, place)
+    train(made.training, outcome, observer)
+    outcome["diagnostics"] |= _of_the_run(config, made)
+
+
+def _of_the_run(config: RunConfig, made: Prepared) -> dict[str, list[float]]:
+    """What a record says besides its curves: see `benchmarks.base.records`."""
+    training, split, judge = made.training, made.split, made.judge
+    fixed = constant_scores(judge, split.labels, made.n_outputs, (*split.validation, *split.held_out))
+    choosing = [part for part in split.validation if part.name in training.choosing]
+    constant = MEAN if split.labels.is_floating_point() else MAJORITY
+    figures: dict[str, Score] = {
+        constant_key(constant, "validation"): mean_score(fixed.metric, training.choosing or training.validation),
+        constant_key(constant, "validation", HINDSIGHT): best_constant(judge, split.labels, made.n_outputs, choosing),
+        constant_key(constant, "held out"): mean_score(fixed.metric, training.held_out),
+    }
+    for name, found in fixed.measures.items():
+        figures[constant_key(constant, "held out", name)] = mean_score(found, training.held_out)
+    told = {name: [value] for name, value in figures.items() if value is not None}
+    passes = repetition(ALGORITHMS[config.algorithm].batches, split.domains, config.batch_size, config.splits)
+    return {**told, "repetition": passes} if max(passes) > 1.0 else told
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that may begin.
+
+    Attributes:
+        training: What it trains on and is judged by.
+        split: Of the data.
+        judge: Of the models.
+        n_outputs: Of the models.
+    """
+
+    training: Training
+    split: Split
+    judge: Judging
+    n_outputs: int
+
+
+def prepare(config: RunConfig, place: Place) -> Prepared:
+    """Data, model and algorithm of a run.
+
+    Raises:
+        ValueError: if the data and the settings do not go together.
+    """
     dataset = DATASETS[config.dataset]
     data = prepared(config.dataset, place.folder)
+    require_classes(config, quantity=data.domains[0].labels.is_floating_point())
     backbone = frozen_backbone(config, data.input_shape)
-    split = _split(config.dataset, place.folder, config.held_out, config.seed, backbone, place.device)
+    dealing, fit = dealing_of(config.dataset, config.folds), fit_of(config.dataset, config.model)
+    split = _split(config.dataset, place.folder, config.held_out, config.seed, backbone, place.device, dealing, fit)
     split = _moved(split, place.device)
     # Neither the algorithm nor the point is part of these names: all of them start at the same place.
     with torch.random.fork_rng(devices=[]):
@@ -117,8 +179,9 @@ def _train(config: RunConfig, place: Place, observer: Observer, outcome: Outcome
         n_domains=n_domains,
         updates=config.rollouts * rollout_length // cost,
         seed=seed_from("algorithm", *names),
-        loss=dataset.loss,
+        loss=weighted(config, dataset, split.labels, data.n_outputs),
     )
+    judge = judging(config, dataset)
     algorithm = entry.factory(model, config.hparams, setup)
     order = batches(entry.batches, split.domains, config.batch_size, config.splits, seed=seed_from("order", *names))
     training = Training(
@@ -128,11 +191,12 @@ def _train(config: RunConfig, place: Place, observer: Observer, outcome: Outcome
         checkpoints=checkpoint_plan(config.rollouts, config.evaluate_every, rollout_length, cost, config.algorithm),
         validation=tuple(domain.name for domain in split.validation),
         held_out=tuple(domain.name for domain in split.held_out),
-        evaluate=lambda evaluated: _evaluate(evaluated, split, dataset.metric, dataset.measures),
-        validation_loss=lambda: _validation_loss(model, split, setup.loss),
-        measures=tuple(dataset.measures),
+        evaluate=lambda evaluated: _evaluate(evaluated, split, judge),
+        validation_loss=lambda: _validation_loss(model, split.validation, setup.loss),
+        measures=tuple(judge.measures),
+        choosing=judge.defined(split.validation, data.n_outputs),
     )
-    train(training, outcome, observer)
+    return Prepared(training, split, judge, data.n_outputs)
 
 
 @dataclass
@@ -165,30 +229,31 @@ def _split(
     seed: int,
     backbone: FrozenBackbone | None,
     device: str,
+    dealing: Dealing,
+    fit: Fit | None,
 ) -> Split:
     data = prepared(dataset, folder) if backbone is None else featured(dataset, backbone, folder, device)
-    return fitted(leave_out(data, held_out, seed), DATASETS[dataset].fit)
+    return fitted(leave_out(data, held_out, seed, dealing), fit)
 
 
 @torch.inference_mode()
-def _evaluate(model: nn.Module, split: Split, metric: Metric, measures: Mapping[str, Metric]) -> Scores:
+def _evaluate(model: nn.Module, split: Split, judge: Judging) -> Scores:
     """The score on every domain, and by measure the others: the validation part of a training domain, all of a
     held-out one."""
     model.eval()
     found = {domain.name: (model(domain.inputs), domain.labels) for domain in (*split.validation, *split.held_out)}
     model.train()
-
-    def by(judge: Metric) -> dict[str, float]:
-        return {name: judge(outputs, labels) for name, (outputs, labels) in found.items()}
-
-    return Scores(by(metric), {name: by(measure) for name, measure in measures.items()})
+    for name, (outputs, _) in found.items():
+        if outputs.isnan().any():  # the largest of NaN would be class 0
+            raise DivergedError(f"the model's outputs on domain {name!r} are not numbers")
+    return judge.scores(found)
 
 
 @torch.inference_mode()
-def _validation_loss(model: nn.Module, split: Split, loss: Loss) -> float:
+def _validation_loss(model: nn.Module, validation: Sequence[Domain], loss: Loss) -> float:
     """The mean over the validation parts of the training domains, each counting the same."""
     model.eval()
-    losses = [float(loss(model(domain.inputs), domain.labels)) for domain in split.validation]
+    losses = [float(loss(model(domain.inputs), domain.labels)) for domain in validation]
     model.train()
     return sum(losses) / len(losses)
 

@@ -82,6 +82,8 @@ class Training:
         evaluate: Scores of a model on all of these parts.
         validation_loss: Of the model in training.
         measures: Names of the other figures of merit.
+        choosing: Those of `validation` whose mean is the validation score; empty for all. The others hold examples on
+            which the figure of merit is not defined, whatever a model says.
         rate: Factor of the learning rates after so many gradient evaluations; None for 1.
     """
 
@@ -94,6 +96,7 @@ class Training:
     evaluate: Callable[[nn.Module], Scores]
     validation_loss: Callable[[], float]
     measures: tuple[str, ...] = ()
+    choosing: tuple[str, ...] = ()
     rate: Callable[[int], float] | None = None
 
 
@@ -267,7 +270,8 @@ class _Loop:
         training.algorithm.validate(training.validation_loss)
         with training.algorithm.evaluated() as model:
             scores = training.evaluate(model)
-            validation, held_out = (_mean(scores.metric, part) for part in (training.validation, training.held_out))
+            validation = mean_score(scores.metric, training.choosing or training.validation)
+            held_out = mean_score(scores.metric, training.held_out)
             point = {"loss": loss, "validation": validation, "held_out": held_out}
             for name, value in {"step": step, **point}.items():
                 self.outcome["curves"][name].append(value)
@@ -305,7 +309,7 @@ def scale_rates(optimizer: Optimizer, factor: float) -> None:
         group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
 
 
-def _mean(scores: Mapping[str, Score], names: Sequence[str]) -> Score:
+def mean_score(scores: Mapping[str, Score], names: Sequence[str]) -> Score:
     """Every part counts the same; None if one of them has no score."""
     found = [scores[name] for name in names]
     known = [score for score in found if score is not None]

@@ -18,6 +18,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from torch.nn.functional import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 
 from benchmarks.algorithms import ALGORITHMS, QUICK
 from benchmarks.base.config import Count, Frozen
@@ -26,8 +27,10 @@ from benchmarks.base.search import draw
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import DATASETS
 from benchmarks.models import known_model, require_fitting
+from benchmarks.models.default import with_default
 from benchmarks.models.weights import pinned
 from benchmarks.runs.config import HeldOut, RunConfig, RunIdentity, Settings
+from benchmarks.runs.judging import require_classes
 from benchmarks.runs.protocol import LEAVE_ONE_OUT, METHODS
 from benchmarks.sweeps.launcher_config import InProcess, LauncherConfig, Local
 
@@ -220,7 +223,10 @@ class SweepConfig(Frozen):
         for dataset, own in self.datasets.items():
             settings = own.settings(self.settings)
             try:
-                require_fitting(settings, settings.model or DATASETS[dataset].model)
+                settings = with_default(settings, DATASETS[dataset].model, DATASETS[dataset].pretrained)
+                require_fitting(settings, settings.model or "")
+                if DATASETS[dataset].loss in _OF_QUANTITIES:
+                    require_classes(settings, quantity=True)
             except (ImportError, ValueError) as error:
                 raise ValueError(f"{dataset}: {error}") from error
             domains = DATASETS[dataset].domains
@@ -261,8 +267,8 @@ class SweepConfig(Frozen):
 
     def _runs(self) -> Iterator[RunConfig]:
         for dataset, own in self.datasets.items():
-            settings = own.settings(self.settings).model_dump()
-            settings["model"] = settings["model"] or DATASETS[dataset].model
+            chosen = with_default(own.settings(self.settings), DATASETS[dataset].model, DATASETS[dataset].pretrained)
+            settings = chosen.model_dump()
             scale = settings.pop("lr_scale")
             for seed, held_out, point, algorithm in itertools.product(
                 self.seeds, self.training_sets(dataset), range(self.points), self.algorithms
@@ -289,6 +295,10 @@ class SweepConfig(Frozen):
     def in_process(self) -> SweepConfig:
         """The same runs, done in this process."""
         return self.model_copy(update={"launcher": InProcess()})
+
+
+_OF_QUANTITIES = (mse_loss, l1_loss, smooth_l1_loss, huber_loss)
+"""Losses that tell before the data are read that there are no classes."""
 
 
 def _ordered(dataset: str, names: tuple[str, ...]) -> tuple[str, ...]:

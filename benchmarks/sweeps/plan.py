@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from benchmarks.algorithms import ALGORITHMS
 from benchmarks.datasets import DATASETS
 from benchmarks.runs.config import RunConfig
 from benchmarks.sweeps.config import SweepConfig
+from benchmarks.sweeps.launcher_config import InProcess
 
 Speeds = Mapping[tuple[str, str], float]
 """(data set, algorithm) -> seconds of a gradient evaluation."""
@@ -59,6 +61,15 @@ def plan(sweep: SweepConfig, speeds: Speeds | None = None) -> list[Share]:
             )
         )
     return found
+
+
+def number_of_workers(sweep: SweepConfig) -> int:
+    """How many work on it at a time, where all can be had."""
+    launcher = sweep.launcher
+    if isinstance(launcher, InProcess):
+        return 1
+    chosen = launcher.workers or os.cpu_count() or 1
+    return min(chosen, len(sweep.runs()))
 
 
 def seconds_left(ahead: Iterable[Mapping[str, Any]], speeds: Speeds, workers: int) -> float | None:

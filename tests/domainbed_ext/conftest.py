@@ -62,8 +62,8 @@ def authors(domainbed):
 
 
 @pytest.fixture
-def command(domainbed, monkeypatch):
-    """`python -m domainbed_ext`, in this process, with an environment in which its children find everything."""
+def command(domainbed, monkeypatch, tmp_path):
+    """`python -m domainbed_ext`, in this process and an empty folder; its children find everything."""
     import signal
 
     from domainbed_ext.__main__ import main
@@ -72,5 +72,7 @@ def command(domainbed, monkeypatch):
     monkeypatch.setenv("DOMAINBED", str(domainbed))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
     yield lambda *argv: main([str(a) for a in argv])
     signal.signal(signal.SIGTERM, handler)

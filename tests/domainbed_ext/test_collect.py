@@ -10,7 +10,9 @@ def _job(sweep, name, algorithm="ERM", env=0, done=True, end="\n", steps=2, **ar
     folder = sweep / name
     folder.mkdir(parents=True)
     args = {"dataset": "PACS", "algorithm": algorithm, "test_envs": [env], "trial_seed": 0, "hparams_seed": 0, **args}
-    lines = [json.dumps({"step": step, "from": name, "args": args}) for step in range(steps)]
+    accuracies = {f"env{i}_{part}_acc": 0.5 for i in range(4) for part in ("in", "out")}
+    record = {"from": name, "args": args, "hparams": {}, **accuracies}
+    lines = [json.dumps({"step": step, **record}) for step in range(steps)]
     (folder / "results.jsonl").write_text("\n".join(lines) + end)
     if done:
         (folder / "done").write_text("done")

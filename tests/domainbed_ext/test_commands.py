@@ -34,8 +34,36 @@ def _hparams(**hparams):
         (["--test_envs", "3"], "--test_envs must be some of Debug28's domains (0: 0, 1: 1, 2: 2), got [3]"),
         (["--hparams", "{lr: 1}"], "--hparams must be JSON"),
         (_hparams(pgrad_split=3), "no algorithm knows 'pgrad_split' (did you mean pgrad_splits?)"),
-        (_hparams(lr="high"), "lr must be a number like 0.001, got 'high'"),
-        (_hparams(pgrad_components=0), "pgrad_components must be an int of at least 1, got 0"),
+        (
+            _hparams(lr="high"),
+            "lr must be a number above 0, got 'high'; DomainBed's default is --hparams '{\"lr\": 0.001}'",
+        ),
+        (_hparams(lr=-1e-3), "lr must be a number above 0, got -0.001"),
+        (_hparams(lr=float("nan")), "lr must be a number above 0, got nan"),
+        (_hparams(lr=True), "lr must be a number above 0, got True"),
+        (_hparams(weight_decay=-1), "weight_decay must be a number of at least 0, got -1"),
+        (_hparams(weight_decay=10**400), "weight_decay must be a number of at least 0, got 1000"),
+        (_hparams(batch_size=8.5), "batch_size must be a whole number of at least 1, got 8.5"),
+        (_hparams(batch_size=0), "batch_size must be a whole number of at least 1, got 0"),
+        (_hparams(batch_size="8"), "batch_size must be a whole number of at least 1, got '8'"),
+        (_hparams(resnet_dropout=1), "resnet_dropout must be a number of at least 0 and below 1, got 1"),
+        (_hparams(class_balanced=1), "class_balanced must be true or false, got 1"),
+        (_hparams(ext_pretrained=True), "ext_pretrained must be a string, got True"),
+        (_hparams(pgrad_components=0), "pgrad_components must be a whole number of at least 1, got 0"),
+        (_hparams(pgrad_splits=2.0), "pgrad_splits must be a whole number of at least 1, got 2.0"),
+        (_hparams(pgrad_trajectory_dtype="half"), "must be one of own, float32, bfloat16, got 'half'"),
+        (["--steps", "0"], "--steps must be of at least 1, got 0; write, for example, --steps 5001"),
+        (["--steps", "-3"], "--steps must be of at least 1, got -3"),
+        (["--checkpoint_freq", "0"], "--checkpoint_freq must be of at least 1, got 0"),
+        (["--holdout_fraction", "1.2"], "--holdout_fraction must be above 0 and below 1, got 1.2"),
+        (["--holdout_fraction", "nan"], "--holdout_fraction must be above 0 and below 1, got nan"),
+        (["--uda_holdout_fraction", "1"], "--uda_holdout_fraction must be of at least 0 and below 1, got 1.0"),
+        (["--trial_seed", "-1"], "--trial_seed must be of at least 0, got -1"),
+        (["--seed", "-1"], "--seed must be of at least 0 and at most 4.29497e+09, got -1"),
+        (
+            ["--task", "domain_adaptation"],
+            "--uda_holdout_fraction is 0: write, for example, --uda_holdout_fraction 0.5",
+        ),
         (_hparams(batch_size=2), "cut into pgrad_splits=3 parts"),
         (_hparams(ext_featurizer="nothing:net"), "ext_featurizer must be 'module:function' that can be imported"),
         (
@@ -55,6 +83,66 @@ def test_what_would_hang_or_fail_late_is_refused_at_once(command, tmp_path, monk
     assert command(*common, *argv) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "train_output" / "results.jsonl").exists()
+
+
+def test_a_number_that_one_algorithm_draws_broken_may_be_broken(command, capsys):
+    """IGA's penalty is 1000 by default and drawn from a continuous range; its steps of annealing are whole."""
+    for algorithm, given, ending in [
+        ("IGA", {"penalty": 2.5}, "held-out split"),
+        ("IRM", {"irm_penalty_anneal_iters": 2.5}, "must be a whole number of at least 0, got 2.5"),
+    ]:
+        argv = ["--dataset", "Debug28", "--algorithm", algorithm, "--holdout_fraction", "0.01"]
+        assert command("train", *argv, *_hparams(batch_size=8, **given)) == 2
+        assert ending in capsys.readouterr().err
+
+
+def test_unlabelled_shares_in_a_sweep_are_refused_since_no_job_would_get_one(command, tmp_path, capsys):
+    common = ["sweep", "launch", "--datasets", "Debug28", "--data_dir", ".", "--output_dir", tmp_path / "out"]
+    seeds = ["--n_hparams", "1", "--n_trials", "1", "--algorithms", "ERM", "--command_launcher", "cores"]
+    assert command(*common, *seeds, "--task", "domain_adaptation", *_hparams(batch_size=8)) == 2
+    assert "train --task domain_adaptation --uda_holdout_fraction 0.5" in capsys.readouterr().err
+    assert command(*common, *seeds, "--task", "adaptation", *_hparams(batch_size=8)) == 2
+    assert "--task must be domain_generalization or domain_adaptation" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["WILDSCamelyon", "WILDSFMoW", "SpawriousO2O_easy"])
+def test_data_sets_that_are_not_there(name, command, tmp_path, capsys):
+    assert command("train", "--dataset", name, "--data_dir", tmp_path) == 2
+    error = capsys.readouterr().err
+    if name.startswith("WILDS"):
+        assert f"python -m wilds.download_datasets --root_dir {tmp_path}" in error
+    else:
+        assert f"must be in {tmp_path / '0'}/LOCATION/CLASS" in error
+
+
+def test_pictures_are_looked_at_before_training(command, data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    broken = data / "PACS" / "photo" / "dog" / "001.jpg"
+    broken.write_bytes(broken.read_bytes()[:500])
+    argv = ["train", "--dataset", "PACS", "--data_dir", data, "--output_dir", tmp_path / "out", "--steps", "1"]
+    hparams = _hparams(**{**SMALL, "batch_size": 99})
+    assert command(*argv, *hparams) == 2
+    assert f"  {broken}: cannot be read (Truncated File Read)" in capsys.readouterr().err
+    assert command(*argv, *hparams, "--trust_images") == 2  # as DomainBed has it
+    assert "DomainBed would wait for ever" in capsys.readouterr().err
+    (data / "PACS" / "photo" / "dog").rename(data / "PACS" / "photo" / "Dog")
+    assert command(*argv, *hparams, "--trust_images") == 2
+    assert "has the class 'Dog', which is 'dog' in art_painting, cartoon, sketch" in capsys.readouterr().err
+
+
+def test_domains_that_are_one_level_too_deep(command, data, capsys):
+    (data / "PACS").rename(data / "kfold")
+    (data / "PACS").mkdir()
+    (data / "kfold").rename(data / "PACS" / "kfold")
+    assert command("train", "--dataset", "PACS", "--data_dir", data) == 2
+    assert "got ['kfold']; they are one level too deep" in capsys.readouterr().err
+
+
+def test_folders_of_other_names_are_told_in_the_order_that_counts(command, data, capsys):
+    (data / "PACS" / "sketch").rename(data / "PACS" / "drawing")
+    assert command("train", "--dataset", "PACS", "--data_dir", data, *_hparams(**{**SMALL, "batch_size": 99})) == 2
+    assert "in its tables they are A: art_painting, C: cartoon, P: drawing, S: photo" in capsys.readouterr().err
 
 
 def test_a_missing_domain_is_refused(command, data, capsys):
@@ -83,7 +171,7 @@ def test_a_sweep_is_checked_before_any_job_starts(command, data, tmp_path, capsy
 
     code, out = sweep("--algorithms", "ERM", "PGrad", *_hparams(**{**SMALL, "batch_size": 16}))
     assert code == 2
-    assert "domain 1 of PACS, 15 images: DomainBed would wait for ever" in out.err
+    assert "domain 1 (C) of PACS, 15 images: DomainBed would wait for ever" in out.err
     code, out = sweep("--algorithms", "ERM", *_hparams(**SMALL, pgrad_splits=2), "--command_launcher", "core")
     assert code == 2
     assert "'pgrad_splits' has no effect here: it belongs to PGrad, PGradReptile" in out.err

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.reports.constant import warnings_of
+from benchmarks.reports.load import completed
 from benchmarks.reports.selection import Selection
 from benchmarks.runs.config import Settings
 from benchmarks.studies.quick import screen
@@ -48,13 +50,15 @@ def compare(sweep: SweepConfig, output: Path, workers: int, console: Console) ->
     failed = [record for record in records if record["status"] == "failed"]
 
     datasets = list(sweep.datasets)
-    selection = Selection.of([dict(record) for record in records])
+    selection = Selection.of([completed(dict(record)) for record in records])
     rows = summarize(selection, datasets, sweep.algorithms)
     selection.selected.to_csv(output / "selected.csv", index=False)
     long_table(rows).to_csv(output / "table.csv", index=False, float_format="%.4f")
-    (output / "table.md").write_text(markdown(rows, len(failed)), encoding="utf-8")
+    warnings = warnings_of(selection)
+    (output / "table.md").write_text(markdown(rows, len(failed), warnings), encoding="utf-8")
     draw(rows, records, output / "figure.png")
 
+    screen.warnings(console, warnings)
     screen.tables(console, rows)
     screen.rollouts(console, records, datasets)
     screen.failures(console, failed)

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 
 import pgrad
 from benchmarks.base.metrics import Estimate, Matrix
-from benchmarks.reports.style import RC, looks
+from benchmarks.base.records import MAJORITY, MEAN
+from benchmarks.reports.style import CONSTANT, RC, looks
 from benchmarks.studies.quick.spectra import mean_spectra
 from benchmarks.studies.quick.tables import AVERAGE, Row
 
@@ -32,7 +33,8 @@ def draw(rows: Sequence[Row], records: Sequence[Mapping[str, Any]], path: Path) 
 
 def _accuracies(axes: Axes, rows: Sequence[Row], dataset: str) -> None:
     names = [*rows[0].domains, AVERAGE]
-    styles = looks([row.algorithm for row in rows])
+    constants = dict.fromkeys((MAJORITY, MEAN), CONSTANT)
+    styles = looks([row.algorithm for row in rows if row.algorithm not in constants]) | constants
     for number, row in enumerate(rows):
         estimates: list[Estimate] = [*row.domains.values(), row.average]
         places = np.arange(len(names)) + 0.2 * (number - (len(rows) - 1) / 2)

@@ -30,6 +30,12 @@ def progress(console: Console) -> Iterator[Callable[[int, int], None]]:
         yield update
 
 
+def warnings(console: Console, texts: Iterable[str]) -> None:
+    """Where nothing was learnt; before all else."""
+    for text in texts:
+        console.print(text, markup=False, highlight=False, soft_wrap=True, style="bold red")
+
+
 def tables(console: Console, rows: Sequence[Row]) -> None:
     """One table for each data set, and what the figures mean."""
     for dataset in dict.fromkeys(row.dataset for row in rows):
@@ -40,7 +46,8 @@ def tables(console: Console, rows: Sequence[Row]) -> None:
             wide = "[" in name  # a difference: only its column may be wrapped
             table.add_column(_in_two_lines(name), justify="right" if number else "left", no_wrap=not wide)
         for cells in frame.itertuples(index=False):
-            table.add_row(*(_in_two_lines(cell) for cell in cells))
+            name, *figures = cells
+            table.add_row(escape(name.replace(" ", "\n")), *map(_in_two_lines, figures))
         console.print(table)
     for note in NOTES:
         console.print(f"[dim]{escape(note)}[/dim]")

@@ -10,6 +10,7 @@ import pandas as pd
 from benchmarks.algorithms import BASELINE, CONTROL
 from benchmarks.base.metrics import Estimate, average, columns, paired_difference
 from benchmarks.datasets import DATASETS
+from benchmarks.reports.constant import constant_of
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.text import between, number
 
@@ -22,6 +23,7 @@ NOTES = (
     "An interval speaks of other seeds on the same data, not of other domains.",
     "Validation on 20 % of the training domains chooses the point of random search and the checkpoint.",
     "Every algorithm has the same number of points, of gradient evaluations and of examples in each.",
+    "The majority class of the training parts is what a model must beat that looks at its inputs.",
     "erm draws its batches from all training domains together, pgrad and reptile from one domain at a time.",
 )
 
@@ -39,18 +41,21 @@ class Row:
 
 
 def summarize(selection: Selection, datasets: Sequence[str], algorithms: Sequence[str]) -> list[Row]:
-    """The rows of the table, data set by data set."""
+    """The rows of the table, data set by data set; the last one is the predictor that looks at no input."""
     rows = []
     for dataset in datasets:
         scores = {name: selection.scores(dataset, name) for name in algorithms}
-        for algorithm in algorithms:
+        constant = constant_of(selection, dataset)
+        if constant is not None:
+            scores[constant.name] = constant.held_out
+        for algorithm in scores:
             others = [name for name in REFERENCES if name in scores and name != algorithm]
             gaps = {name: scores[algorithm] - scores[name] for name in others}
             rows.append(
                 Row(
                     dataset=dataset,
                     algorithm=algorithm,
-                    domains=selection.by_domain(dataset, algorithm),
+                    domains=columns(selection.held_out(dataset), scores[algorithm]),
                     average=average(scores[algorithm]),
                     differences={name: paired_difference(scores[algorithm], scores[name]) for name in others},
                     domain_differences={name: columns(selection.held_out(dataset), gaps[name]) for name in others},
@@ -97,9 +102,9 @@ def long_table(rows: Iterable[Row]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def markdown(rows: Sequence[Row], failures: int) -> str:
-    """The tables of all data sets, with what the figures mean."""
-    parts = []
+def markdown(rows: Sequence[Row], failures: int, warnings: Sequence[str] = ()) -> str:
+    """The tables of all data sets, with what the figures mean; what makes them worthless stands first."""
+    parts = [f"**{text}**\n" for text in warnings]
     for dataset in dict.fromkeys(row.dataset for row in rows):
         table = headline(row for row in rows if row.dataset == dataset)
         body = table.to_markdown(index=False, disable_numparse=True)

@@ -31,11 +31,12 @@ from pgrad.integrations.wilds.evaluation import (
     write_predictions,
 )
 from pgrad.integrations.wilds.loading import download_command, get_dataset
-from pgrad.integrations.wilds.tasks import SELECTION_SPLIT, TASKS, Task, task
+from pgrad.integrations.wilds.tasks import SELECTION_SPLIT, TASKS, UNLABELED, Task, task
 
 __all__ = [
     "SELECTION_SPLIT",
     "TASKS",
+    "UNLABELED",
     "Evaluation",
     "Task",
     "domain_ids",

@@ -10,6 +10,9 @@ WILDS is from 2022. Three things of its surroundings have gone since, and each i
   precision, and take ``get_dummies`` for numbers. pandas 2 and 3 refuse some or all of that. While a data set is built,
   the name ``pd`` in its module of wilds means `pgrad.integrations.wilds._frames.Pandas`, which still allows it.
 
+Beside that, one figure that is wrong: the lowest correlation of a group leaves out groups in which it is not defined,
+and fails where no group is left; `undefined_correlations` makes it NaN.
+
 Nothing here changes pandas, torch or what another package sees of them.
 """
 
@@ -26,7 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["building", "group_means", "import_wilds"]
+__all__ = ["building", "group_means", "import_wilds", "undefined_correlations"]
 
 
 def import_wilds() -> ModuleType:
@@ -77,6 +80,29 @@ def building(module: ModuleType) -> Iterator[None]:
         yield
     finally:
         names["pd"] = original
+
+
+@contextmanager
+def undefined_correlations() -> Iterator[None]:
+    """Inside, a correlation that is not defined is NaN, and so is the lowest of several of which one is NaN."""
+    metric: Any = importlib.import_module("wilds.common.metrics.all_metrics").PearsonCorrelation
+    compute, worst = metric._compute, metric.worst
+
+    def correlation(self: Any, y_pred: Tensor, y_true: Tensor) -> Tensor:
+        if len(y_true) < 2 or (y_pred == y_pred[0]).all() or (y_true == y_true[0]).all():
+            return torch.tensor(torch.nan)
+        found: Tensor = compute(self, y_pred, y_true)
+        return found
+
+    def lowest(self: Any, metrics: Tensor) -> Tensor:
+        found: Tensor = metrics.min() if len(metrics) else worst(self, metrics)  # the minimum of a NaN is NaN
+        return found
+
+    metric._compute, metric.worst = correlation, lowest
+    try:
+        yield
+    finally:
+        metric._compute, metric.worst = compute, worst
 
 
 def _import_quietly() -> None:

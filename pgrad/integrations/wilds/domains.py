@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from pgrad.data import DomainBatchSampler, GroupBatchSampler
+from pgrad.data import DomainBatchSampler, GroupBatchSampler, ResumableLoader
 from pgrad.integrations.wilds._bridge import import_wilds
+from pgrad.integrations.wilds._given import require_data, require_transform
 
 __all__ = ["domain_ids", "domain_name", "grouper", "rollout_loader"]
 
@@ -31,8 +31,9 @@ def grouper(dataset: Any, fields: Sequence[str]) -> Any:
 
     Raises:
         ValueError: if there is no field, a field is unknown or listed twice, or has negative values.
-        TypeError: if `fields` is a string.
+        TypeError: if `fields` is a string, or `dataset` is no data set of WILDS but, say, torch's ``Subset`` of one.
     """
+    require_data(dataset)
     import_wilds()
     from wilds.common.grouper import CombinatorialGrouper
 
@@ -82,12 +83,12 @@ def rollout_loader(
     infinite: bool = False,
     generator: torch.Generator | None = None,
     **loader_options: Any,
-) -> DataLoader[Any]:
+) -> ResumableLoader:
     """Single-domain batches ``(x, y, metadata)`` of a WILDS subset, in whole roll-outs.
 
-    ``loader.batch_sampler`` is the sampler: its ``rollout_length`` is what the optimizer needs, its ``state_dict``
-    resumes. Its seed is drawn from `generator`; nothing is drawn from numpy, and nothing else from torch. The data
-    set's own collate function is used.
+    ``loader.batch_sampler`` is the sampler: its ``rollout_length`` is what the optimizer needs. ``loader.state_dict()``
+    resumes, workers or not. The seed is drawn from `generator`; nothing is drawn from numpy, and nothing else from
+    torch. The data set's own collate function is used. Batches of an unlabelled subset are ``(x, metadata)``.
 
     Args:
         dataset: the subset to train on, usually ``dataset.get_subset("train", transform=...)``.
@@ -103,7 +104,7 @@ def rollout_loader(
         **loader_options: for `torch.utils.data.DataLoader`, such as ``num_workers``.
 
     Raises:
-        ValueError: for an argument out of its range.
+        ValueError: for an argument out of its range, or if inputs are pictures or texts without a transform.
         TypeError: for an argument of another type.
     """
     ids = domain_ids(dataset, fields)
@@ -115,6 +116,8 @@ def rollout_loader(
         sampler = GroupBatchSampler(
             ids, batch_size, n_groups, splits, generator, distinct=distinct, uniform=uniform, infinite=infinite
         )
+    if "collate_fn" not in loader_options:
+        require_transform(dataset)
     # The loader draws a seed for its workers from its generator each time; one of its own leaves all others alone.
     own = {"generator": torch.Generator(), "collate_fn": dataset.collate, **loader_options}
-    return DataLoader(dataset, batch_sampler=sampler, **own)
+    return ResumableLoader(dataset, sampler, **own)

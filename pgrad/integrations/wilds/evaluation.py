@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pgrad.integrations.wilds._bridge import undefined_correlations
+from pgrad.integrations.wilds._given import require_data, require_labels, require_outputs, require_transform
 from pgrad.integrations.wilds.tasks import TASKS, task
 
 __all__ = ["Evaluation", "evaluate", "predict", "prediction_file", "read_predictions", "write_predictions"]
@@ -52,11 +54,21 @@ def predict(
         batch_size: examples at a time.
         device: where the inputs go; None for where the first parameter of the model is.
         **loader_options: for `torch.utils.data.DataLoader`.
+
+    Raises:
+        TypeError: if `subset` is none of WILDS, or the model gives something else than the task needs.
+        ValueError: if the subset is empty, has no labels or inputs without a transform; if outputs have another shape
+            than the task needs, or are NaN (for a regression: not finite).
     """
+    require_data(subset)
+    require_labels(subset)
     from wilds.common.data_loaders import get_eval_loader
 
     name = subset.dataset_name
-    turn = _TURN[task(name).predictions]
+    kind = task(name).predictions
+    turn = _TURN[kind]
+    if "collate_fn" not in loader_options:
+        require_transform(subset)
     own = {"generator": torch.Generator(), **loader_options}
     loader = get_eval_loader("standard", subset, batch_size=batch_size, **own)
     module = model if isinstance(model, nn.Module) else nn.Module()
@@ -65,12 +77,15 @@ def predict(
     outputs: list[Any] = []
     targets: list[Any] = []
     metadata: list[Tensor] = []
-    training = module.training
+    training, seen = module.training, 0
     module.eval()
     try:
         with torch.no_grad():
             for x, y, meta in loader:
-                outputs.append(_to_cpu(turn(model(x.to(device)))))
+                found = model(x.to(device))
+                require_outputs(found, y, subset, kind, seen)
+                seen += len(meta)
+                outputs.append(_to_cpu(turn(found)))
                 targets.append(y)
                 metadata.append(meta)
     finally:
@@ -90,8 +105,9 @@ def evaluate(
 ) -> dict[str, Evaluation]:
     """WILDS's own evaluation of a model, on several splits.
 
-    `TASKS` says which entry of the results is the official metric, ``TASKS[name].metric``. In the middle of a roll-out,
-    evaluate inside ``with optimizer.at_anchor():``.
+    `TASKS` says which entry of the results is the official metric, ``TASKS[name].metric``. It is NaN where it is not
+    defined: a correlation of predictions that are all the same in a group, of which WILDS alone would say nothing.
+    In the middle of a roll-out, evaluate inside ``with optimizer.at_anchor():``.
 
     Args:
         model: gives outputs for a batch of inputs: logits, or values for a regression.
@@ -101,8 +117,11 @@ def evaluate(
         **options: as in `predict`.
 
     Raises:
-        ValueError: if a split is unknown or empty.
+        ValueError: if a split is unknown or empty; and as `predict`.
+        TypeError: as `predict`.
     """
+    require_data(dataset)
+    require_labels(dataset)
     names = [s for s in dataset.split_dict if s != "train" and _size(dataset, s)] if splits is None else list(splits)
     evaluations = {}
     for split in names:
@@ -113,7 +132,8 @@ def evaluate(
             )
         subset = dataset.get_subset(split, transform=transform)
         predictions, targets, metadata = predict(model, subset, **options)
-        results, summary = dataset.eval(predictions, targets, metadata)
+        with undefined_correlations():
+            results, summary = dataset.eval(predictions, targets, metadata)
         numbers = {key: float(value) for key, value in results.items()}
         evaluations[split] = Evaluation(split, predictions, numbers, summary)
     return evaluations

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["SELECTION_SPLIT", "TASKS", "Task", "task"]
+__all__ = ["SELECTION_SPLIT", "TASKS", "UNLABELED", "Task", "task"]
 
 Predictions = Literal["argmax", "sign", "raw", "boxes"]
 
@@ -87,6 +87,20 @@ TASKS: Mapping[str, Task] = MappingProxyType(
     }
 )
 """All data sets of wilds 2.0.0, the official benchmark first."""
+
+UNLABELED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "camelyon17": ("metadata.csv", "patches"),
+        "fmow": TASKS["fmow"].files,
+        "poverty": ("unlabeled_metadata.csv", "images"),
+        "iwildcam": ("metadata.csv",),
+        "civilcomments": ("unlabeled_data_with_identities.csv",),
+        "amazon": TASKS["amazon"].files[:1],
+        "globalwheat": ("official_train_unlabeled.csv", "metadata_domain_unlabeled.csv"),
+        "domainnet": TASKS["domainnet"].files,
+    }
+)
+"""Data sets with unlabelled splits that can be loaded, and what a complete folder of them holds at least."""
 
 
 def task(name: str) -> Task:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from PIL import Image
 
@@ -124,3 +126,40 @@ def test_the_page_names_every_set_and_option():
         )
     for option in (*table.OPTIONS, *folders.OPTIONS):
         assert f"| `{option}` |" in page
+
+
+def copies(root):
+    """The folder with one picture in two domains."""
+    file = root / "a" / "cat" / "pic_000.png"
+    (root / "b" / "cat" / "again.png").write_bytes(file.read_bytes())
+    (root / "notes.txt").write_text("no picture")
+    return root
+
+
+def test_it_ends_with_an_inventory(mine, capsys):
+    copies(Path(mine.partition(":")[2].partition("?")[0]))
+    assert data_command(mine) == 1
+    printed = capsys.readouterr()
+    assert "again.png): what is tested would be trained on" in printed.err
+    assert printed.err.rstrip().endswith("allow=copies")
+    assert ".txt" in printed.out
+    assert "few: classes with fewer than 5 pictures" in printed.out
+    assert data_command(mine, allow=("copies",)) == 0
+    printed = capsys.readouterr().out
+    assert "copies (allowed): 1 pictures stand in several domains" in printed
+    assert printed.index("content: SHA-256") < printed.index("Kinds of pictures")
+    assert "  model: cnn, unless a sweep names another" in printed
+
+
+def test_there_is_nothing_to_allow_in_a_set_of_the_registry(capsys):
+    assert data_command("rotated-digits", allow=("copies",)) == 1
+    assert "allow is for data of yours, folder:PATH and table:PATH" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_allow_on_the_command_line(mine):
+    copies(Path(mine.partition(":")[2].partition("?")[0]))
+    process = command("data", mine, "--allow", "copies")
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "copies (allowed)" in output

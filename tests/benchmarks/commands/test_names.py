@@ -53,7 +53,7 @@ def test_all_about_a_data_set_and_a_model(capsys, monkeypatch):
 
 def test_data_of_ones_own(tmp_path, capsys, monkeypatch):
     table = tmp_path / "ours.csv"
-    table.write_text("site,x,target\n" + "".join(f"{'ab'[n % 2]},{n},{n % 3}\n" for n in range(60)))
+    table.write_text("site,x,target\n" + "".join(f"{'ab'[n % 2]},{n % 7},{n % 3}\n" for n in range(60)))
     status, out, _ = said(capsys, monkeypatch, "datasets", f"table:{table}?domain=site&target=target")
     assert status == 0
     assert "domains: a, b" in out

@@ -5,8 +5,9 @@ import torch
 from PIL import Image
 
 from benchmarks.commands.report import report
-from benchmarks.datasets import DATASETS, cache, folders
+from benchmarks.datasets import DATASETS, cache
 from benchmarks.datasets.lookup import _entry
+from benchmarks.datasets.pictures import Rules, decode
 from benchmarks.runs.environment import fingerprint
 from benchmarks.sweeps.coordinator import perform
 from benchmarks.sweeps.files import ConfigError, validated
@@ -28,7 +29,10 @@ def fill(root, domains, classes, number=3, ending="png", size=(20, 12)):
             folder = root / domain / name
             folder.mkdir(parents=True)
             for each in range(number):
-                Image.new("RGB", size, COLOURS[label]).save(folder / f"pic_{each:03}.{ending}", quality=95)
+                file = folder / f"pic_{each:03}.{ending}"
+                Image.new("RGB", size, COLOURS[label]).save(file, quality=95)
+                # What follows a picture is not looked at; without it, files would be copies of one another.
+                file.write_bytes(file.read_bytes() + str(file).encode())
 
 
 def pacs(root):
@@ -102,13 +106,13 @@ def test_pictures_are_cut_to_the_middle_and_stand_upright(tmp_path):
     wide = Image.new("RGB", (40, 20), (0, 0, 255))
     wide.paste((255, 0, 0), (10, 0, 30, 20))
     wide.save(tmp_path / "wide.png")
-    assert (torch.tensor(folders.picture(tmp_path / "wide.png", 10).copy())[0] > 230).all()
+    assert (torch.tensor(decode(tmp_path / "wide.png", Rules(10)).copy())[0] > 230).all()
     lying = Image.new("RGB", (20, 20), (0, 0, 255))
     lying.paste((255, 0, 0), (0, 0, 10, 20))
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: left is up
     lying.save(tmp_path / "lying.png", exif=exif)
-    upright = folders.picture(tmp_path / "lying.png", 10)
+    upright = decode(tmp_path / "lying.png", Rules(10))
     assert upright[:, 1, 5].tolist() == [255, 0, 0]
     assert upright[:, 8, 5].tolist() == [0, 0, 255]
 

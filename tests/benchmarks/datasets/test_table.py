@@ -44,7 +44,7 @@ def test_classes_from_numbers_words_and_truth_values(path):
     for name, domain in zip(data.names, data.domains, strict=True):
         rows = frame[frame["site"] == name]
         columns = (rows["age"], rows["smoker"], rows["dose"] == "high", rows["dose"] == "low")
-        own = torch.tensor(np.stack(columns, axis=1).astype(np.float32))
+        own = torch.tensor(np.stack(columns, axis=1).astype(np.float64))
         assert torch.equal(domain.inputs, own)
         assert domain.labels.tolist() == [int(value == "well") for value in rows["outcome"]]
         assert domain.groups.tolist() == rows["patient"].tolist()
@@ -74,10 +74,10 @@ def test_columns_are_standardised_by_the_training_examples(path):
 
 
 def test_what_is_missing_becomes_the_mean_of_the_training_examples():
-    train = torch.tensor([[1.0, 7.0, torch.nan], [3.0, torch.nan, torch.nan]])
-    apply = standardise(train, torch.zeros(2))
+    train = torch.tensor([[1.0, 7.0, torch.nan], [3.0, 9.0, torch.nan], [torch.nan, 11.0, torch.nan]])
+    apply = standardise(train, torch.zeros(3))
     found = apply(torch.tensor([[torch.nan, 9.0, 5.0], [5.0, torch.nan, torch.nan]]))
-    assert found.tolist() == [[0.0, 2.0, 5.0], [3.0, 0.0, 0.0]]
+    assert found.tolist() == [[0.0, 0.0, 0.0], [3.0, 0.0, 0.0]]
 
 
 def test_empty_cells_are_an_error_unless_the_mean_is_asked_for(path):

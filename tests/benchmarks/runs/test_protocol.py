@@ -3,8 +3,18 @@ import itertools
 import pytest
 import torch
 
+import pgrad
 from benchmarks.datasets.base import Domain, MultiDomainData
-from benchmarks.runs.protocol import batches, checkpoints, cross_validate, fitted, leave_out, select, select_all
+from benchmarks.runs.protocol import (
+    batches,
+    checkpoints,
+    cross_validate,
+    fitted,
+    leave_out,
+    repetition,
+    select,
+    select_all,
+)
 
 NAMES = ("a", "b", "c", "d")
 
@@ -227,3 +237,37 @@ def test_fit_sees_the_training_parts_alone(data):
         assert torch.equal(after.labels, before.labels)
     assert torch.equal(moved.held_out[0].inputs, split.held_out[0].inputs - 1000)
     assert fitted(split, None) is split
+
+
+SMALL = torch.tensor([0] * 5 + [1] * 40 + [2] * 13)
+
+
+@pytest.mark.parametrize("kind", ["single-domain", "joint"])
+def test_small_domains_are_drawn_with_repetition(kind):
+    """A roll-out takes 12 of every domain: five examples go in three times each in a pass of 15."""
+    drawn = batches(kind, SMALL, batch_size=4, splits=3, seed=0)
+    rows = torch.cat([index.reshape(-1, 4) for index in itertools.islice(drawn, 9 if kind == "single-domain" else 3)])
+    assert sorted(SMALL[rows][:, 0].tolist()) == [0] * 3 + [1] * 3 + [2] * 3
+    assert all(len(set(row.tolist())) == 1 for row in SMALL[rows])
+    own = rows[SMALL[rows[:, 0]] == 0].flatten()
+    assert set(own.tolist()) == set(range(5))
+    assert own.bincount().max() <= 3
+    for number in (1, 2):  # what is large enough has no repetition
+        assert len(rows[SMALL[rows[:, 0]] == number].unique()) == 12
+    assert repetition(kind, SMALL, 4, 3) == [2.4, 0.3, 12 / 13]
+
+
+def test_large_domains_are_drawn_as_without_small_ones():
+    domains = torch.tensor([0] * 9 + [1] * 40 + [2] * 13)
+    plain = pgrad.DomainBatchSampler(
+        domains.tolist(), 4, splits=2, generator=torch.Generator().manual_seed(3), mode="infinite"
+    )
+    found = itertools.islice(batches("single-domain", domains, batch_size=2, splits=2, seed=3), 60)
+    assert [index.tolist() for index in found] == list(itertools.islice(plain, 60))
+
+
+def test_a_pooled_mini_batch_larger_than_the_data():
+    first = next(batches("pooled", torch.tensor([0, 0, 1]), batch_size=8, splits=1, seed=0))
+    assert len(first) == 8
+    assert set(first.tolist()) == {0, 1, 2}
+    assert first.bincount().tolist() in ([3, 3, 2], [3, 2, 3], [2, 3, 3])

@@ -94,7 +94,7 @@ def test_algorithms_and_points_start_from_the_same_model():
     [
         ({"algorithm": "erm", "hparams": {"lr": 1e30, "weight_decay": 0.0}}, "DivergedError: the mean loss"),
         ({"held_out": "15%"}, "ValueError: held_out must be some of"),
-        ({"batch_size": 1000}, "ValueError: batch_size=3000"),
+        ({"class_weights": "1,2,3"}, "ValueError: class_weights must have one number for each of the 2 classes, got 3"),
     ],
 )
 def test_a_failure_is_a_record(change, error):

@@ -62,8 +62,10 @@ def test_from_the_command_line_to_the_picture(command, tmp_path):
     assert {"commit", "code", "torch", "python", "platform"} <= set(records[0]["environment"])
 
     table = pd.read_csv(tmp_path / "out/table.csv")
-    assert len(table) == 3 * (7 + 4)
+    assert len(table) == 4 * (7 + 4)
     assert (table["seeds"] == 2).all()
+    lazy = table[(table["algorithm"] == "majority class") & (table["dataset"] == "rotated-digits")]
+    assert (lazy["accuracy"] < 15).all()  # of ten classes, each with a tenth of the digits
     selected = pd.read_csv(tmp_path / "out/selected.csv")
     for (dataset, algorithm, held_out), rows in selected.groupby(["dataset", "algorithm", "held_out"]):
         line = table[
@@ -80,6 +82,7 @@ def test_one_algorithm_has_nothing_to_be_compared_with(command, tmp_path):
         *("--seeds", "1", "--points", "1", "--rollouts", "1", "--datasets", "coloured-digits", "--algorithms", "erm")
     )
     assert code == 0
+    assert "| majority class" in (tmp_path / "out/table.md").read_text(encoding="utf-8")
     assert "—" in (tmp_path / "out/table.md").read_text(encoding="utf-8")
 
 

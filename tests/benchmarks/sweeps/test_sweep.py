@@ -53,7 +53,8 @@ def test_plan_sweep_status_export_import(said, file, tmp_path):
     out = tmp_path / "out"
     code, text, _ = said("plan", file, "--points", "4", "--output", out)
     assert code == 0
-    assert "12 runs, 48 gradient evaluations, time not known" in text
+    assert "12 runs, 48 gradient evaluations, about 0 s of one worker. Timed by a few steps" in text
+    assert "48 gradient evaluations, time not known" in said("plan", file, "--points", "4", "--no-timing")[1]
     assert not out.exists()
 
     code, text, _ = said("sweep", file, "--output", out)

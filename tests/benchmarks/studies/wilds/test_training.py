@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import f1_score
 from torch.nn.functional import cross_entropy
 
 import pgrad
 from benchmarks.algorithms import ALGORITHMS, QUICK
 from benchmarks.base.seeds import seed_from
 from benchmarks.runs import checkpoint
-from benchmarks.studies.wilds import backbones
+from benchmarks.studies.wilds import backbones, constant
 from benchmarks.studies.wilds.catalogue import DEFAULTS
 from benchmarks.studies.wilds.inputs import transform
 from benchmarks.studies.wilds.miniatures import MINIATURES
@@ -438,3 +439,34 @@ def test_pooled_and_single_domain_algorithms_need_no_other_loss(dataset: str, ca
     for algorithm in ("sam", "reptile-ema"):
         require_fitting(algorithm, dataset)
         assert call(dataset, algorithm=algorithm, splits=1, groups=2, steps=2, eval_splits=("val",)) == 0
+
+
+def test_the_constant_predictor_is_evaluated_officially(miniature) -> None:
+    dataset = miniature("iwildcam")
+    found = constant.figures(dataset, "F1-macro_all")
+    often = int(dataset.get_subset("train").y_array.mode().values)
+
+    def official(split: str, number: int) -> float:
+        truth = dataset.get_subset(split).y_array.numpy()
+        return f1_score(truth, np.full_like(truth, number), average="macro", labels=np.unique(truth))
+
+    assert found["majority class: validation"] == [pytest.approx(official("val", often))]
+    assert found["majority class: held out"] == [pytest.approx(official("test", often))]
+    best = max(official("val", number) for number in dataset.get_subset("val").y_array.unique().tolist())
+    assert found["majority class: validation, best in hindsight"] == [pytest.approx(best)]
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [("poverty", "r_wg"), ("globalwheat", "detection_acc_avg_dom")],
+)
+def test_where_there_is_no_constant_predictor_nothing_is_said(miniature, name: str, metric: str) -> None:
+    assert constant.figures(miniature(name), metric) == {}
+
+
+def test_of_several_labels_each_has_its_more_frequent_value(miniature) -> None:
+    dataset = miniature("bdd100k")
+    often = (dataset.get_subset("train").y_array.double().mean(dim=0) > 0.5).double()
+    reached = (dataset.get_subset("test").y_array.double() == often).double().mean().item()
+    found = constant.figures(dataset, "acc_all")
+    assert found["majority class: held out"] == [pytest.approx(reached)]
