@@ -37,6 +37,7 @@ from pgrad._engine.hooks import inside_a_step, without_hooks
 from pgrad._engine.trajectory import Trajectory
 from pgrad._notices import Notices, unequal_parts
 from pgrad._settings import HasRolloutLength, Settings, Shared
+from pgrad._trial import keeps_weights
 from pgrad.aggregation import Aggregation, Rollout, name_of, principal
 from pgrad.principal import Update
 
@@ -162,7 +163,6 @@ class PGrad(Settings):
         if isinstance(params, Tensor):
             raise TypeError("params must be an iterable of tensors or of parameter groups, got a single tensor")
         made = _make("inner", inner, list(params), lr)
-        refuse_own_weights(made)
         for group in made.param_groups:
             check_params(group["params"])
         self.outer = _make("outer", outer, [{"params": g["params"]} for g in made.param_groups], outer_lr)
@@ -707,8 +707,9 @@ def _replay(closure: Closure, loss: LossValue | None) -> Closure:
     return lambda: first.pop() if first else closure()  # type: ignore[return-value]
 
 
-def _make(name: str, factory: OptimizerFactory, params: Any, lr: float | Tensor) -> Optimizer:
+def _make(name: str, factory: OptimizerFactory, params: list[Any], lr: float | Tensor) -> Optimizer:
     refuse_factory(name, factory)
+    own = keeps_weights(factory, params, lr)
     optimizer = factory(params, lr=lr)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{name} must make a torch.optim.Optimizer, got {type(optimizer).__name__}")
@@ -717,4 +718,5 @@ def _make(name: str, factory: OptimizerFactory, params: Any, lr: float | Tensor)
             f"{name} must be an ordinary optimizer, got a {type(optimizer).__name__}: roll-outs inside roll-outs are "
             f"not supported; give {name}= what that one has inside"
         )
+    refuse_own_weights(name, optimizer, own)
     return optimizer
