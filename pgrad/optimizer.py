@@ -572,7 +572,9 @@ class PGrad(Settings):
         """All that is needed to go on bit for bit, the roll-out in progress included (save the model with it).
 
         While the parameters hold other weights (an average for a while, a checkpoint), it is that of a roll-out which
-        begins at those, since the model is saved with them. The layout is that of torch.optim, ``{"state": ..., "param_groups": ...}``; what this optimizer adds to the
+        begins at those, since the model is saved with them.
+
+        The layout is that of torch.optim, ``{"state": ..., "param_groups": ...}``; what this optimizer adds to the
         entries of the inner one is under the key "pgrad" in each of them. Tensors are references, as in torch.optim.
 
         Raises:

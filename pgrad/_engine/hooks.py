@@ -57,7 +57,7 @@ class _HooksOfEachThread(_Hooks):
         return len(self._hooks)
 
 
-class inside_a_step:  # noqa: N801 - used like a function; a class, for it is entered at every step
+class inside_a_step:  # used like a function; a class, since it is entered at every step
     """Steps made inside are part of one: hooks on every optimizer (torch's profiler counts by one) do not see them.
 
     This holds for the thread that enters it alone: what others step at the same time is seen.
