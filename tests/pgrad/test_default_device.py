@@ -19,8 +19,10 @@ AGGREGATIONS = [pgrad.aggregation.principal, pgrad.aggregation.displacement]
 @pytest.fixture
 def default():
     """Sets a default device or dtype, for the time of a test."""
-    yield lambda value: (
-        torch.set_default_dtype(value) if isinstance(value, torch.dtype) else torch.set_default_device(value)
+    yield (
+        lambda value: (
+            torch.set_default_dtype(value) if isinstance(value, torch.dtype) else torch.set_default_device(value)
+        )
     )
     torch.set_default_device(None)
     torch.set_default_dtype(torch.float32)

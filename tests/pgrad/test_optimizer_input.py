@@ -100,7 +100,8 @@ def test_optimizers_that_go_back_to_weights_of_their_own_are_refused(which, fact
 
 @pytest.mark.parametrize("which", ["inner", "outer"])
 @pytest.mark.parametrize(
-    "name", ["A2Grad", "AccSGD", "FTRL", "Lookahead", "MADGRAD", "Ranger", "SRMM", "ScheduleFreeAdamW", "ScheduleFreeSGD"]
+    "name",
+    ["A2Grad", "AccSGD", "FTRL", "Lookahead", "MADGRAD", "Ranger", "SRMM", "ScheduleFreeAdamW", "ScheduleFreeSGD"],
 )
 def test_optimizers_of_a_library_with_weights_of_their_own_are_refused(which, name):
     others = pytest.importorskip("pytorch_optimizer", reason="pytorch_optimizer is in the extra test")
