@@ -56,7 +56,9 @@ def keeps_weights(factory: Callable[..., Any], params: list[Any], lr: float | Te
 class _Walk:
     """An optimizer at work on a few numbers."""
 
-    def __init__(self, factory: Callable[..., Any], params: list[Any], lr: Any, device: torch.device, moves: bool):
+    def __init__(
+        self, factory: Callable[..., Any], params: list[Any], lr: float | Tensor, device: torch.device, *, moves: bool
+    ) -> None:
         _seed(device)
         self._generator = torch.Generator("cpu").manual_seed(0)
         self._device = device

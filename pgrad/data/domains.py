@@ -234,8 +234,8 @@ class DomainBatchSampler(Sampler[list[int]]):
     def _check_turn(self, turn: int) -> None:
         if turn != self._turn:
             raise RuntimeError(
-                f"a sampler serves one loop at a time: since this loop began, {self._since}; start a new loop, and give "
-                "each of two loops a sampler of its own"
+                f"a sampler serves one loop at a time: since this loop began, {self._since}; start a new loop, and "
+                "give each of two loops a sampler of its own"
             )
 
     def _hand_out(self, turn: int | None) -> int:

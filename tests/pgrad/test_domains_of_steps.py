@@ -365,7 +365,8 @@ def test_accumulated_batches_are_the_reason_for_a_roll_out_that_does_not_fit():
     """15 batches are 7 steps and a rest, no whole number of roll-outs of 3."""
     net, ours = model(), sampler(splits=1)
     opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
-    with pytest.warns(UserWarning) as said:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         for _ in range(2):
             accumulate(net, opt, DataLoader(dataset(), batch_sampler=ours), 2)
     first, second = (str(warning.message) for warning in said)

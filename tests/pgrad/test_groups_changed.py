@@ -291,9 +291,7 @@ def test_names_that_are_the_same_inside_wrappers_are_refused():
     opt = pgrad.PGrad(named("module.a", "b"), 1e-2, 3)
     both = pgrad.PGrad(named("module.a", "a"), 1e-2, 3)
     for one, other in ((opt, both), (both, opt), (both, pgrad.PGrad(named("a", "_orig_mod.a"), 1e-2, 3))):
-        with pytest.raises(
-            ValueError, match=r"names other parameters.*those of the module inside DDP or torch\.compile"
-        ):
+        with pytest.raises(ValueError, match=r"names other parameters.*of the module inside DDP or torch\.compile"):
             one.load_state_dict(copy.deepcopy(other.state_dict()))
 
 
