@@ -24,7 +24,7 @@ from pgrad._engine.buffers import flat
 
 __all__ = ["Fingerprint", "restored", "samples"]
 
-_VALUES = 4096  # to compare, of all parameters together; at least one of each
+_VALUES = 1024  # to compare, of all parameters together; at least one of each
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _version = operator.attrgetter("_version")
 _ALIVE: weakref.WeakSet[Fingerprint] = weakref.WeakSet()
