@@ -37,6 +37,7 @@ from pgrad._engine.hooks import inside_a_step, without_hooks
 from pgrad._engine.trajectory import Trajectory
 from pgrad._notices import Notices, unequal_parts
 from pgrad._settings import HasRolloutLength, Settings, Shared
+from pgrad._trial import keeps_weights
 from pgrad.aggregation import Aggregation, Rollout, name_of, principal
 from pgrad.principal import Update
 
@@ -162,7 +163,6 @@ class PGrad(Settings):
         if isinstance(params, Tensor):
             raise TypeError("params must be an iterable of tensors or of parameter groups, got a single tensor")
         made = _make("inner", inner, list(params), lr)
-        refuse_own_weights(made)
         for group in made.param_groups:
             check_params(group["params"])
         self.outer = _make("outer", outer, [{"params": g["params"]} for g in made.param_groups], outer_lr)
@@ -230,7 +230,8 @@ class PGrad(Settings):
             with torch.enable_grad():
                 loss = closure()
         moving = (p for group in self.param_groups for p in group["params"] if p.grad is not None)
-        self._trajectory.begin_step(moving, self._position, self._length)
+        length = self._length - self._phase.skipped
+        self._trajectory.begin_step(moving, self._position, length)
         try:
             with inside_a_step():
                 if closure is None:
@@ -238,14 +239,14 @@ class PGrad(Settings):
                 else:
                     self.inner.step(_replay(closure, loss))  # type: ignore[arg-type]
         except BaseException:
-            self._trajectory.end_step(self._position, self._length)
+            self._trajectory.end_step(self._position, length)
             raise
         self._position += 1
         self._domains = (*self._domains, name)
-        if self._position == self._length:
+        if self._position == length:
             self._outer_step()
         else:
-            self._trajectory.end_step(self._position, self._length)
+            self._trajectory.end_step(self._position, length)
         return loss
 
     def rollout(
@@ -300,6 +301,7 @@ class PGrad(Settings):
             return closure
 
         self._length = len(closures)
+        self._phase.skipped = 0
         try:
             for index in order:
                 self.step(checked(index), domain=names[index])
@@ -365,6 +367,7 @@ class PGrad(Settings):
 
     def _begin_anew(self) -> None:
         """The parameters, as they are, are an anchor."""
+        self._phase.end(self._sampler, self._position)
         self._position, self._domains = 0, ()
         self._trajectory.forget()
 
@@ -445,24 +448,45 @@ class PGrad(Settings):
                 "in phase with it: set opt.rollout_length = sampler, at rollout_position 0",
             )
         loop = getattr(self._sampler, "loops", None)
-        if loop is None or loop == self._loop:
+        if loop is not None and loop != self._phase.loop:
+            self._enter_loop(loop, self._sampler.entry_position)
+        self._phase.count(self._sampler)
+        if self._phase.accumulates_surely(self._length or 1):
+            self._notices.give(
+                "accumulation",
+                "several batches of the sampler went into one step (gradient accumulation), and with them several "
+                "domains: rollout_length counts steps, and each batch is one of them; let batch_size be all examples "
+                "of a step and cut every batch into parts in the loop, with a backward() for each part and one step(), "
+                "and let the accumulation of a framework be 1",
+            )
+
+    def _enter_loop(self, loop: int, entry: int) -> None:
+        position = self._position
+        is_known, done = self._phase.loop is not None, position + self._phase.skipped
+        if entry == done:
+            self._phase.enter(loop, self._phase.skipped)
             return
-        self._loop, entry, position = loop, self._sampler.entry_position, self._position
-        if entry == position:
+        if position > 0:
+            self._begin_anew()
+        self._phase.enter(loop, entry)
+        if is_known and position == 0 and entry == 0:  # the loop before was left after a roll-out that was finished
             return
+        why = "the loop before was left by a break, a GradScaler skipped steps, or not both were resumed"
+        remedy = "call finish_rollout() or discard_rollout() before leaving a loop, and load the state_dict of both"
+        if self._phase.accumulates:
+            why = "several batches of the loop before went into each step, so that it did not end with a roll-out"
+            remedy = "let every batch of the sampler be one step"
         self._notices.give(
             "phase",
-            f"a loop over the sampler entered at step {entry} of a roll-out, but {position} of {self._length} steps "
-            "were done (the loop before was left by a break, a GradScaler skipped steps, or not both were resumed)"
-            + ("; these steps stand without an outer step, so that both begin a roll-out" if entry == 0 else "")
-            + ": call finish_rollout() or discard_rollout() before leaving a loop, and load the state_dict of both",
+            f"a loop over the sampler entered at step {entry} of a roll-out, but {done} of {self._length} steps "
+            f"were done ({why})"
+            + ("; these steps stand without an outer step, so that both are in phase" if position > 0 else "")
+            + f": {remedy}",
         )
-        if entry == 0:
-            self._begin_anew()
 
     def _check_data(self, domains: tuple[int | str, ...] | None) -> None:
         """At the end of a whole roll-out: whether the batches were those that it is made for."""
-        if getattr(self._sampler, "loops", None) == 0:
+        if self._phase.is_forgotten(self._sampler):
             self._notices.give(
                 "sampler",
                 "the sampler that was given as rollout_length has dealt no batch of this roll-out: pass it to the "
@@ -481,6 +505,10 @@ class PGrad(Settings):
         steps, domains = self._position, _all_named(self._domains)
         self._trajectory.drop_others(self._own_parameters())
         self._position, self._domains = 0, ()
+        if early:
+            self._phase.end(self._sampler, steps)
+        else:
+            self._phase.skipped = 0
         if self._trajectory.has_moved(self.check_ranks):
             self._give_up_roll_out(steps)
             return
@@ -581,7 +609,7 @@ class PGrad(Settings):
             RuntimeError: inside `at_anchor`.
         """
         self._refuse_at_anchor("state_dict()")
-        progress = Progress(self._position, self.nonfinite_rollouts, self._domains)
+        progress = Progress(self._position, self.nonfinite_rollouts, self._domains, self._phase.skipped)
         if self._is_elsewhere():
             progress = self._progress_elsewhere(progress)
         for pre_hook in self._optimizer_state_dict_pre_hooks.values():
@@ -601,7 +629,9 @@ class PGrad(Settings):
             "(an average for a while, a checkpoint): it begins a roll-out at those, which a model that is saved now "
             "has too; to save the roll-out in progress, save both before the weights are exchanged",
         )
-        return replace(progress, position=0, domains=())
+        phase = replace(self._phase)
+        phase.end(self._sampler, self._position)
+        return replace(progress, position=0, domains=(), skipped=phase.skipped)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up a `state_dict`; the model must be loaded with what was saved with it, before or after.
@@ -626,7 +656,8 @@ class PGrad(Settings):
         progress = unpack(self._parts(), state_dict)
         follow_groups(self.inner, self.outer)
         self._position, self._domains = progress.position, progress.domains
-        self._loaded, self._loop = dict(progress.weights), None
+        self._loaded = dict(progress.weights)
+        self._phase.enter(None, progress.skipped if "rollout_length" not in progress.changed else 0)
         self.nonfinite_rollouts = progress.nonfinite_rollouts
         for post_hook in self._optimizer_load_state_dict_post_hooks.values():
             post_hook(self)
@@ -709,8 +740,9 @@ def _replay(closure: Closure, loss: LossValue | None) -> Closure:
     return lambda: first.pop() if first else closure()  # type: ignore[return-value]
 
 
-def _make(name: str, factory: OptimizerFactory, params: Any, lr: float | Tensor) -> Optimizer:
+def _make(name: str, factory: OptimizerFactory, params: list[Any], lr: float | Tensor) -> Optimizer:
     refuse_factory(name, factory)
+    own = keeps_weights(factory, params, lr)
     optimizer = factory(params, lr=lr)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{name} must make a torch.optim.Optimizer, got {type(optimizer).__name__}")
@@ -719,4 +751,5 @@ def _make(name: str, factory: OptimizerFactory, params: Any, lr: float | Tensor)
             f"{name} must be an ordinary optimizer, got a {type(optimizer).__name__}: roll-outs inside roll-outs are "
             f"not supported; give {name}= what that one has inside"
         )
+    refuse_own_weights(name, optimizer, own)
     return optimizer

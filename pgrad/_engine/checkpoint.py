@@ -31,6 +31,7 @@ class Progress:
         position: inner steps done since the anchor.
         nonfinite_rollouts: how many have been dropped so far.
         domains: that of each inner step so far; None where it was not named.
+        skipped: steps of the sampler's roll-out that were gone when this one began.
         weights: a few values of each parameter, where it was saved; filled by `unpack`. For `pack` those that it shall
             write, if they are not the parameters' own.
         changed: settings that had another value where it was saved, at an anchor: that value; filled by `unpack`.
@@ -39,6 +40,7 @@ class Progress:
     position: int
     nonfinite_rollouts: int
     domains: tuple[int | str | None, ...] = ()
+    skipped: int = 0
     weights: Mapping[Tensor, list[float]] = field(default_factory=dict)
     changed: Mapping[str, Any] = field(default_factory=dict)
 
@@ -75,6 +77,7 @@ def pack(parts: Parts, progress: Progress) -> dict[str, Any]:
         "position": progress.position,
         "nonfinite_rollouts": progress.nonfinite_rollouts,
         "domains": list(progress.domains),
+        "skipped": progress.skipped,
     }
     groups = []
     for own, inner_group, outer_group in zip(
@@ -125,7 +128,8 @@ def _progress(parts: Parts, groups: list[dict[str, Any]]) -> Progress:
     weights = {p: value for p, value in zip(_parameters(parts.inner), values, strict=True) if value is not None}
     changed = {name: found[name] for name, value in parts.settings.items() if found[name] != value}
     domains = tuple(found.get("domains", ()))
-    return Progress(found["position"], found["nonfinite_rollouts"], domains, weights, changed)
+    skipped = found.get("skipped", 0)  # version 0.1 knew nothing of it
+    return Progress(found["position"], found["nonfinite_rollouts"], domains, skipped, weights, changed)
 
 
 def _describe(parts: Parts, group: dict[str, Any]) -> dict[str, Any]:
@@ -155,6 +159,7 @@ def _check(parts: Parts, state_dict: dict[str, Any]) -> dict[str, Any]:
         _check_shapes(n, group, own)
         _check_complete(group, state_dict["state"])
     position, length = groups[0][_KEY]["position"], parts.settings["rollout_length"]
+    position += groups[0][_KEY].get("skipped", 0) if position else 0
     if not 0 <= position < (length or 1):
         raise ValueError(f"state_dict has the roll-out position {position}, allowed is 0 .. {(length or 1) - 1}")
     parameters = dict(zip(_indices(groups), _parameters(parts.inner), strict=True))
