@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from benchmarks.base.errors import unknown
+from benchmarks.base.errors import ConfigError, unknown
 from benchmarks.runs import plugins
 from benchmarks.sweeps.config import Outputs, Overrides, SweepConfig, SweepSettings
 from benchmarks.sweeps.launcher_config import KINDS
@@ -21,10 +21,6 @@ else:
     import tomli as tomllib
 
 Location = tuple[int | str, ...]
-
-
-class ConfigError(ValueError):
-    """The file or the arguments do not describe a sweep; the message names the words that are wrong."""
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
