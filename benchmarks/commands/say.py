@@ -23,6 +23,9 @@ Options = ParamSpec("Options")
 UNCUT = 10_000
 """Columns of what is no terminal: lines of a pipe or a log are as long as they need."""
 
+READABLE = 24
+"""Columns that text needs at least, beside other columns."""
+
 
 def console(stderr: bool = False) -> Console:
     """As wide as the terminal; a pipe or a file has no width, unless COLUMNS gives it one."""
@@ -87,14 +90,20 @@ def rows(to: Console, columns: Sequence[str], content: Sequence[Sequence[str]], 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
         right = all(_is_number(row[number]) for row in content) and content
-        table.add_column(column, no_wrap=column not in text, justify="right" if right else "left")
+        longest = max((len(row[number]) for row in content), default=0)
+        table.add_column(
+            column,
+            no_wrap=column not in text,
+            min_width=min(longest, READABLE) if column in text else None,
+            justify="right" if right else "left",
+        )
     for row in content:
         table.add_row(*map(escape, row))
     if Measurement.get(to, to.options.update(max_width=UNCUT), table).minimum <= to.width:
         to.print(table)
         return
     for first, *others in content:
-        line(to, first, style="bold")
+        line(to, f"{columns[0]} {first}" if _is_number(first) else first, style="bold")
         for name, cell in zip(columns[1:], others, strict=True):
             if cell:
                 line(to, f"  {name}: {cell}")

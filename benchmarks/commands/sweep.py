@@ -84,8 +84,8 @@ def sweep_command(file: Path | None, output: Path, store: str | None, retry_fail
     def do(console: Console) -> list[Record]:
         sweep = sweep_from(file, chosen)
         with Store(address(store, output)) as opened:
+            tell_ahead(console, sweep, refuse=True)
             number = opened.enter(sweep)
-            tell_ahead(console, sweep)
             with live(console, opened, number) as watch:
                 records = perform(sweep, opened, output, watch, retry_failed)
             busy = summarize(opened, number, sweep)["busy_share"]

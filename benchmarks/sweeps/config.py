@@ -244,6 +244,11 @@ class SweepConfig(Frozen):
 
     @model_validator(mode="after")
     def _possible(self) -> SweepConfig:
+        for algorithm in self.fixed:
+            if algorithm not in self.algorithms:
+                raise ValueError(
+                    f"fixed: the sweep has no algorithm {algorithm!r}; its algorithms are: {', '.join(self.algorithms)}"
+                )
         for dataset, own in self.datasets.items():
             settings = own.settings(self.settings)
             try:

@@ -14,6 +14,7 @@ from benchmarks.base.errors import ConfigError, unknown
 from benchmarks.runs import plugins
 from benchmarks.sweeps.config import Outputs, Overrides, SweepConfig, SweepSettings
 from benchmarks.sweeps.launcher_config import KINDS
+from benchmarks.sweeps.mistakes import wanted
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,7 +33,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else f"it is no text in UTF-8 ({error.reason})"
+        raise ConfigError(f"{path}: cannot be read: {why}") from error
     if path.suffix == ".toml":
         try:
             return tomllib.loads(text), {}
@@ -110,7 +112,7 @@ def _explain(problem: Any, where: str, lines: Mapping[Location, int]) -> str:
         return f"{place}: {key}kind: {unknown(problem['ctx']['tag'], KINDS)}"
     if problem["type"] in ("value_error", "default_factory_not_called"):
         return f"{place}: {key}{message}"
-    return f"{place}: {key}{message[0].lower()}{message[1:]}, got {problem['input']!r}"
+    return f"{place}: {key}{wanted(problem, _dotted(location))}, got {problem['input']!r}"
 
 
 def _fields(location: Location) -> list[str]:

@@ -128,6 +128,8 @@ def test_trains_where_no_checkout_is(wheel: Path, tmp_path: Path) -> None:
     assert not any(Path(entry).is_relative_to(ROOT) for entry in found["path"] if entry)
     assert found["after"] < 0.1 * found["before"]
     # The laboratory's command is there, and says what it lacks; in a checkout it would run what lies there.
-    done = subprocess.run([environment / "bin" / "pgrad-bench"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [environment / "bin" / "pgrad-bench"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (2, "")
     assert "runs from a checkout" in done.stderr
