@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from benchmarks.algorithms import QUICK
 from benchmarks.base.errors import ConfigError, unknown
 from benchmarks.commands.chosen import Chosen
 from benchmarks.sweeps.config import SweepConfig, SweepSettings
@@ -82,6 +83,8 @@ def sweep_from(file: Path | None, chosen: Chosen | None) -> SweepConfig:
             raise ConfigError("which data sets? Name a sweep file, or give --datasets")
         return validated(words, "arguments")
     content, lines = read(file)
+    if "algorithms" in words:
+        _leave_out(content, words["algorithms"])
     for name, value in words.items():
         lines = {place: line for place, line in lines.items() if place[0] != name}
         old = content.get(name)
@@ -91,15 +94,27 @@ def sweep_from(file: Path | None, chosen: Chosen | None) -> SweepConfig:
             content[name] = {each: old.get(each) or {} for each in value}
         else:
             content[name] = value
-    if isinstance(content.get("datasets"), dict):
-        for own in content["datasets"].values():
-            for name in words.get("settings", {}) if isinstance(own, dict) else ():
-                own.pop(name, None)  # the option is for all data sets
+    _for_all(content.get("datasets"), words.get("settings", {}))
     plugins = content.get("plugins", ())
     plugins = (plugins,) if isinstance(plugins, str) else plugins
     if "plugins" not in words and isinstance(plugins, (list, tuple)):
         content["plugins"] = [_beside(file, name) for name in plugins]
     return validated(content, str(file), lines)
+
+
+def _for_all(datasets: Any, settings: Iterable[str]) -> None:
+    """An option is for all data sets: what the file says of one of them gives way."""
+    for own in datasets.values() if isinstance(datasets, dict) else ():
+        for name in settings if isinstance(own, dict) else ():
+            own.pop(name, None)
+
+
+def _leave_out(content: dict[str, Any], chosen: Sequence[str]) -> None:
+    """What the file fixes for algorithms of its own that the options leave out has nothing to say."""
+    own, fixed = content.get("algorithms", QUICK), content.get("fixed")
+    if isinstance(own, (str, list, tuple)) and isinstance(fixed, dict):
+        left = {own} if isinstance(own, str) else {name for name in own if isinstance(name, str)}
+        content["fixed"] = {name: values for name, values in fixed.items() if name in chosen or name not in left}
 
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def wanted(problem: Mapping[str, Any], key: str) -> str:
         return f"must be {_KINDS[kind]}"
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
-        return f"must be {words} {context[name]}"
+        return f"must be {words} {context[name]:g}"
     if kind == "literal_error":
         return f"must be {context['expected']}"
     if kind in ("too_short", "string_too_short"):
