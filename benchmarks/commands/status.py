@@ -13,6 +13,7 @@ from benchmarks.sweeps.left import Speeds, duration, seconds_left
 
 USUAL = ("finished", "failed", "running", "pending")
 NAMES = {"pending": "waiting"}
+DIVERGED = "diverged"
 
 
 def status_command(address: str) -> int:
@@ -24,8 +25,7 @@ def status_command(address: str) -> int:
         say.line(console, "The store has no sweep; it holds what was imported, if anything.")
     else:
         _show_sweeps(console, sweeps, speeds)
-    tell_causes(console, [cause for cause in causes if cause.failure != "diverged"])
-    _tell_diverged(console, [cause for cause in causes if cause.failure == "diverged"])
+    tell_causes(console, causes)
     return 0
 
 
@@ -50,7 +50,9 @@ def _show_sweeps(console: Console, sweeps: list[SweepState], speeds: Speeds) -> 
 
 
 def tell_causes(console: Console, causes: list[Cause]) -> None:
-    """A line for each cause of failures, and what can be done."""
+    """A line for each cause of failures, and what can be done; runs that diverged are counted."""
+    _tell_diverged(console, [cause for cause in causes if cause.failure == DIVERGED])
+    causes = [cause for cause in causes if cause.failure != DIVERGED]
     if not causes:
         return
     number = sum(len(cause.keys) for cause in causes)
@@ -58,7 +60,7 @@ def tell_causes(console: Console, causes: list[Cause]) -> None:
     for cause in causes:
         where = f"{_most(cause.algorithms)} on {_most(cause.datasets)}"
         say.line(console, f"  {len(cause.keys)} x {cause.error} [{cause.failure}; {where}; first: {cause.keys[0]}]")
-    say.line(console, f"All about one: {called('show', 'KEY')}. Some once more: {called('again', 'KEY', '...')}.")
+    say.line(console, f"All about one: {called('show', 'KEY')}. Some once more: {called('again', 'KEY')}.")
     say.line(console, "All of them once more: the sweep's own command with --retry-failed.")
 
 

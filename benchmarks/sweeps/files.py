@@ -100,6 +100,9 @@ def _explain(problem: Any, where: str, lines: Mapping[Location, int]) -> str:
         for number, part in enumerate(problem["loc"])
         if part != "[key]" and not (number == 1 and problem["loc"][0] == "launcher" and part in KINDS)
     )
+    # It tries a number as one kind and as the other, and names both.
+    if location and location[-1] in ("int", "float") and problem["type"].startswith(("int_", "float_")):
+        location, problem = location[:-1], {**problem, "type": "float_type"}
     found = next((lines[location[:n]] for n in range(len(location), 0, -1) if location[:n] in lines), None)
     place = where if found is None else f"{where}, line {found}"
     key = f"{_dotted(location)}: " if location else ""
