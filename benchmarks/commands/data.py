@@ -53,8 +53,6 @@ def data_command(
         name = given
         try:
             name = with_allowed(given, [each for word in allow for each in word.split(",")])
-            if name not in DATASETS and ":" not in name:
-                return say.refuse(unknown(name, DATASETS))
             entry = _entry(name)
             data = _prepare(console, name, entry, again)
             if entry.inventory is not None:

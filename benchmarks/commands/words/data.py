@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.base.errors import ConfigError
+from benchmarks.base.errors import ConfigError, unknown
+from benchmarks.commands.early import known
 from benchmarks.commands.kinds import Words
 from benchmarks.commands.places import output_folder
 from benchmarks.commands.say import refusing
@@ -49,6 +50,7 @@ def data_command(
     output_folder(output)
     if folder is not None:
         output_folder(folder, "--folder")
+    _require_names(names, "datasets")
     from benchmarks.commands import data
 
     return data.data_command(*names, show=show, output=output, folder=folder, source=source, again=again, allow=allow)
@@ -63,9 +65,10 @@ def algorithms_command(*names: str) -> int:
     names:
         Of algorithms.
     """
-    from benchmarks.commands import names as known
+    _require_names(names, "algorithms")
+    from benchmarks.commands import names as lists
 
-    return known.algorithms_command(*names)
+    return lists.algorithms_command(*names)
 
 
 @refusing
@@ -77,9 +80,10 @@ def datasets_command(*names: str) -> int:
     names:
         Of data sets; folder:PATH and table:PATH too.
     """
-    from benchmarks.commands import names as known
+    _require_names(names, "datasets")
+    from benchmarks.commands import names as lists
 
-    return known.datasets_command(*names)
+    return lists.datasets_command(*names)
 
 
 @refusing
@@ -91,6 +95,15 @@ def models_command(*names: str) -> int:
     names:
         Of models.
     """
-    from benchmarks.commands import names as known
+    _require_names(names, "models")
+    from benchmarks.commands import names as lists
 
-    return known.models_command(*names)
+    return lists.models_command(*names)
+
+
+def _require_names(given: tuple[str, ...], kind: str) -> None:
+    """Names with a colon are looked at by those who know what stands before it."""
+    allowed = known(kind)
+    for name in given:
+        if ":" not in name and name not in allowed:
+            raise ConfigError(unknown(name, allowed))

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import cyclopts
 
+from benchmarks.base.errors import require_known
+from benchmarks.commands.early import known
 from benchmarks.commands.kinds import Positive, Words, at_least
 from benchmarks.commands.say import refusing
 
@@ -59,6 +61,7 @@ def baselines(
     rollouts:
         Length of the runs in roll-outs.
     """
+    require_known("--algorithms", algorithms, known("algorithms"))
     from benchmarks.commands import physics
 
     return physics.baselines(datasets, algorithms, seeds, rollouts)
@@ -89,6 +92,7 @@ def uncertainty(
     rollouts:
         Length of the runs in roll-outs.
     """
+    require_known("--algorithm", (algorithm,), known("algorithms"))
     from benchmarks.commands import physics
 
     return physics.uncertainty(datasets, algorithm, held_out, replicas, rollouts)

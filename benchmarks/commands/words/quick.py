@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.base.errors import require_known
+from benchmarks.commands.early import known
 from benchmarks.commands.kinds import Positive, Words
 from benchmarks.commands.places import output_folder
 from benchmarks.commands.say import refusing
@@ -42,6 +44,7 @@ def quick_command(
         Processes; by default one for each core.
     """
     output_folder(output)
+    require_known("--algorithms", algorithms, known("algorithms"))
     from benchmarks.commands import quick
 
     return quick.quick_command(output, datasets, algorithms, seeds, points, rollouts, workers)

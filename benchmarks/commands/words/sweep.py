@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.base.errors import ConfigError
 from benchmarks.commands.chosen import Chosen
+from benchmarks.commands.early import refuse_wrong_names
 from benchmarks.commands.places import existing_store, output_folder, sweep_file
 from benchmarks.commands.say import refusing
 
@@ -38,6 +39,7 @@ def plan_command(
     """
     sweep_file(file)
     output_folder(output)
+    refuse_wrong_names(file, chosen)
     from benchmarks.commands import sweep
 
     return sweep.plan_command(file, output, store, timing, chosen)
@@ -70,6 +72,7 @@ def sweep_command(
     """
     sweep_file(file)
     output_folder(output)
+    refuse_wrong_names(file, chosen)
     from benchmarks.commands import sweep
 
     return sweep.sweep_command(file, output, store, retry_failed, chosen)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.base.errors import require_known
+from benchmarks.base.names import WILDS
+from benchmarks.commands.early import known
 from benchmarks.commands.kinds import Natural, Positive, Rate, Words
 from benchmarks.commands.places import output_folder
 from benchmarks.commands.say import refusing
@@ -129,6 +132,8 @@ def wilds_command(
     """
     if output is not None:
         output_folder(output)
+    require_known("DATASET", (dataset,), WILDS)
+    require_known("--algorithm", (algorithm,), known("algorithms"))
     from benchmarks.commands import wilds
 
     return wilds.wilds(

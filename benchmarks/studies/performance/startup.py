@@ -53,7 +53,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
     sweep = SweepConfig(datasets=("rotated-digits", "coloured-digits"), seeds=4, points=4)
     with Store(folder / "store.sqlite") as store:
         store.enter(sweep)
-    broken = folder / "broken.yaml"
+    absent = folder / "absent.yaml"
     return {
         "--help": ["--help"],
         "sweep --help": ["sweep", "--help"],
@@ -62,8 +62,10 @@ def commands(folder: Path) -> dict[str, list[str]]:
         "status": ["status", str(folder)],
         "no such option": ["sweep", "--seedz", "2"],
         "--seeds 1.5": ["plan", "--datasets", "coloured-digits", "--seeds", "1.5"],
-        "no such file": ["sweep", str(broken)],
+        "no such file": ["sweep", str(absent)],
         "report of a sweep file": ["report", "sweep.yaml"],
+        "no such algorithm": ["sweep", "sweep.yaml", "--algorithms", "pgard"],
+        "no such key in a file": ["plan", "wrong.yaml"],
     }
 
 
@@ -74,6 +76,7 @@ def measure(rounds: int) -> list[Startup]:
         home = {**os.environ, "HOME": folder, "PYTHONPYCACHEPREFIX": str(place / "compiled"), "PYTHONPATH": str(ROOT)}
         home.pop("PYTHONDONTWRITEBYTECODE", None)
         (place / "sweep.yaml").write_text("datasets: coloured-digits\n", encoding="utf-8")
+        (place / "wrong.yaml").write_text("datasets: coloured-digits\nseedz: 2\n", encoding="utf-8")
         return [start(name, words, rounds, place, home) for name, words in commands(place).items()]
 
 

@@ -105,12 +105,12 @@ def test_what_cannot_be_is_refused_with_status_2(place, capsys, words, message):
         ("launcher: {kind: local, workers: 0}", "line 2: launcher.workers: must be greater than 0, got 0"),
         ("launcher: 3", "line 2: launcher: must be a mapping from names to values, got 3"),
         ("fixed: [1]", "line 2: fixed: must be a mapping from names to values, got [1]"),
-        ("fixed: {erm: {lr: small}}", "must be a"),
+        ("fixed: {erm: {lr: small}}", "line 2: fixed.erm.lr: must be a number, got 'small'"),
         (
             "fixed: {sam: {rho: 0.1}}",
             "fixed: the sweep has no algorithm 'sam'; its algorithms are: erm, pgrad, reptile",
         ),
-        ("algorithms: []", "line 2: algorithms: must have 1 at least, got ()"),
+        ("algorithms: []", "line 2: algorithms: must have 1 at least, got []"),
         ("plugins: {a: 1}", "line 2: plugins: must be a list"),
     ],
 )
