@@ -1,4 +1,4 @@
-"""``data``: prepare data sets, show them, list them."""
+"""Does ``data``: prepares data sets, shows them, lists them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from cyclopts import Parameter
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmarks.base.errors import unknown
+from benchmarks.commands import say
 from benchmarks.commands.ahead import show_findings, show_foreseen
 from benchmarks.datasets import DATASETS, DatasetEntry, MultiDomainData, cache, fetch
 from benchmarks.datasets.cache import DamagedError, Recipe
@@ -29,48 +29,22 @@ from benchmarks.runs.foresight import foresee_alone
 __all__ = ["data_command"]
 
 Item = TypeVar("Item")
-Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")]
 
 
 def data_command(
     *names: str,
-    show: bool = False,
-    output: Path = Path("runs/data"),
-    folder: Path | None = None,
-    source: Path | None = None,
-    again: bool = False,
-    allow: Words = (),
+    show: bool,
+    output: Path,
+    folder: Path | None,
+    source: Path | None,
+    again: bool,
+    allow: tuple[str, ...],
 ) -> int:
-    """Prepare data sets once, for all sweeps; check those that are prepared. Without names, list all of them.
-
-    A name is one of the list, or says where data of yours are: folder:PATH for pictures in domain/class/*,
-    table:PATH for a CSV, TSV, Excel or Parquet file. For these it ends with an inventory: what was found and taken,
-    what was left, and what looks wrong.
-
-    Parameters
-    ----------
-    names:
-        Of data sets.
-    show:
-        Write a picture of what the domains look like.
-    output:
-        Folder for these pictures.
-    folder:
-        Where prepared data sets are kept; sweeps find them there if the variable PGRAD_DATA names it.
-    source:
-        Folder with files that were fetched by hand: packages, or the IDX files of Fashion-MNIST.
-    again:
-        Prepare it anew, even if it is there.
-    allow:
-        Words of findings, to go on nevertheless; in the name, ?allow=WORD,WORD says the same.
-    """
-    console, errors = Console(), Console(stderr=True)
+    """See `benchmarks.commands.words.data`."""
+    console, errors = say.console(), say.console(stderr=True)
     for variable, value in ((cache.VARIABLE, folder), (fetch.VARIABLE, source)):
         if value is not None:
             os.environ[variable] = str(value.resolve())
-    if source is not None and not source.is_dir():
-        errors.print(f"[red]--source: there is no folder {escape(str(source))}[/red]", soft_wrap=True)
-        return 2
     if not names:
         console.print(_list())
         console.print(f"Prepared sets are kept in {cache.folder()}.", markup=False, soft_wrap=True)

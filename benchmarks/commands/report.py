@@ -1,68 +1,40 @@
-"""The command ``report``."""
+"""Does ``report``."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-from rich.console import Console
-
+from benchmarks.commands import say
 from benchmarks.reports.load import load
 from benchmarks.reports.page import Report, build
 from benchmarks.reports.selection import Selection
 from benchmarks.runs import plugins
-from benchmarks.runs.protocol import TRAINING_DOMAIN
 from benchmarks.sweeps.store import StoreError
 
 __all__ = ["report"]
 
-_Words = Parameter(consume_multiple=True, negative="")
-
 
 def report(
-    runs: Annotated[tuple[str, ...], Parameter(negative="")],
-    /,
+    runs: tuple[str, ...],
     *,
-    output: Path | None = None,
-    selection: str = TRAINING_DOMAIN,
-    baseline: Annotated[tuple[str, ...], _Words] = (),
-    plugin: Annotated[tuple[str, ...], _Words] = (),
-    seed: int = 0,
+    output: Path | None,
+    selection: str,
+    baseline: tuple[str, ...],
+    plugin: tuple[str, ...],
+    seed: int,
 ) -> int:
-    """Make one page, and its tables, from the records of runs.
-
-    Parameters
-    ----------
-    runs:
-        Folders of sweeps, files of records (.jsonl, .jsonl.xz), or stores; all of them go into one report.
-    output:
-        Folder for report.html, report.md, the tables as CSV and LaTeX, and the pictures; by default the folder
-        "report" in the first of RUNS.
-    selection:
-        Method: training-domain, last, leave-one-domain-out or oracle.
-    baseline:
-        Algorithms that the others are compared with; by default erm and reptile, where they have runs.
-    plugin:
-        Modules or files of your own that register data sets and algorithms.
-    seed:
-        Of the bootstrap.
-    """
-    errors = Console(stderr=True)
+    """See `benchmarks.commands.words.report`."""
     try:
-        if not runs:
-            raise ValueError("RUNS must name a folder of a sweep, a file of records or a store")
         folder = output or _beside(runs[0])
         plugins.load(plugin)
         loaded = load(runs)
         made = build(loaded, Selection.of(loaded.records, selection, baseline), seed)
         write(made, folder)
     except (ValueError, ImportError, OSError, StoreError) as error:
-        errors.print(str(error), markup=False, soft_wrap=True, style="red")
-        return 2
-    console = Console()
+        return say.refuse(str(error))
+    console = say.console()
     for text in made.warnings:
         console.print(text, markup=False, highlight=False, soft_wrap=True, style="bold red")
     for one in made.verdicts:

@@ -159,6 +159,30 @@ class SingleRun(Frozen):
         return self.run.key()
 
 
+class SelectedRuns(Frozen):
+    """Runs that were chosen one by one.
+
+    Attributes:
+        datasets: Names of their data sets.
+        selected: Their configurations.
+    """
+
+    datasets: tuple[str, ...]
+    selected: tuple[RunConfig, ...]
+    launcher: LauncherConfig = Local()
+    plugins: tuple[str, ...] = ()
+    outputs: Outputs = Outputs()
+    max_attempts: Count = 3
+
+    def runs(self) -> list[RunConfig]:
+        """The chosen ones."""
+        return list(self.selected)
+
+    def key(self) -> str:
+        """That of the set of runs."""
+        return _key_of(self.selected)
+
+
 class SweepConfig(Frozen):
     """Which runs there are, and how they are done.
 
@@ -220,6 +244,11 @@ class SweepConfig(Frozen):
 
     @model_validator(mode="after")
     def _possible(self) -> SweepConfig:
+        for algorithm in self.fixed:
+            if algorithm not in self.algorithms:
+                raise ValueError(
+                    f"fixed: the sweep has no algorithm {algorithm!r}; its algorithms are: {', '.join(self.algorithms)}"
+                )
         for dataset, own in self.datasets.items():
             settings = own.settings(self.settings)
             try:
@@ -289,8 +318,7 @@ class SweepConfig(Frozen):
 
     def key(self) -> str:
         """A short name of the set of runs: the same for the same runs, wherever they are done."""
-        keys = [run.key() for run in self.runs()]
-        return hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:16]
+        return _key_of(self.runs())
 
     def in_process(self) -> SweepConfig:
         """The same runs, done in this process."""
@@ -299,6 +327,11 @@ class SweepConfig(Frozen):
 
 _OF_QUANTITIES = (mse_loss, l1_loss, smooth_l1_loss, huber_loss)
 """Losses that tell before the data are read that there are no classes."""
+
+
+def _key_of(runs: Sequence[RunConfig]) -> str:
+    keys = [run.key() for run in runs]
+    return hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:16]
 
 
 def _ordered(dataset: str, names: tuple[str, ...]) -> tuple[str, ...]:

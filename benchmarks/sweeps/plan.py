@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from benchmarks.algorithms import ALGORITHMS
 from benchmarks.datasets import DATASETS
 from benchmarks.runs.config import RunConfig
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.launcher_config import InProcess
+from benchmarks.sweeps.left import Speeds, duration, seconds_left, speed_of
 
-Speeds = Mapping[tuple[str, str], float]
-"""(data set, algorithm) -> seconds of a gradient evaluation."""
+__all__ = ["Share", "Speeds", "duration", "number_of_workers", "plan", "seconds_left"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def plan(sweep: SweepConfig, speeds: Speeds | None = None) -> list[Share]:
         n_domains = len(DATASETS[dataset].domains)
         evaluations = [run.evaluations(n_domains) for run in runs]
         cost = [ALGORITHMS[algorithm].evaluations(n_domains - len(run.held_out)) for run in runs]
-        speed = _speed(speeds or {}, dataset, algorithm)
+        speed = speed_of(speeds or {}, dataset, algorithm)
         found.append(
             Share(
                 dataset=dataset,
@@ -70,40 +68,3 @@ def number_of_workers(sweep: SweepConfig) -> int:
         return 1
     chosen = launcher.workers or os.cpu_count() or 1
     return min(chosen, len(sweep.runs()))
-
-
-def seconds_left(ahead: Iterable[Mapping[str, Any]], speeds: Speeds, workers: int) -> float | None:
-    """Seconds until the sweep is done, if every run takes as long as those before; None if there were none.
-
-    Args:
-        ahead: Rows with ``dataset``, ``algorithm``, ``status`` and ``evaluations``; running ones count half.
-        speeds: Of earlier runs.
-        workers: At work.
-    """
-    total = 0.0
-    for row in ahead:
-        speed = _speed(speeds, row["dataset"], row["algorithm"])
-        if speed is None:
-            return None
-        total += speed * (row["evaluations"] or 0) * (0.5 if row["status"] == "running" else 1.0)
-    return total / workers
-
-
-def _speed(speeds: Speeds, dataset: str, algorithm: str) -> float | None:
-    """Of this algorithm on this data set; if it is new there, the mean of the others."""
-    if (dataset, algorithm) in speeds:
-        return speeds[dataset, algorithm]
-    others = [speed for (where, _), speed in speeds.items() if where == dataset]
-    return sum(others) / len(others) if others else None
-
-
-def duration(seconds: float) -> str:
-    """Seconds to read.
-
-    Example:
-        >>> duration(42.4), duration(330), duration(9000)
-        ('42 s', '6 min', '2.5 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

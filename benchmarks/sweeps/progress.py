@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from benchmarks.sweeps.coordinator import Snapshot, Watch
+from benchmarks.sweeps.heartbeat import Heartbeat
 from benchmarks.sweeps.plan import duration, seconds_left
 from benchmarks.sweeps.store import Store
 
@@ -22,7 +23,21 @@ _EVERY = 1.0
 
 @contextmanager
 def live(console: Console, store: Store, sweep_id: int) -> Iterator[Watch]:
-    """Shows runs done, running and failed, the time left, and the best so far; gives the function to call."""
+    """Shows runs done, running and failed, the time left, and the best so far; gives the function to call.
+
+    Where there is no terminal it says lines: see `benchmarks.sweeps.heartbeat`.
+    """
+    if not console.is_terminal:
+
+        def left() -> str:
+            seconds = seconds_left(store.ahead(sweep_id), store.speeds(), 1)
+            return "" if seconds is None else f"about {duration(seconds)} of one worker left"
+
+        def say(text: str) -> None:
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+        yield Heartbeat(say, left)
+        return
     columns = (
         TextColumn("runs"),
         BarColumn(),

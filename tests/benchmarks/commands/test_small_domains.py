@@ -170,7 +170,9 @@ def test_options_go_before_the_settings_of_a_data_set_in_a_file(tmp_path):
     found = sweep_from(path, Chosen(batch_size=16, algorithms=("erm",), set=("fixed.erm.lr=0.5", "splits=2")))
     (run, *_) = found.runs()
     assert (run.batch_size, run.width, run.splits, run.hparams["lr"]) == (16, 9, 2, 0.5)
-    assert found.fixed["pgrad"] == {"lr": 0.2}
+    assert set(found.fixed) == {"erm"}  # what the file fixes for those left out has nothing to say
+    with pytest.raises(ConfigError, match="fixed: the sweep has no algorithm 'sam'; its algorithms are: erm"):
+        sweep_from(path, Chosen(algorithms=("erm",), set=("fixed.sam.rho=0.1",)))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,7 @@ def test_options_go_before_the_settings_of_a_data_set_in_a_file(tmp_path):
         ("batch_sise=8", "'batch_sise' is not known. Did you mean 'batch_size'"),
         ("datasets.x=1", "'datasets' is not known"),
         ("model=[", "is no YAML"),
-        ("batch_size=0", "settings.batch_size: input should be greater than or equal to 1"),
+        ("batch_size=0", "settings.batch_size: must be at least 1"),
         ("class_weights=much", "'balanced', or positive numbers"),
         ("metric=calibration-error", "calibration-error cannot choose"),
         ("measures=aux", "Did you mean 'auc'"),

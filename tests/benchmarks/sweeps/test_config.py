@@ -204,17 +204,17 @@ def test_options_go_before_the_file(file):
         ),
         (
             "datasets: coloured-digits\nsettings:\n  width: wide\n",
-            "line 3: settings.width: input should be a valid integer",
+            "line 3: settings.width: must be a whole number",
         ),
         (
             "datasets: coloured-digits\nsettings: {width: 0}\n",
-            "settings.width: input should be greater than or equal to 1",
+            "settings.width: must be at least 1",
         ),
         (
             "datasets: coloured-digits\nsettings: {model: mpl}\n",
             "settings.model: 'mpl' is not known. Did you mean 'mlp'?",
         ),
-        ("datasets: coloured-digits\nseeds: 0\n", "line 2: seeds: input should be a valid tuple, got 0"),
+        ("datasets: coloured-digits\nseeds: 0\n", "line 2: seeds: must be a whole number n from 1 on"),
         ("datasets: coloured-digits\nseeds: [1, 1]\n", "seeds: every name may come once only, got 1 1"),
         ("datasets: coloured-digits\nselection: oracel\n", "'oracel' is not known. Did you mean 'oracle'?"),
         (

@@ -191,7 +191,7 @@ def test_a_run_that_is_killed_goes_on(miniature, data: Path, records, tmp_path: 
         "--device",
         "cpu",
     ]
-    code = "import cyclopts; from benchmarks.commands.wilds import wilds; cyclopts.run(wilds)"
+    code = "import cyclopts; from benchmarks.commands.words.wilds import wilds_command; cyclopts.run(wilds_command)"
     command = [sys.executable, "-c", code, "waterbirds", *options, *length]
 
     def start(folder: str) -> subprocess.Popen:
@@ -212,7 +212,7 @@ def test_a_run_that_is_killed_goes_on(miniature, data: Path, records, tmp_path: 
     assert not (folder / "results.json").exists()
     assert 7 <= checkpoint.load(folder / "checkpoint.pt")["progress"]["updates"] < 300
 
-    from benchmarks.commands.wilds import wilds as train
+    from benchmarks.commands.words.wilds import wilds_command as train
 
     same = {
         "backbone": "tiny",
@@ -317,8 +317,8 @@ def test_folds_are_the_held_out_domains_of_poverty(call, records, tmp_path: Path
 
 @pytest.mark.slow
 def test_a_report_compares_the_runs_of_a_folder(call, tmp_path: Path) -> None:
-    from benchmarks.commands.report import report
-    from benchmarks.commands.sweep import status_command
+    from benchmarks.commands.words.report import report_command as report
+    from benchmarks.commands.words.status import status_command
 
     for seed in (0, 1):
         for algorithm in QUICK:
@@ -338,7 +338,7 @@ def test_a_report_compares_the_runs_of_a_folder(call, tmp_path: Path) -> None:
 def test_scores_that_are_not_defined_are_none_in_records_and_missing_in_reports(
     call, records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmarks.commands.report import report
+    from benchmarks.commands.words.report import report_command as report
 
     plain = wilds.evaluate
 
