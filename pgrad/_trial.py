@@ -93,7 +93,7 @@ class _Walk:
         closure()
         _seed(self._device, number)
         with inside_a_step():
-            self._optimizer.step(closure) if self._takes_closure else self._optimizer.step()
+            self._optimizer.step(closure) if self._takes_closure else self._optimizer.step()  # type: ignore[arg-type]
         return torch.cat([p.detach().flatten() for p in self._params])
 
     def _small(self, entry: Any) -> Any:

@@ -322,6 +322,7 @@ def real_rollouts(rollouts, **options):
     net = problems.model()
     length = options.pop("rollout_length", 9)
     opt = pgrad.PGrad(net.parameters(), 1e-2, length, outer=Keep, **options)
+    found.clear()  # what it saw on trial
     problems.train(net, opt, 0, rollouts * length)
     return torch.stack(found)
 
