@@ -20,7 +20,7 @@ from benchmarks.reports.load import Loaded, Run
 from benchmarks.reports.names import describe_algorithm, describe_dataset
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import agreements
-from benchmarks.reports.style import RC, Look, looks
+from benchmarks.reports.style import RC, Look, looks, without_warnings
 from benchmarks.reports.tables import Table
 from benchmarks.reports.throughput import work
 from benchmarks.runs.protocol import METHODS
@@ -46,7 +46,7 @@ class Picture:
     def svg(self) -> bytes:
         """The file."""
         buffer = io.BytesIO()
-        with mpl.rc_context(RC):
+        with mpl.rc_context(RC), without_warnings():
             self.figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
         return buffer.getvalue()
 

@@ -6,8 +6,10 @@ that no picture needs its colours.
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +102,14 @@ def legend_above(figure: Figure, axes: Sequence[Axes]) -> None:
     figure.legend(
         list(found.values()), list(found), loc="outside upper left", ncols=len(found) if len(found) <= 5 else 4
     )
+
+
+@contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """Inside, letters that the font lacks are drawn as boxes and nothing is said: names may be of any script."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font", category=UserWarning)
+        yield
 
 
 def plain(text: str) -> str:

@@ -6,6 +6,7 @@ There is none for boxes, and none for a quantity, whose official metric is a cor
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def _answers(kind: str, targets: Tensor) -> list[Answer]:
         shares[numbers] = counts / counts.sum()
         return [lambda asked: shares.log().clamp(min=-100.0).expand(len(asked), -1)]
     ordered = numbers[counts.argsort(descending=True, stable=True)][:MOST]
-    return [lambda asked, number=number: torch.full_like(asked, number) for number in ordered.tolist()]
+    return [functools.partial(torch.full_like, fill_value=number) for number in ordered.tolist()]
 
 
 def _score(dataset: Any, split: str, answer: Answer, metric: str) -> float | None:
