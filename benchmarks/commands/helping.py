@@ -25,12 +25,12 @@ LABEL = 26
 class Help:
     """Renders the help of a command, panel by panel."""
 
-    def render_usage(self, console: Console, _: ConsoleOptions, usage: Any) -> None:
+    def render_usage(self, console: Console, options: ConsoleOptions, usage: Any) -> None:  # noqa: ARG002
         """The line that begins with "Usage"."""
         _print(console, f"Usage: {' '.join(_text(usage).removeprefix('Usage:').split())}", hanging="    ")
         console.print()
 
-    def render_description(self, console: Console, _: ConsoleOptions, description: Any) -> None:
+    def render_description(self, console: Console, options: ConsoleOptions, description: Any) -> None:  # noqa: ARG002
         """What the command does; an indented part stays as it is."""
         for paragraph in _text(description).split("\n\n"):
             if paragraph.startswith((" ", "\t")):
@@ -39,7 +39,7 @@ class Help:
                 _print(console, " ".join(paragraph.split()))
             console.print()
 
-    def __call__(self, console: Console, _: ConsoleOptions, panel: HelpPanel) -> None:
+    def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:  # noqa: ARG002
         """A heading, and every entry below it."""
         if not panel.entries:
             return
