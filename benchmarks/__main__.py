@@ -15,6 +15,9 @@ from pathlib import Path
 
 import cyclopts
 
+import benchmarks.studies.gpu
+import benchmarks.studies.performance
+import benchmarks.studies.physics
 from benchmarks.base.called import SCRIPT
 from benchmarks.commands.helping import Help, usage_error
 from benchmarks.commands.say import console
@@ -68,9 +71,9 @@ _WORDS = {
     "models": ("data:models_command", "List the models, or show all about some."),
     "report": ("report:report_command", "Make a report of the records of sweeps."),
     "results": ("report:results_command", "Write the tables of docs/results.md from the records."),
-    "physics": ("physics:app", "The tables of docs/physics.md."),
-    "performance": ("performance:app", "Time and memory of a roll-out against its inner steps."),
-    "gpu": ("gpu:app", "Check one CUDA card in a few minutes: tests, times, bandwidth, copies."),
+    "physics": ("physics:app", benchmarks.studies.physics.__doc__),
+    "performance": ("performance:app", benchmarks.studies.performance.__doc__),
+    "gpu": ("gpu:app", benchmarks.studies.gpu.__doc__),
     "wilds": ("wilds:wilds_command", "Train on a WILDS data set and evaluate officially."),
 }
 for _name, (_path, _help) in _WORDS.items():  # each is imported when it is used

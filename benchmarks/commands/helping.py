@@ -33,7 +33,7 @@ class Help:
     def render_description(self, console: Console, options: ConsoleOptions, description: Any) -> None:  # noqa: ARG002
         """What the command does; an indented part stays as it is."""
         for paragraph in _text(description).split("\n\n"):
-            if paragraph.startswith((" ", "\t")):
+            if any(line.startswith(" ") for line in paragraph.splitlines()):
                 console.print(paragraph, markup=False, highlight=False, soft_wrap=True)
             else:
                 _print(console, " ".join(paragraph.split()))
@@ -81,7 +81,8 @@ def _described(entry: HelpEntry) -> str:
     if entry.choices:
         parts.append(f"[one of: {', '.join(entry.choices)}]")
     if entry.default not in (None, "False", "()", "''"):
-        parts.append(f"[default: {'on' if entry.default == 'True' else entry.default}]")
+        default = "on" if entry.default == "True" else entry.default.strip("()").replace("',", "").replace("'", "")
+        parts.append(f"[default: {default}]")
     if entry.required:
         parts.append("[required]")
     return " ".join(part for part in parts if part)
