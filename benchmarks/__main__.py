@@ -12,6 +12,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cyclopts
 
@@ -21,6 +22,9 @@ import benchmarks.studies.physics
 from benchmarks.base.called import SCRIPT
 from benchmarks.commands.helping import Help, usage_error
 from benchmarks.commands.say import console
+
+USAGE = 2
+"""Exit status of a command line that cannot be carried out as it stands."""
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,7 +48,20 @@ def version() -> str:
     return f"{SCRIPT} {number}{commit}, torch {torch}, Python {platform.python_version()}"
 
 
-app = cyclopts.App(
+class CommandLine(cyclopts.App):
+    """The parser; its versions do not agree on the exit status of what they refuse."""
+
+    def __call__(self, *args: Any, exit_on_error: bool | None = None, **kwargs: Any) -> Any:
+        """As the parser's own, but for the status."""
+        try:
+            return super().__call__(*args, exit_on_error=False, **kwargs)
+        except cyclopts.CycloptsError:
+            if exit_on_error is False:
+                raise
+            sys.exit(USAGE)
+
+
+app = CommandLine(
     name=SCRIPT,
     help="Domain-generalization benchmarks of pgrad.",
     version=version,

@@ -66,13 +66,21 @@ def usage_error(error: CycloptsError) -> Text:
 
 
 def _label(entry: HelpEntry) -> str:
+    """The name of a positional argument; else the names of an option and what its value is.
+
+    cyclopts 4, the last one for Python 3.10, has no label and no metavar: the label is its first name there.
+    """
     positives = [*entry.positive_names, *entry.positive_shorts]
-    if entry.positional_label:
-        return entry.positional_label
-    if entry.metavar and positives:
-        positives[-1] += f" {entry.metavar}"
+    label = getattr(entry, "positional_label", None)
+    metavar = getattr(entry, "metavar", None)
+    if label:
+        return str(label)
+    if len(positives) > 1 and positives[1].startswith("--") and not positives[0].startswith("-"):
+        return positives[0]
     if entry.negative_names and entry.default == "True":
         return f"--[no-]{positives[0].removeprefix('--')}"
+    if metavar and positives:
+        positives[-1] += f" {metavar}"
     return ", ".join(positives)
 
 
