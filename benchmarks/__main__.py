@@ -11,8 +11,8 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cyclopts
 
@@ -48,20 +48,7 @@ def version() -> str:
     return f"{SCRIPT} {number}{commit}, torch {torch}, Python {platform.python_version()}"
 
 
-class CommandLine(cyclopts.App):
-    """The parser; its versions do not agree on the exit status of what they refuse."""
-
-    def __call__(self, *args: Any, exit_on_error: bool | None = None, **kwargs: Any) -> Any:
-        """As the parser's own, but for the status."""
-        try:
-            return super().__call__(*args, exit_on_error=False, **kwargs)
-        except cyclopts.CycloptsError:
-            if exit_on_error is False:
-                raise
-            sys.exit(USAGE)
-
-
-app = CommandLine(
+app = cyclopts.App(
     name=SCRIPT,
     help="Domain-generalization benchmarks of pgrad.",
     version=version,
@@ -98,11 +85,13 @@ for _name, (_path, _help) in _WORDS.items():  # each is imported when it is used
 app.register_install_completion_command(help="Install the completion of a shell: bash, zsh or fish.")
 
 
-def main() -> None:
-    """Carries out the command line; whoever reads the output may stop reading."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Carries out a command line, by default the one of this process, and exits with its status."""
     try:
-        app()
-    except BrokenPipeError:
+        app(words, exit_on_error=False)
+    except cyclopts.CycloptsError:  # said already; the versions of the parser do not agree on the status
+        sys.exit(USAGE)
+    except BrokenPipeError:  # whoever reads the output may stop reading
         # Python would complain again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
