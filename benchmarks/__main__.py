@@ -11,13 +11,20 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cyclopts
 
+import benchmarks.studies.gpu
+import benchmarks.studies.performance
+import benchmarks.studies.physics
 from benchmarks.base.called import SCRIPT
 from benchmarks.commands.helping import Help, usage_error
 from benchmarks.commands.say import console
+
+USAGE = 2
+"""Exit status of a command line that cannot be carried out as it stands."""
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -68,9 +75,9 @@ _WORDS = {
     "models": ("data:models_command", "List the models, or show all about some."),
     "report": ("report:report_command", "Make a report of the records of sweeps."),
     "results": ("report:results_command", "Write the tables of docs/results.md from the records."),
-    "physics": ("physics:app", "The tables of docs/physics.md."),
-    "performance": ("performance:app", "Time and memory of a roll-out against its inner steps."),
-    "gpu": ("gpu:app", "Check one CUDA card in a few minutes: tests, times, bandwidth, copies."),
+    "physics": ("physics:app", benchmarks.studies.physics.__doc__),
+    "performance": ("performance:app", benchmarks.studies.performance.__doc__),
+    "gpu": ("gpu:app", benchmarks.studies.gpu.__doc__),
     "wilds": ("wilds:wilds_command", "Train on a WILDS data set and evaluate officially."),
 }
 for _name, (_path, _help) in _WORDS.items():  # each is imported when it is used
@@ -78,11 +85,13 @@ for _name, (_path, _help) in _WORDS.items():  # each is imported when it is used
 app.register_install_completion_command(help="Install the completion of a shell: bash, zsh or fish.")
 
 
-def main() -> None:
-    """Carries out the command line; whoever reads the output may stop reading."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Carries out a command line, by default the one of this process, and exits with its status."""
     try:
-        app()
-    except BrokenPipeError:
+        app(words, exit_on_error=False)
+    except cyclopts.CycloptsError:  # said already; the versions of the parser do not agree on the status
+        sys.exit(USAGE)
+    except BrokenPipeError:  # whoever reads the output may stop reading
         # Python would complain again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

@@ -73,6 +73,7 @@ def selected(runs: Sequence[Found], launcher: str | None) -> SelectedRuns:
 
 def _ways(origins: Iterable[dict[str, Any]], launcher: str | None) -> dict[str, Any]:
     """How the first of the sweeps does its runs."""
-    first = next(iter(origins), {})
-    ways = {name: first[name] for name in ("launcher", "outputs", "max_attempts") if name in first}
+    first: dict[str, Any] = next(iter(origins), {})
+    names: tuple[str, ...] = ("launcher", "outputs", "max_attempts")
+    ways = {name: first[name] for name in names if name in first}
     return ways if launcher is None else {**ways, "launcher": {"kind": launcher}}

@@ -9,11 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from benchmarks.base.errors import unknown
 from benchmarks.commands import say
@@ -41,12 +39,12 @@ def data_command(
     allow: tuple[str, ...],
 ) -> int:
     """See `benchmarks.commands.words.data`."""
-    console, errors = say.console(), say.console(stderr=True)
+    console = say.console()
     for variable, value in ((cache.VARIABLE, folder), (fetch.VARIABLE, source)):
         if value is not None:
             os.environ[variable] = str(value.resolve())
     if not names:
-        console.print(_list())
+        _list(console)
         console.print(f"Prepared sets are kept in {cache.folder()}.", markup=False, soft_wrap=True)
         return 0
     for given in names:
@@ -63,10 +61,10 @@ def data_command(
                 console.print(f"  picture: {path}", markup=False, soft_wrap=True, highlight=False)
         except RefusedError as error:
             _print_inventory(console, error.inventory)
-            errors.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
+            say.refuse(str(error))
             return 1
         except (RuntimeError, ImportError, ValueError, OSError, subprocess.SubprocessError) as error:
-            errors.print(f"[red]{escape(name)}: {escape(str(error))}[/red]", soft_wrap=True)
+            say.refuse(f"{name}: {error}")
             return 1
     return 0
 
@@ -109,12 +107,8 @@ def _prepare(console: Console, name: str, entry: DatasetEntry, again: bool) -> M
 def _print_inventory(console: Console, inventory: Inventory) -> None:
     """What stands in the user's files, what was made of it, and what looks wrong."""
     for section in inventory.sections:
-        table = Table(title=escape(section.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in section.columns:
-            table.add_column(escape(column), overflow="fold")
-        for row in section.rows:
-            table.add_row(*map(escape, row))
-        console.print(table)
+        say.line(console, section.title)
+        say.rows(console, section.columns, section.rows, text=section.columns[1:])
     show_findings(console, inventory)
 
 
@@ -145,15 +139,13 @@ class _Watch:
         self.progress.stop()
 
 
-def _list() -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("name", "domains", "examples", "prepared", "licence", "source"):
-        table.add_column(name, overflow="fold")
+def _list(console: Console) -> None:
+    columns = ("name", "domains", "examples", "prepared", "licence", "source")
+    rows = []
     for name, entry in DATASETS.items():
         examples, state = _state(entry)
-        row = (name, ", ".join(entry.domains), examples, state, entry.licence, entry.source)
-        table.add_row(*map(escape, row))
-    return table
+        rows.append((name, ", ".join(entry.domains), examples, state, entry.licence, entry.source))
+    say.rows(console, columns, rows, text=("domains", "licence", "source"))
 
 
 def _state(entry: DatasetEntry) -> tuple[str, str]:

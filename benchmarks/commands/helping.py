@@ -25,21 +25,21 @@ LABEL = 26
 class Help:
     """Renders the help of a command, panel by panel."""
 
-    def render_usage(self, console: Console, _: ConsoleOptions, usage: Any) -> None:
+    def render_usage(self, console: Console, options: ConsoleOptions, usage: Any) -> None:  # noqa: ARG002
         """The line that begins with "Usage"."""
         _print(console, f"Usage: {' '.join(_text(usage).removeprefix('Usage:').split())}", hanging="    ")
         console.print()
 
-    def render_description(self, console: Console, _: ConsoleOptions, description: Any) -> None:
+    def render_description(self, console: Console, options: ConsoleOptions, description: Any) -> None:  # noqa: ARG002
         """What the command does; an indented part stays as it is."""
         for paragraph in _text(description).split("\n\n"):
-            if paragraph.startswith((" ", "\t")):
+            if any(line.startswith(" ") for line in paragraph.splitlines()):
                 console.print(paragraph, markup=False, highlight=False, soft_wrap=True)
             else:
                 _print(console, " ".join(paragraph.split()))
             console.print()
 
-    def __call__(self, console: Console, _: ConsoleOptions, panel: HelpPanel) -> None:
+    def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:  # noqa: ARG002
         """A heading, and every entry below it."""
         if not panel.entries:
             return
@@ -66,13 +66,21 @@ def usage_error(error: CycloptsError) -> Text:
 
 
 def _label(entry: HelpEntry) -> str:
+    """The name of a positional argument; else the names of an option and what its value is.
+
+    cyclopts 4, the last one for Python 3.10, has no label and no metavar: the label is its first name there.
+    """
     positives = [*entry.positive_names, *entry.positive_shorts]
-    if entry.positional_label:
-        return entry.positional_label
-    if entry.metavar and positives:
-        positives[-1] += f" {entry.metavar}"
+    label = getattr(entry, "positional_label", None)
+    metavar = getattr(entry, "metavar", None)
+    if label:
+        return str(label)
+    if len(positives) > 1 and positives[1].startswith("--") and not positives[0].startswith("-"):
+        return positives[0]
     if entry.negative_names and entry.default == "True":
         return f"--[no-]{positives[0].removeprefix('--')}"
+    if metavar and positives:
+        positives[-1] += f" {metavar}"
     return ", ".join(positives)
 
 
@@ -81,7 +89,8 @@ def _described(entry: HelpEntry) -> str:
     if entry.choices:
         parts.append(f"[one of: {', '.join(entry.choices)}]")
     if entry.default not in (None, "False", "()", "''"):
-        parts.append(f"[default: {'on' if entry.default == 'True' else entry.default}]")
+        default = "on" if entry.default == "True" else entry.default.strip("()").replace("',", "").replace("'", "")
+        parts.append(f"[default: {default}]")
     if entry.required:
         parts.append("[required]")
     return " ".join(part for part in parts if part)

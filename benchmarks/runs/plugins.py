@@ -22,6 +22,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 import sysconfig
 import traceback
@@ -46,8 +47,12 @@ Factory = TypeVar("Factory", bound=Callable[..., Any])
 BATCHES: tuple[str, ...] = get_args(Batches)
 DISTRIBUTIONS: tuple[type, ...] = get_args(Distribution)
 
-_HERE = str(Path(__file__).resolve().parents[1])
-_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+_FOREIGN = (
+    f"{Path(__file__).resolve().parents[1]}{os.sep}",
+    *{f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "purelib", "platlib")},
+    "<",
+)
+"""How the files begin that are not the user's: the benchmarks', those of libraries, and what is no file."""
 
 _files: dict[tuple[str, str], str] = {}
 """(kind, name) of what plugins registered -> the file it comes from."""
@@ -166,7 +171,7 @@ def _line(error: Exception) -> str:
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f"{error.filename}, line {error.lineno}: "
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith((_HERE, "<", *_LIBRARIES))]
+    own = [frame for frame in frames if not frame.filename.startswith(_FOREIGN)]
     return f"{own[-1].filename}, line {own[-1].lineno}: " if own else ""
 
 

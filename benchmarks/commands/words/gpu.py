@@ -7,13 +7,12 @@ from typing import Annotated
 
 import cyclopts
 
-import benchmarks.studies.gpu
 from benchmarks.commands.kinds import Positive, Words, at_least, number_at_least
 from benchmarks.commands.places import output_folder
 from benchmarks.commands.say import refusing
 from benchmarks.studies.gpu.settings import Settings
 
-app = cyclopts.App(name="gpu", help=benchmarks.studies.gpu.__doc__, version_flags=[])
+app = cyclopts.App(name="gpu", version_flags=[])
 _DEFAULTS = Settings("cuda")
 
 

@@ -7,12 +7,11 @@ from typing import Literal
 
 import cyclopts
 
-import benchmarks.studies.performance
 from benchmarks.commands.kinds import Positive, Words
 from benchmarks.commands.places import output_folder
 from benchmarks.commands.say import refusing
 
-app = cyclopts.App(name="performance", help=benchmarks.studies.performance.__doc__, version_flags=[])
+app = cyclopts.App(name="performance", version_flags=[])
 
 
 @app.default

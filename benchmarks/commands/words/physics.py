@@ -11,14 +11,7 @@ from benchmarks.commands.early import known
 from benchmarks.commands.kinds import Positive, Words, at_least
 from benchmarks.commands.say import refusing
 
-app = cyclopts.App(
-    name="physics",
-    help="""The Bethe-Heitler data sets before any sweep: their settings, baselines, and noise against ignorance.
-
-All figures are root mean square pulls, errors in units of the statistical error; the truth has 1.
-""",
-    version_flags=[],
-)
+app = cyclopts.App(name="physics", version_flags=[])
 
 
 @app.command

@@ -50,7 +50,7 @@ class Startup:
 
 def commands(folder: Path) -> dict[str, list[str]]:
     """What is measured; the folder gets a store with a sweep of some hundred runs."""
-    sweep = SweepConfig(datasets=("rotated-digits", "coloured-digits"), seeds=4, points=4)
+    sweep = SweepConfig.model_validate({"datasets": ["rotated-digits", "coloured-digits"], "seeds": 4, "points": 4})
     with Store(folder / "store.sqlite") as store:
         store.enter(sweep)
     absent = folder / "absent.yaml"

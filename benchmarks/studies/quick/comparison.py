@@ -45,8 +45,8 @@ def compare(sweep: SweepConfig, output: Path, workers: int, console: Console) ->
     # The networks are too small for a GPU.
     engine = InProcess() if workers == 1 else Local(workers=workers, gpus=0)
     sweep = sweep.model_copy(update={"launcher": engine})
-    with Store(output / "store.sqlite") as store, screen.progress(console) as update:
-        records = perform(sweep, store, output, watch=lambda now: update(now.done, now.total), retry_failed=True)
+    with Store(output / "store.sqlite") as store, screen.progress(console) as watch:
+        records = perform(sweep, store, output, watch=watch, retry_failed=True)
     failed = [record for record in records if record["status"] == "failed"]
 
     datasets = list(sweep.datasets)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks.__main__ import app
+from benchmarks.__main__ import main
 from benchmarks.algorithms import ALGORITHMS
 from tests.benchmarks.commands.terminal import in_terminal
 from tests.benchmarks.toy_sweeps import ROOT, TOYS
@@ -26,7 +26,7 @@ def place(tmp_path, monkeypatch):
 
 def refused(capsys, *words):
     with pytest.raises(SystemExit) as stopped:
-        app(list(words))
+        main(list(words))
     output = capsys.readouterr()
     assert stopped.value.code == 2, output
     assert output.out == ""
@@ -48,7 +48,7 @@ def refused(capsys, *words):
         ("report", "RUNS requires an argument"),
         ("report sweep.yaml", "sweep.yaml is a sweep file, which says what is to be done"),
         ("report file", "file is neither a file of records nor a store; name the folder of a sweep"),
-        ("report folder", "folder holds neither store.sqlite nor records.jsonl"),
+        ("report folder", "folder must hold records.jsonl or store.sqlite"),
         ("report nowhere", "nowhere does not exist; name the folder of a sweep"),
         ("report folder/records.jsonl", "does not exist"),
         ("plan none.yaml", "none.yaml: there is no such file"),
@@ -124,7 +124,7 @@ def test_mistakes_in_files_are_told_in_the_users_words(place, capsys, content, m
 
 def test_version(capsys):
     with pytest.raises(SystemExit) as stopped:
-        app(["--version"])
+        main(["--version"])
     assert not stopped.value.code
     assert re.fullmatch(
         r"pgrad-bench \d+\.\d+\.\d+( \([^)]+\))?, torch [\d.]+\S*, Python [\d.]+\S*\n", capsys.readouterr().out

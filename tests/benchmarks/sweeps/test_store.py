@@ -18,8 +18,10 @@ import pandas as pd
 import pytest
 import sqlalchemy
 
+from benchmarks.base.errors import ConfigError
 from benchmarks.runs.runner import run
 from benchmarks.sweeps.config import SweepConfig
+from benchmarks.sweeps.glance import Glance
 from benchmarks.sweeps.store import Store, StoreError
 from benchmarks.sweeps.store.schema import attempts, checkpoints, runs
 from benchmarks.sweeps.store.transfer import bring_in, export, read_lines, table, write_lines
@@ -399,3 +401,24 @@ def test_tables_of_another_version(tmp_path):
     connection.close()
     with pytest.raises(StoreError, match=r"version 99.*import records.jsonl"):
         Store(tmp_path / "s.sqlite")
+
+
+def test_a_look_with_the_drivers_alone_sees_the_same(store, address, outcomes):
+    number, claim = claimed(store)
+    store.finish(claim, outcomes[claim.config.key()], {"code": claim.code})
+    failing = store.claim(number, claim.worker_id)
+    failed = {"status": "failed", "failure": "error", "error": "ValueError: 3 of 5", "traceback": "Traceback ..."}
+    store.finish(failing, failed, {"code": claim.code})
+    with Glance(address) as glance:
+        (state,) = glance.sweeps()
+        assert (state.number, state.config) == (number, store.sweeps()[0]["config"])
+        assert state.counts() == {status: n for status, n in store.counts(number).items() if n}
+        assert glance.speeds() == pytest.approx(store.speeds())
+        (cause,) = glance.causes()
+        assert (cause.keys, cause.error, cause.failure) == ([failing.config.key()], "ValueError: 3 of 5", "error")
+        found = glance.run(failing.config.key()[:12])
+        assert (found.config, found.status, found.code) == (failing.config.config(), "failed", failing.code)
+        assert [attempt["traceback"] for attempt in found.attempts] == ["Traceback ..."]
+        assert found.sweeps == {number: state.config}
+        with pytest.raises(ConfigError, match="has no run whose key begins with 000000000000"):
+            glance.run("000000000000")

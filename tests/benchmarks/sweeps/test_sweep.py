@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -53,7 +54,7 @@ def test_plan_sweep_status_export_import(said, file, tmp_path):
     out = tmp_path / "out"
     code, text, _ = said("plan", file, "--points", "4", "--output", out)
     assert code == 0
-    assert "12 runs, 48 gradient evaluations, about 0 s of one worker. Timed by a few steps" in text
+    assert re.search(r"12 runs, 48 gradient evaluations, about \d+ \w+ of one worker\. Timed by a few steps", text)
     assert "48 gradient evaluations, time not known" in said("plan", file, "--points", "4", "--no-timing")[1]
     assert not out.exists()
 
@@ -65,7 +66,7 @@ def test_plan_sweep_status_export_import(said, file, tmp_path):
 
     code, text, _ = said("plan", file, "--points", "4", "--output", out)
     assert "The store has 3 of them finished" in text
-    assert "about 0 s" in text or "about 1 s" in text
+    assert re.search(r"about \d+ \w+ of one worker\.$", text, flags=re.MULTILINE)
     assert "toy" in said("status", out)[1]
     assert said("export", tmp_path / "t.csv", "--output", out)[:2] == (0, f"3 rows in {tmp_path / 't.csv'}\n")
     code, text, _ = said("import", out / "records.jsonl", "--output", tmp_path / "other")
