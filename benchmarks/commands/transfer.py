@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,8 @@ from rich.console import Console
 from benchmarks.commands.options import address
 from benchmarks.sweeps.store import Store, StoreError
 from benchmarks.sweeps.store.domainbed import results
-from benchmarks.sweeps.store.transfer import bring_in, export, read_lines
+from benchmarks.sweeps.store.importing import bring_in
+from benchmarks.sweeps.store.transfer import export, read_lines
 
 __all__ = ["export_command", "import_command"]
 
@@ -41,7 +43,7 @@ def export_command(
         return 2
     try:
         with Store(address(store, output)) as opened:
-            number = export(opened.records(), file, table)
+            number = export(opened.each_record(), file, table)
     except (StoreError, ValueError, ImportError, OSError) as error:
         errors.print(str(error), markup=False, soft_wrap=True)
         return 2
@@ -75,7 +77,7 @@ def import_command(
     console, errors = Console(), Console(stderr=True)
     left_out = 0
     try:
-        records: list[Any] = list(read_lines(source)) if not domainbed else []
+        records: Iterable[Any] = () if domainbed else read_lines(source)
         if domainbed:
             records, others = results(source, unfinished)
             left_out = len(others.paths)

@@ -18,7 +18,8 @@ import pytest
 
 from benchmarks.sweeps.coordinator import perform
 from benchmarks.sweeps.store import Store, StoreError
-from benchmarks.sweeps.store.transfer import bring_in, read_lines
+from benchmarks.sweeps.store.importing import bring_in
+from benchmarks.sweeps.store.transfer import read_lines
 from tests.benchmarks.toy_sweeps import ROOT, comparable, toy_sweep
 
 SOAK = float(os.environ.get("BENCHMARKS_SOAK", "25"))

@@ -21,8 +21,9 @@ import sqlalchemy
 from benchmarks.runs.runner import run
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.store import Store, StoreError
+from benchmarks.sweeps.store.importing import bring_in
 from benchmarks.sweeps.store.schema import attempts, checkpoints, runs
-from benchmarks.sweeps.store.transfer import bring_in, export, read_lines, table, write_lines
+from benchmarks.sweeps.store.transfer import export, read_lines, table, write_lines
 
 SWEEP = SweepConfig(
     datasets="coloured-digits",
