@@ -76,6 +76,7 @@ _LAZY = {
     "plan": ("benchmarks.commands.sweep:plan_command", "Show the runs of a sweep and what they cost; nothing is done."),
     "sweep": ("benchmarks.commands.sweep:sweep_command", "Do the runs of a sweep that are not done yet."),
     "status": ("benchmarks.commands.sweep:status_command", "Show how far the sweeps of a store are."),
+    "check": ("benchmarks.commands.check:check_command", "Find what is wrong in a store, and mend it."),
     "export": ("benchmarks.commands.transfer:export_command", "Write the records of a store to a file."),
     "import": ("benchmarks.commands.transfer:import_command", "Bring records into a store, DomainBed's too."),
     "data": ("benchmarks.commands.data:data_command", "Prepare data sets and show them; without names, list them."),

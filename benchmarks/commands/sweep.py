@@ -5,24 +5,26 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.base.records import Record
 from benchmarks.commands.ahead import tell_ahead
 from benchmarks.commands.options import Chosen, address, sweep_from
 from benchmarks.sweeps.config import SweepConfig
-from benchmarks.sweeps.coordinator import SweepError, perform, summarize
+from benchmarks.sweeps.coordinator import SweepError, do, summarize
 from benchmarks.sweeps.files import ConfigError
 from benchmarks.sweeps.plan import duration, number_of_workers, plan, seconds_left
 from benchmarks.sweeps.progress import live
 from benchmarks.sweeps.store import Store, StoreError
+from benchmarks.sweeps.store.backup import require_no_backup
+from benchmarks.sweeps.store.causes import Cause
 from benchmarks.sweeps.timing import Timed, time_steps
 
 __all__ = ["plan_command", "status_command", "sweep_command"]
@@ -68,7 +70,10 @@ def plan_command(
     timed = time_steps(sweep, speeds) if timing else Timed()
     _show_plan(console, sweep, {**timed.speeds, **speeds}, timed=bool(timed.speeds))
     if counts is not None:
-        console.print(f"The store has {counts['finished']} of them finished and {counts['failed']} failed.")
+        console.print(
+            f"The store has {counts['finished']} of them finished and {counts['failed']} failed"
+            + (f", {counts['diverged']} diverged." if counts["diverged"] else ".")
+        )
     for (dataset, algorithm), why in timed.failed.items():
         console.print(f"CANNOT BEGIN: {algorithm} on {dataset}: {why}", markup=False, soft_wrap=True, style="bold red")
     return 1 if fatal or timed.failed else 0
@@ -104,6 +109,7 @@ def sweep_command(
     output: Path = Path("runs/sweep"),
     store: str | None = None,
     retry_failed: bool = False,
+    redo: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
     chosen: Chosen | None = None,
 ) -> int:
     """Do the runs of a sweep that are not done yet.
@@ -120,18 +126,24 @@ def sweep_command(
     store:
         Address of the store instead of the file in the output folder, e.g. postgresql://user@host/name.
     retry_failed:
-        Do the failed runs again, too.
+        Do the failed runs again, too. Runs that diverged are no failures.
+    redo:
+        Do these runs again, whatever they came to: their keys, or the beginnings of them.
     """
     console, errors = Console(), Console(stderr=True)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         sweep = sweep_from(file, chosen)
         with Store(address(store, output)) as opened:
+            require_no_backup(opened, output)
             number = opened.enter(sweep)
             tell_ahead(console, sweep)
             with live(console, opened, number) as watch:
-                records = perform(sweep, opened, output, watch, retry_failed)
+                if redo and not opened.redo(number, keys=redo):
+                    raise SweepError(f"--redo {' '.join(redo)}: no run of this sweep that has ended has such a key")
+                do(sweep, opened, output, watch=watch, redo=("failed",) if retry_failed else ())
             summary = summarize(opened, number, sweep)
+            failures = opened.failures(number)
     except (ConfigError, StoreError, SweepError, ImportError, RuntimeError) as error:
         errors.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
         return 2
@@ -139,28 +151,27 @@ def sweep_command(
         again = "python -m benchmarks " + shlex.join(sys.argv[1:])
         errors.print(f"\nStopped; every run that ended is stored. To go on: {again}", soft_wrap=True, markup=False)
         return 130
-    failed = [record for record in records if record["status"] == "failed"]
+    counts = summary["counts"]
+    diverged = f", {counts['diverged']} diverged" if counts["diverged"] else ""
     console.print(
-        f"{len(records)} runs, {len(failed)} of them failed. Records: {output / 'records.jsonl'}", soft_wrap=True
+        f"{sum(counts.values())} runs, {counts['failed']} of them failed{diverged}. "
+        f"Records: {output / 'records.jsonl'}",
+        soft_wrap=True,
     )
     if summary["busy_share"] is not None:
         console.print(f"Workers were in runs for {summary['busy_share']:.0%} of their time.")
-    _failures(console, records)
-    return 1 if failed else 0
+    _failures(console, failures)
+    return 1 if counts["failed"] else 0
 
 
 def _interrupt(_signum: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _failures(console: Console, records: Sequence[Record]) -> None:
-    kinds = Counter(record["failure"] for record in records if record["status"] == "failed")
-    for kind, number in kinds.most_common():
-        first = next(record for record in records if record.get("failure") == kind)
-        config = first["config"]
-        what = f"{config['dataset']}, {config['algorithm']}, held out {config['held_out']}, seed {config['seed']}"
-        console.print(f"  {number} {kind}, the first: {what}, point {config['point']}: {first['error']}", markup=False)
-    if kinds:
+def _failures(console: Console, failures: Sequence[Cause]) -> None:
+    for cause in failures:
+        console.print(f"  {cause.sentence()}", markup=False, soft_wrap=True)
+    if failures:
         console.print("The same command with --retry-failed does them again.")
 
 
@@ -189,7 +200,8 @@ def status_command(output: Path = Path("runs/sweep"), *, store: str | None = Non
 
 def _show_status(console: Console, store: Store) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("sweep", "data sets", "finished", "failed", "running", "waiting", "time left of one worker"):
+    names = ("sweep", "data sets", "finished", "diverged", "failed", "running", "waiting", "time left of one worker")
+    for name in names:
         table.add_column(name, justify="left" if name == "data sets" else "right")
     speeds = store.speeds()
     for sweep in store.sweeps():
@@ -197,10 +209,9 @@ def _show_status(console: Console, store: Store) -> None:
         left = seconds_left(store.ahead(sweep["id"]), speeds, 1)
         table.add_row(
             *(str(sweep["id"]), escape(", ".join(sweep["config"]["datasets"]))),
-            *(str(counts[status]) for status in ("finished", "failed", "running", "pending")),
+            *(str(counts[status]) for status in ("finished", "diverged", "failed", "running", "pending")),
             "?" if left is None else duration(left),
         )
     console.print(table)
-    for record in store.records():
-        if record["status"] == "failed":
-            console.print(f"failed: {record['config']} {record['error']}", markup=False, soft_wrap=True)
+    for cause in store.failures():
+        console.print(f"failed: {cause.sentence()}", markup=False, soft_wrap=True)

@@ -43,7 +43,7 @@ def load_records(source: str) -> list[Run]:
         return _of_store(source)
     path = Path(source)
     if path.is_dir():
-        found = [path / name for name in (LINES, STORE) if (path / name).exists()]
+        found = [path / name for name in (STORE, LINES) if (path / name).exists()]
         if not found:
             raise ValueError(f"{path} must hold {LINES} or {STORE}: it is no folder of a sweep")
         path = found[0]

@@ -27,7 +27,14 @@ from benchmarks.sweeps.store.states import (
     SUPERSEDED,
 )
 from benchmarks.sweeps.store.store import Store
-from benchmarks.sweeps.store.transitions import Run, hold_all, leave_nothing_running, new_rows, one_at_a_time
+from benchmarks.sweeps.store.transitions import (
+    Run,
+    hold_all,
+    leave_nothing_running,
+    new_rows,
+    one_at_a_time,
+    tally_rows,
+)
 
 BATCH = 250
 """Records of a transaction."""
@@ -59,7 +66,9 @@ def bring_in(store: Store, records: Iterable[Mapping[str, Any]]) -> Imported:
 
 
 def _bring_in(store: Store, batch: list[Mapping[str, Any]]) -> int:
-    found = {rows.place(record): record for record in reversed(batch)}  # the first of several of one run
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for record in batch:
+        found.setdefault(rows.place(record), record)
     made = {place: _outcome(record) for place, record in found.items()}
     with store.database.write() as connection:
         one_at_a_time(connection)
@@ -102,22 +111,15 @@ def _decide(connection: Connection, waiting: list[Run], decided: Mapping[int, Ma
     moved = [
         row
         for sweep_id, run_id in connection.execute(of_sweeps)
-        for row in _tallied(sweep_id, runs_by_id[run_id], decided[run_id])
+        for row in _tally_rows(sweep_id, runs_by_id[run_id], decided[run_id])
     ]
     if moved:
         connection.execute(insert(tallies), moved)
 
 
-def _tallied(sweep_id: int, run: Run, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    finished = values["status"] == FINISHED
-    paid, wall, validation = run.evaluations or 0, values.get("wall_seconds"), values.get("validation")
-    common = {"sweep_id": sweep_id, "dataset": run.dataset, "algorithm": run.algorithm}
-    gone = {"status": PENDING, "runs": -1, "evaluations": -paid, "timed": 0, "wall_seconds": 0.0}
-    come = {"status": values["status"], "runs": 1, "evaluations": paid, "timed": 0, "wall_seconds": 0.0}
-    if finished and wall is not None:
-        come |= {"timed": paid, "wall_seconds": wall}
-    best = {"validation": validation, "held_out": None if validation is None else run.held_out}
-    return [{**common, **gone, "validation": None, "held_out": None}, {**common, **come, **best}]
+def _tally_rows(sweep_id: int, run: Run, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    wall = values.get("wall_seconds") if values["status"] == FINISHED else None
+    return tally_rows(sweep_id, run, values["status"], wall, values.get("validation"))
 
 
 _Made = tuple[Mapping[str, Any], dict[str, Any], list[dict[str, Any]]]

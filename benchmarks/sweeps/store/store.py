@@ -26,6 +26,7 @@ from benchmarks.runs.config import RunConfig, RunIdentity
 from benchmarks.runs.environment import fingerprint
 from benchmarks.sweeps.config import Kept, Sweep
 from benchmarks.sweeps.store import identity, rows, tally
+from benchmarks.sweeps.store.causes import Cause, causes
 from benchmarks.sweeps.store.database import Database
 from benchmarks.sweeps.store.entering import Entry, enter_sweep
 from benchmarks.sweeps.store.schema import attempts, checkpoints, environments, members, runs, sweeps, tallies, workers
@@ -430,17 +431,22 @@ class Store:
     def speeds(self) -> dict[tuple[str, str], float]:
         """Seconds of a gradient evaluation, by data set and algorithm, over all finished runs."""
         query = (
-            select(runs.c.dataset, runs.c.algorithm, func.sum(attempts.c.wall_seconds) / func.sum(runs.c.evaluations))
+            select(runs.c.dataset, runs.c.algorithm, func.sum(attempts.c.wall_seconds), func.sum(runs.c.evaluations))
             .join(attempts, attempts.c.run_id == runs.c.id)
             .where(attempts.c.status == "finished", attempts.c.wall_seconds.is_not(None), runs.c.evaluations > 0)
             .group_by(runs.c.dataset, runs.c.algorithm)
         )
         with self.database.read() as connection:
-            return {(row[0], row[1]): float(row[2]) for row in connection.execute(query)}
+            return {(row[0], row[1]): float(row[2]) / int(row[3]) for row in connection.execute(query)}
 
     def ahead(self, sweep_id: int) -> list[dict[str, Any]]:
         """What is still to be done: number of runs and gradient evaluations by data set, algorithm and status."""
         return self.progress(sweep_id).rows_ahead()
+
+    def failures(self, sweep_id: int | None = None) -> list[Cause]:
+        """Why runs failed, the most frequent cause first."""
+        with self.database.read() as connection:
+            return causes(connection, sweep_id)
 
     def largest_resident(self) -> int:
         """Bytes of the largest worker so far; 0 if no run has ended."""

@@ -83,38 +83,28 @@ def move_run(
     if done.rowcount != 1:
         raise RuntimeError(f"run {run.id} was to be held as {run.status!r} by this transaction, and is not")
     connection.execute(update(members).where(members.c.run_id == run.id).values(status=target))
-    connection.execute(
-        insert(tallies).from_select(
-            _TALLIED,
-            sqlalchemy.union_all(
-                _tally(run, run.status, -1), _tally(run, target, 1, wall_seconds=wall_seconds, validation=validation)
-            ),
-        )
-    )
+    own = select(members.c.sweep_id).where(members.c.run_id == run.id)
+    moved = [
+        row
+        for sweep_id in connection.execute(own).scalars()
+        for row in tally_rows(sweep_id, run, target, wall_seconds, validation)
+    ]
+    if moved:
+        connection.execute(insert(tallies), moved)
 
 
-_TALLIED = (
-    *("sweep_id", "dataset", "algorithm", "status", "runs"),
-    *("evaluations", "timed", "wall_seconds", "validation", "held_out"),
-)
-
-
-def _tally(
-    run: Run, status: str, sign: int, *, wall_seconds: float | None = None, validation: float | None = None
-) -> sqlalchemy.Select[Any]:
+def tally_rows(
+    sweep_id: int, run: Run, target: str, wall_seconds: float | None, validation: float | None
+) -> list[dict[str, Any]]:
+    """What the move of a run to a status adds to the tallies of a sweep."""
     paid = run.evaluations or 0
-    return select(
-        members.c.sweep_id,
-        sqlalchemy.literal(run.dataset, sqlalchemy.String),
-        sqlalchemy.literal(run.algorithm, sqlalchemy.String),
-        sqlalchemy.literal(status, sqlalchemy.String),
-        sqlalchemy.literal(sign, sqlalchemy.Integer),
-        sqlalchemy.literal(sign * paid, sqlalchemy.BigInteger),
-        sqlalchemy.literal(paid if wall_seconds is not None else 0, sqlalchemy.BigInteger),
-        sqlalchemy.literal(wall_seconds or 0.0, sqlalchemy.Float),
-        sqlalchemy.literal(validation, sqlalchemy.Float),
-        sqlalchemy.literal(run.held_out if validation is not None else None, sqlalchemy.String),
-    ).where(members.c.run_id == run.id)
+    common = {"sweep_id": sweep_id, "dataset": run.dataset, "algorithm": run.algorithm}
+    gone = {"status": run.status, "runs": -1, "evaluations": -paid, "timed": 0, "wall_seconds": 0.0}
+    come = {"status": target, "runs": 1, "evaluations": paid, "timed": 0, "wall_seconds": 0.0}
+    if wall_seconds is not None:
+        come |= {"timed": paid, "wall_seconds": wall_seconds}
+    best = {"validation": validation, "held_out": None if validation is None else run.held_out}
+    return [{**common, **gone, "validation": None, "held_out": None}, {**common, **come, **best}]
 
 
 def move_attempt(

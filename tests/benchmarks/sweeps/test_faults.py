@@ -128,7 +128,13 @@ def check(folder, seeds, expected):
     sweep = toy_sweep("toy-slow", "toy-nan", seeds=seeds, max_attempts=MAX_ATTEMPTS)
     with Store(folder / "store.sqlite") as store:
         number = store.enter(sweep)
-        assert store.counts(number) == {"pending": 0, "running": 0, "finished": 3 * seeds, "failed": 3 * seeds}
+        assert store.counts(number) == {
+            "pending": 0,
+            "running": 0,
+            "finished": 3 * seeds,
+            "failed": 0,
+            "diverged": 3 * seeds,
+        }
         records = store.records(number)
     assert comparable(records) == comparable(expected)
     lost = 0
@@ -276,7 +282,7 @@ with Store(folder / "store.sqlite") as store:
         before = store.counts(1)
         assert 0 < before["finished"] < 60
         records = perform(sweep, store, tmp_path)
-        assert store.counts(1) == {"pending": 0, "running": 0, "finished": 60, "failed": 0}
+        assert store.counts(1) == {"pending": 0, "running": 0, "finished": 60, "failed": 0, "diverged": 0}
     assert sum(len(record["attempts"]) for record in records) <= 61
     assert all(attempt["error"] for record in records for attempt in record["attempts"][:-1])
 

@@ -268,7 +268,7 @@ def test_changed_sources_are_no_failure(tmp_path, monkeypatch):
     with pytest.raises(worker.CodeChangedError, match="sources were changed"):
         run_here(toy_sweep(), tmp_path)
     with Store(tmp_path / "store.sqlite") as store:
-        assert store.counts(1) == {"pending": 3, "running": 0, "finished": 0, "failed": 0}
+        assert store.counts(1) == {"pending": 3, "running": 0, "finished": 0, "failed": 0, "diverged": 0}
 
 
 @pytest.mark.slow
