@@ -2,7 +2,8 @@
 
 ``Store.records()`` gives a list of plain dictionaries that survive a round trip through JSON, in the order of the
 sweep; ``records.jsonl`` holds the same, one per line. A run that has ended gives exactly one record, however often it
-was tried: ``status`` is ``"finished"``, ``"failed"`` or ``"diverged"``. Numbers are finite; what could not be measured is None.
+was tried: ``status`` is ``"finished"``, ``"failed"`` or ``"diverged"``. Numbers are finite; what could not be measured
+is None.
 
 Fields that every record has:
 

@@ -42,7 +42,7 @@ sweeps = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("key", String(64), nullable=False, unique=True),
-    Column("config", JSON, nullable=False),
+    Column("config", JSON(none_as_null=True), nullable=False),
     Column("created", Float, nullable=False),
     Column("complete", Boolean, nullable=False, server_default=true()),  # false while its runs are being entered
 )
@@ -53,7 +53,7 @@ runs = Table(
     Column("id", Integer, primary_key=True),
     Column("key", String(16), nullable=False),
     Column("code", String(16), nullable=False),
-    Column("config", JSON, nullable=False),
+    Column("config", JSON(none_as_null=True), nullable=False),
     Column("dataset", String, nullable=False),
     Column("algorithm", String, nullable=False),
     Column("held_out", String, nullable=False),
@@ -96,7 +96,7 @@ environments = Table(
     "environments",
     metadata,
     Column("id", String(16), primary_key=True),  # hash of the content
-    Column("content", JSON, nullable=False),
+    Column("content", JSON(none_as_null=True), nullable=False),
 )
 
 workers = Table(
@@ -137,8 +137,8 @@ attempts = Table(
     Column("error", Text),
     Column("traceback", Text),
     Column("validation", Float),  # of the checkpoint that training-domain validation chose
-    Column("selections", JSON),
-    Column("diagnostics", JSON),
+    Column("selections", JSON(none_as_null=True)),
+    Column("diagnostics", JSON(none_as_null=True)),
     Column("model_file", String),
     UniqueConstraint("run_id", "number"),
 )
@@ -152,8 +152,8 @@ checkpoints = Table(
     Column("loss", Float),
     Column("validation", Float),
     Column("held_out", Float),
-    Column("domains", JSON, nullable=False),
-    Column("measures", JSON, nullable=False),
+    Column("domains", JSON(none_as_null=True), nullable=False),
+    Column("measures", JSON(none_as_null=True), nullable=False),
     PrimaryKeyConstraint("attempt_id", "number"),
 )
 
