@@ -206,11 +206,10 @@ class Store:
             held = hold_all(connection, runs.c.id.in_(numbers) & runs.c.status.in_(list(statuses)))
             those = [run.id for run in held]
             leave_nothing_running(connection, those, "the run was to be done again")
-            connection.execute(
-                update(attempts)
-                .where(attempts.c.run_id.in_(those), attempts.c.status == FINISHED)
-                .values(status=SUPERSEDED)
-            )
+            results = attempts.c.run_id.in_(those) & (attempts.c.status == FINISHED)
+            of_results = checkpoints.c.attempt_id.in_(select(attempts.c.id).where(results))
+            connection.execute(delete(checkpoints).where(of_results))
+            connection.execute(update(attempts).where(results).values(status=SUPERSEDED))
             tally.moved(connection, those, PENDING)
             connection.execute(update(runs).where(runs.c.id.in_(those)).values(status=PENDING))
             connection.execute(update(members).where(members.c.run_id.in_(those)).values(status=PENDING))

@@ -180,7 +180,7 @@ class OnSQLite(Machine):
 
 
 TestOnSQLite = OnSQLite.TestCase
-TestOnSQLite.settings = settings(max_examples=40, stateful_step_count=30)
+TestOnSQLite.settings = settings(max_examples=25, stateful_step_count=20)
 TestOnSQLite.pytestmark = [pytest.mark.slow]
 
 
@@ -190,7 +190,7 @@ def test_on_postgresql(postgresql):
         address = postgresql
 
     case = OnPostgreSQL.TestCase
-    case.settings = settings(max_examples=8, stateful_step_count=25, suppress_health_check=list(HealthCheck))
+    case.settings = settings(max_examples=5, stateful_step_count=20, suppress_health_check=list(HealthCheck))
     case().runTest()
 
 
