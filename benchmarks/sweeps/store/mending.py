@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy
 from sqlalchemy import ColumnElement, Connection, Select, delete, exists, func, select, update
 
 from benchmarks.sweeps.store.database import Database
@@ -73,13 +72,6 @@ def _runs_to(status: str, which: ColumnElement[bool]) -> Callable[[Connection], 
     return mend
 
 
-def _without(table: sqlalchemy.Table, which: ColumnElement[bool]) -> Callable[[Connection], Any]:
-    def mend(connection: Connection) -> None:
-        connection.execute(delete(table).where(which))
-
-    return mend
-
-
 def _rules() -> list[_Rule]:
     """In the order in which they have to be mended: attempts, then runs, then what is kept twice."""
     orphans = attempts.c.run_id.not_in(select(runs.c.id))
@@ -110,6 +102,11 @@ def _rules() -> list[_Rule]:
         numbers = differing.scalar_subquery()
         connection.execute(update(members).where(members.c.run_id.in_(numbers)).values(status=own))
 
+    def leave(connection: Connection) -> None:
+        incomplete = sweeps.c.id.in_(select(members.c.sweep_id).where(lost_members))
+        connection.execute(update(sweeps).where(incomplete).values(complete=False))
+        connection.execute(delete(members).where(lost_members))
+
     return [
         _Rule("attempts at runs that are not there", "removed", select(attempts.c.id).where(orphans), _gone(orphans)),
         _Rule(
@@ -134,13 +131,13 @@ def _rules() -> list[_Rule]:
             "checkpoints of no attempt that counts",
             "removed",
             select(checkpoints.c.attempt_id).where(points),
-            _without(checkpoints, points),
+            lambda connection: connection.execute(delete(checkpoints).where(points)),
         ),
         _Rule(
             "places of runs or sweeps that are not there",
-            "removed",
+            "removed; the command of such a sweep enters its runs again",
             select(members.c.run_id).where(lost_members),
-            _without(members, lost_members),
+            leave,
         ),
         _Rule("runs with a result that do not count", "finished", _of_runs(unseen), _runs_to(FINISHED, unseen)),
         _Rule("runs that diverged and are called failed", "diverged", _of_runs(diverged), _runs_to(DIVERGED, diverged)),

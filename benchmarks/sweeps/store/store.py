@@ -352,8 +352,9 @@ class Store:
                     .values(**{**values, "status": SUPERSEDED})
                 )
                 if superseded.rowcount == 0:
-                    query = select(attempts.c.status).where(attempts.c.id == claim.attempt_id)
-                    return run.status == values["status"] == connection.execute(query).scalar()
+                    query = select(attempts.c.status, attempts.c.failure).where(attempts.c.id == claim.attempt_id)
+                    told = connection.execute(query).first()
+                    return told is not None and run.status == values["status"] == told.status and told.failure != KILLED
             connection.execute(
                 update(workers)
                 .where(workers.c.id == claim.worker_id)
