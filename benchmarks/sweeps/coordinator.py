@@ -205,7 +205,7 @@ class Coordinator:
                 self.store.end_worker(attempt.worker_id, reason)
                 self.lost += 1
                 self.note = f"{attempt.worker}: {reason}"
-                self._busy.remove(attempt.worker)
+                self._busy.discard(attempt.worker)
                 self._ended.pop(attempt.worker, None)
                 self._idle_deaths = 0
         self._leases.keep({attempt.attempt_id for attempt in running})

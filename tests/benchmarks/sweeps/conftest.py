@@ -90,6 +90,11 @@ def address(request, tmp_path):
     if request.param == "sqlite":
         return str(tmp_path / "store.sqlite")
     found = request.getfixturevalue("postgresql")
-    with Store(found) as store, store.database.write() as connection:
-        connection.execute(sqlalchemy.text(f"TRUNCATE {TABLES}"))
+    empty(found)
     return found
+
+
+def empty(address):
+    """Leaves nothing in the tables of a PostgreSQL store; its numbers begin again."""
+    with Store(address) as store, store.database.write() as connection:
+        connection.execute(sqlalchemy.text(f"TRUNCATE {TABLES} RESTART IDENTITY"))

@@ -44,6 +44,7 @@ def test_bad_days_are_rows(expected):
         assert record.get("failure") == FAILURES.get(algorithm)
         if algorithm in FAILURES:
             assert record["error"]
+            assert record["status"] == ("diverged" if algorithm == "toy-nan" else "failed")
     nan = next(record for record in expected if record["config"]["algorithm"] == "toy-nan")
     assert nan["curves"]["step"] == [2]  # what it reached before
     assert "nan" in nan["error"]
