@@ -1,6 +1,6 @@
 """Records that were made elsewhere, brought into a store that others may be at work on.
 
-A transaction takes a batch of them, for a fraction of a second, and leaves the store to others for as long.
+A transaction takes a batch of them, for a fraction of a second, and then leaves the store to others for a while.
 """
 
 from __future__ import annotations
@@ -36,8 +36,11 @@ from benchmarks.sweeps.store.transitions import (
     tally_rows,
 )
 
-BATCH = 250
+BATCH = 500
 """Records of a transaction."""
+
+PAUSE = 0.3
+"""Part of the time of a batch for which others may write before the next one."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def bring_in(store: Store, records: Iterable[Mapping[str, Any]]) -> Imported:
         entered = _bring_in(store, batch)
         new, known = new + entered, known + len(batch) - entered
         if len(batch) == BATCH:
-            time.sleep(min(1.0, time.monotonic() - began))
+            time.sleep(min(1.0, PAUSE * (time.monotonic() - began)))
     return Imported(new, known)
 
 

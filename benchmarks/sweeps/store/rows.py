@@ -17,6 +17,7 @@ from benchmarks.sweeps.store.states import DECIDED, FAILED, FINISHED, outcome_st
 CURVES = ("step", "loss", "validation", "held_out")
 _TIMES = ("wall_seconds", "cpu_seconds", "started", "ended")
 _MEMORY = ("resident_bytes", "cuda_bytes")
+_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 
 def to_json(content: Any) -> str:
@@ -25,7 +26,7 @@ def to_json(content: Any) -> str:
     Raises:
         ValueError: if there are any.
     """
-    return json.dumps(content, allow_nan=False, ensure_ascii=False)
+    return _encode(content)
 
 
 def digest(content: Any) -> str:
