@@ -65,7 +65,7 @@ class Database:
         @event.listens_for(engine, "connect")
         def _connect(connection: sqlite3.Connection, _: Any) -> None:
             connection.isolation_level = None  # BEGIN is said below, not by the driver
-            for pragma in ("journal_mode=DELETE", "synchronous=FULL", "foreign_keys=ON"):
+            for pragma in ("journal_mode=DELETE", "synchronous=FULL", "foreign_keys=ON", "cache_size=-64000"):
                 connection.execute(f"PRAGMA {pragma}")
 
         @event.listens_for(engine, "begin")
