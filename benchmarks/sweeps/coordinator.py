@@ -179,7 +179,7 @@ class Coordinator:
             time.sleep(engine.pause if self.handles else max(engine.pause, IDLE))
 
     def _look(self) -> dict[str, int]:
-        counts = self.store.counts(self.sweep_id)
+        counts = self.store.progress(self.sweep_id).counts
         self.watch(Snapshot(counts, len(self.handles), self.lost, self.note))
         return counts
 

@@ -162,11 +162,28 @@ def at_work(address: str, sweep_id: int, number: int, meanwhile: Callable[[], An
     return found, [each for claims, _ in times for each in claims], [each for _, ends in times for each in ends]
 
 
-def measure(address: str, runs: int, imports: int, workers: int, folder: Path) -> list[Timed]:
+class Lines(list[Timed]):
+    """Prints each line as it comes, in a table of Markdown."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+        self._print("| what | wall | CPU here | |")
+        self._print("| --- | --- | --- | --- |")
+
+    def append(self, line: Timed) -> None:
+        super().append(line)
+        cpu = "" if line.cpu is None else _readable(line.cpu)
+        self._print(f"| {line.what} | {_readable(line.wall)} | {cpu} | {line.note} |")
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def measure(address: str, runs: int, imports: int, workers: int, folder: Path, lines: Lines) -> None:
     """All lines."""
     sweep = sweep_of(runs)
     size = sweep.size()
-    lines = []
     _, line = timed(f"plan {size:,} runs", lambda: plan(sweep))
     lines.append(line)
     with Store(address) as store:
@@ -226,16 +243,6 @@ def measure(address: str, runs: int, imports: int, workers: int, folder: Path) -
             lines.append(of_times("  a claim meanwhile", claimed))
             lines.append(of_times("  a result meanwhile", ended))
         lines.append(calls("look how far it is, at the end", lambda: store.progress(sweep_id), 20))
-    return lines
-
-
-def show(lines: list[Timed], console: Console) -> None:
-    """Prints them as a table of Markdown."""
-    console.print("| what | wall | CPU here | |")
-    console.print("| --- | --- | --- | --- |")
-    for line in lines:
-        cpu = "" if line.cpu is None else _readable(line.cpu)
-        console.print(f"| {line.what} | {_readable(line.wall)} | {cpu} | {line.note} |", soft_wrap=True)
 
 
 def _readable(seconds: float) -> str:
@@ -274,7 +281,7 @@ def main(
                     raise SystemExit(f"{opened.database.shown} is not empty: name a database for measuring alone")
         engine = "SQLite" if store is None else "the server"
         console.print(f"{engine}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before")
-        show(measure(where, runs, imports, workers, Path(temporary)), console)
+        measure(where, runs, imports, workers, Path(temporary), Lines(console))
         console.print(f"load {os.getloadavg()[0]:.1f} after")
 
 
