@@ -20,7 +20,7 @@ from benchmarks.sweeps.store.tally import count_again
 from benchmarks.sweeps.store.transitions import new_rows, one_at_a_time
 
 BATCH = 25_000
-"""Runs of a transaction, about a second. Keys come in no order, so that each batch touches most pages of their index."""
+"""Runs of a transaction, about a second. Keys are in no order: every batch touches most pages of their index."""
 
 PAUSE = 0.2
 """Part of the time of a batch for which others may write before the next one."""

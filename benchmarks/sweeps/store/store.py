@@ -14,12 +14,12 @@ import itertools
 import os
 import socket
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, false, func, insert, literal_column, or_, select, update
+from sqlalchemy import Connection, func, insert, literal_column, select, update
 
 from benchmarks.base.records import Record
 from benchmarks.runs.config import RunConfig, RunIdentity
@@ -29,7 +29,8 @@ from benchmarks.sweeps.store import identity, rows, tally
 from benchmarks.sweeps.store.causes import Cause, causes
 from benchmarks.sweeps.store.database import Database
 from benchmarks.sweeps.store.entering import Entry, enter_sweep
-from benchmarks.sweeps.store.schema import attempts, checkpoints, environments, members, runs, sweeps, tallies, workers
+from benchmarks.sweeps.store.housekeeping import CHUNK, agree, delete_sweep, redo
+from benchmarks.sweeps.store.schema import attempts, checkpoints, environments, members, runs, sweeps, workers
 from benchmarks.sweeps.store.states import (
     DECIDED,
     FAILED,
@@ -48,18 +49,13 @@ from benchmarks.sweeps.store.tally import Progress
 from benchmarks.sweeps.store.transitions import (
     allowed,
     hold,
-    hold_all,
     leave_nothing_running,
     move_attempt,
     move_run,
     new_row,
     new_rows,
     next_number,
-    one_at_a_time,
 )
-
-CHUNK = 1000
-"""Runs that one transaction reads or changes where all are gone through."""
 
 
 @dataclass(frozen=True)
@@ -123,27 +119,8 @@ class Store:
             for run in sweep.written(kept)
         )
         sweep_id = enter_sweep(self.database, key, sweep.model_dump(mode="json"), entries)
-        self._agree(sweep_id)
+        agree(self.database, sweep_id)
         return sweep_id
-
-    def _agree(self, sweep_id: int) -> None:
-        """What is kept twice is made the same again, should a hand have changed the runs alone."""
-        joined = members.join(runs, runs.c.id == members.c.run_id)
-        differing = select(members.c.run_id, runs.c.status).select_from(joined)
-        differing = differing.where(members.c.sweep_id == sweep_id, members.c.status != runs.c.status)
-        with self.database.read() as connection:
-            if connection.execute(differing.limit(1)).first() is None:
-                return
-        with self.database.write() as connection:
-            own = select(runs.c.status).where(runs.c.id == members.c.run_id).scalar_subquery()
-            hold_all(connection, runs.c.id.in_(differing.with_only_columns(members.c.run_id)))
-            connection.execute(
-                update(members)
-                .where(members.c.run_id.in_(differing.with_only_columns(members.c.run_id).scalar_subquery()))
-                .values(status=own)
-            )
-            for each in connection.execute(select(sweeps.c.id)).scalars().all():
-                tally.count_again(connection, each)
 
     def known(self, sweep: Sweep) -> dict[str, int]:
         """How many runs of a sweep, entered or not, the store has with each status, for the present code."""
@@ -189,57 +166,14 @@ class Store:
             statuses: Of the runs.
             keys: Names of the runs, or beginnings of them; None for all.
         """
-        chosen = select(runs.c.id).join(members, members.c.run_id == runs.c.id).where(members.c.sweep_id == sweep_id)
-        chosen = chosen.where(runs.c.status.in_([status for status in statuses if status in DECIDED]))
-        if keys is not None:
-            chosen = chosen.where(or_(false(), *(runs.c.key.startswith(key, autoescape=True) for key in keys)))
-        with self.database.read() as connection:
-            numbers = connection.execute(chosen.order_by(runs.c.id)).scalars().all()
-        done = 0
-        for first in range(0, len(numbers), CHUNK):
-            done += self._redo(numbers[first : first + CHUNK], statuses)
-        return done
-
-    def _redo(self, numbers: Sequence[int], statuses: Collection[str]) -> int:
-        with self.database.write() as connection:
-            one_at_a_time(connection)
-            held = hold_all(connection, runs.c.id.in_(numbers) & runs.c.status.in_(list(statuses)))
-            those = [run.id for run in held]
-            leave_nothing_running(connection, those, "the run was to be done again")
-            results = attempts.c.run_id.in_(those) & (attempts.c.status == FINISHED)
-            of_results = checkpoints.c.attempt_id.in_(select(attempts.c.id).where(results))
-            connection.execute(delete(checkpoints).where(of_results))
-            connection.execute(update(attempts).where(results).values(status=SUPERSEDED))
-            tally.moved(connection, those, PENDING)
-            connection.execute(update(runs).where(runs.c.id.in_(those)).values(status=PENDING))
-            connection.execute(update(members).where(members.c.run_id.in_(those)).values(status=PENDING))
-            if any(run.status == FINISHED for run in held):  # one of them may be the best
-                touched = select(members.c.sweep_id).where(members.c.run_id.in_(those)).distinct()
-                for sweep_id in connection.execute(touched).scalars().all():
-                    tally.count_again(connection, sweep_id)
-        return len(those)
+        return redo(self.database, sweep_id, statuses, keys)
 
     def delete(self, sweep_id: int) -> int:
         """Removes a sweep and the runs that no other sweep has, with all that is known of them; returns how many.
 
         Workers that are at one of them go on, and what they bring is not stored.
         """
-        with self.database.write() as connection:
-            one_at_a_time(connection)
-            other = select(members.c.run_id).where(members.c.sweep_id != sweep_id)
-            own = select(members.c.run_id).where(members.c.sweep_id == sweep_id, members.c.run_id.not_in(other))
-            numbers = [run.id for run in hold_all(connection, runs.c.id.in_(own))]
-            connection.execute(delete(members).where(members.c.sweep_id == sweep_id))
-            for first in range(0, len(numbers), CHUNK):
-                those = numbers[first : first + CHUNK]
-                tries = select(attempts.c.id).where(attempts.c.run_id.in_(those))
-                connection.execute(delete(checkpoints).where(checkpoints.c.attempt_id.in_(tries)))
-                connection.execute(delete(attempts).where(attempts.c.run_id.in_(those)))
-                connection.execute(delete(runs).where(runs.c.id.in_(those)))
-            connection.execute(delete(tallies).where(tallies.c.sweep_id == sweep_id))
-            connection.execute(update(workers).where(workers.c.sweep_id == sweep_id).values(sweep_id=None))
-            connection.execute(delete(sweeps).where(sweeps.c.id == sweep_id))
-        return len(numbers)
+        return delete_sweep(self.database, sweep_id)
 
     # --- workers
 
