@@ -8,6 +8,7 @@ the sweep counts as entered when its row says that it is ``complete``.
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -56,17 +57,20 @@ _SQLITE_MEMBERS = (
     "INSERT INTO members (sweep_id, position, run_id, status) "
     "SELECT ?, ?, id, status FROM runs WHERE key = ? AND code = ? ON CONFLICT DO NOTHING"
 )
+_POSTGRESQL_TABLE = (
+    "CREATE TEMPORARY TABLE incoming (position int, "
+    + ", ".join(f"{name} {_TYPES[name]}" for name in _FIELDS)
+    + ") ON COMMIT DROP"
+)
 _POSTGRESQL_RUNS = (
-    f"INSERT INTO runs ({', '.join(_FIELDS)}, status) SELECT *, 'pending' FROM unnest("
-    + ", ".join(f"%s::{_TYPES[name]}[]" for name in _FIELDS)
-    + ") AS new ON CONFLICT DO NOTHING"
+    f"INSERT INTO runs ({', '.join(_FIELDS)}, status) SELECT {', '.join(_FIELDS)}, 'pending' FROM incoming "
+    "ON CONFLICT DO NOTHING"
 )
 # The lock makes sure that the status is the one which the run still has when this transaction ends.
 _POSTGRESQL_MEMBERS = (
     "INSERT INTO members (sweep_id, position, run_id, status) "
-    "SELECT %s, new.position, runs.id, runs.status "
-    "FROM unnest(%s::int[], %s::varchar[], %s::varchar[]) AS new(position, key, code) "
-    "JOIN runs ON runs.key = new.key AND runs.code = new.code "
+    "SELECT %s, incoming.position, runs.id, runs.status "
+    "FROM incoming JOIN runs ON runs.key = incoming.key AND runs.code = incoming.code "
     "ORDER BY runs.id FOR SHARE OF runs ON CONFLICT DO NOTHING"
 )
 
@@ -117,7 +121,25 @@ def _enter_sqlite(connection: Connection, sweep_id: int, first: int, batch: list
 
 
 def _enter_postgresql(connection: Connection, sweep_id: int, first: int, batch: list[Entry]) -> None:
-    columns = tuple(list(column) for column in zip(*batch, strict=True))
-    connection.exec_driver_sql(_POSTGRESQL_RUNS, columns)
-    positions = list(range(first, first + len(batch)))
-    connection.exec_driver_sql(_POSTGRESQL_MEMBERS, (sweep_id, positions, columns[0], columns[1]))
+    connection.exec_driver_sql(_POSTGRESQL_TABLE)
+    lines = [_line(position, entry) for position, entry in enumerate(batch, first)]
+    with connection.connection.cursor() as cursor, cursor.copy("COPY incoming FROM STDIN") as copy:
+        copy.write("".join(lines))
+    connection.exec_driver_sql("ANALYZE incoming")
+    connection.exec_driver_sql(_POSTGRESQL_RUNS)
+    connection.exec_driver_sql(_POSTGRESQL_MEMBERS, (sweep_id,))
+
+
+def _line(position: int, entry: Entry) -> str:
+    """As COPY reads it."""
+    texts = [_escaped(text) for text in entry[:6]]
+    evaluations = "\\N" if entry.evaluations is None else str(entry.evaluations)
+    return "\t".join((str(position), *texts, str(entry.seed), str(entry.point), evaluations)) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES) if _SPECIAL.search(text) else text
+
+
+_SPECIAL = re.compile(r"[\\\t\n\r]")
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
