@@ -152,7 +152,7 @@ def test_ray_on_two_nodes_one_of_which_goes_away(tmp_path, expected, postgresql)
         second = cluster.add_node(num_cpus=1)
         cluster.wait_for_nodes()
         sweep = toy_sweep(
-            *"toy-slow", *ALGORITHMS, launcher={"kind": "ray", "workers": 2, "address": cluster.address}, max_attempts=1
+            "toy-slow", *ALGORITHMS, launcher={"kind": "ray", "workers": 2, "address": cluster.address}, max_attempts=1
         )
         removed = []
 
