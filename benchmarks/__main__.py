@@ -67,6 +67,7 @@ _WORDS = {
     "status": ("status:status_command", "Show how far the sweeps of a store are."),
     "show": ("status:show_command", "Show all about one run: configuration, error, how to do it again."),
     "again": ("sweep:again_command", "Do some runs again that failed, by their keys."),
+    "check": ("transfer:check_command", "Find what is wrong in a store, and mend it."),
     "export": ("transfer:export_command", "Write the records of a store to a file."),
     "import": ("transfer:import_command", "Bring records into a store, DomainBed's too."),
     "data": ("data:data_command", "Prepare data sets and show them; without names, list them."),

@@ -10,9 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from benchmarks.base.errors import ConfigError, require_known
-from benchmarks.base.records import Record
-from benchmarks.commands.places import LINES
-from benchmarks.commands.sweep import carried_out
+from benchmarks.commands.sweep import Ended, carried_out, ended
 from benchmarks.runs import plugins
 from benchmarks.runs.config import RunConfig
 from benchmarks.sweeps.config import SelectedRuns
@@ -21,7 +19,8 @@ from benchmarks.sweeps.glance import Found, Glance
 from benchmarks.sweeps.launcher_config import KINDS
 from benchmarks.sweeps.progress import live
 from benchmarks.sweeps.store import Store
-from benchmarks.sweeps.store.transfer import write_lines
+from benchmarks.sweeps.store.backup import keep_backup
+from benchmarks.sweeps.store.states import DECIDED
 
 
 def again_command(keys: Sequence[str], address: str, output: Path, launcher: str | None) -> int:
@@ -32,31 +31,32 @@ def again_command(keys: Sequence[str], address: str, output: Path, launcher: str
         found = list({run.key: run for run in map(store.run, keys)}.values())
     sweep = selected(found, launcher)
 
-    def do(console: Console) -> list[Record]:
+    def carry_out(console: Console) -> Ended:
         with Store(address) as opened:
             number = opened.enter(sweep)
             with live(console, opened, number) as watch:
                 coordinator = Coordinator(sweep, opened, output, watch=watch)
-                opened.retry_failed(number)
+                opened.redo(number)
                 try:
-                    return coordinator.run()
+                    coordinator.work()
                 finally:
-                    write_lines(opened.records(), output / LINES)
+                    keep_backup(opened, output)
+            return ended(opened, number)
 
-    return carried_out(do, output)
+    return carried_out(carry_out, output)
 
 
 def selected(runs: Sequence[Found], launcher: str | None) -> SelectedRuns:
-    """Failed runs as a sweep of their own, done as the sweep that they come from says.
+    """Runs that have ended as a sweep of their own, done as the sweep that they come from says.
 
     Raises:
-        ConfigError: if one of them has not failed, or cannot be made again.
+        ConfigError: if one of them has not ended, or cannot be made again.
     """
     for run in runs:
         if run.config["dataset"].startswith("wilds:"):
             raise ConfigError(f"{run.key} is a run on WILDS: the command wilds does it again, with --retry-failed")
-        if run.status not in ("failed", "diverged"):
-            raise ConfigError(f"{run.key} is {run.status}: only runs that failed can be done again")
+        if run.status not in DECIDED:
+            raise ConfigError(f"{run.key} is {run.status}: only runs that have ended can be done again")
     origins = [next(iter(run.sweeps.values()), {}) for run in runs]
     brought = tuple(dict.fromkeys(name for origin in origins for name in origin.get("plugins", ())))
     try:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from benchmarks.base.called import called
 from benchmarks.base.errors import ConfigError
-from benchmarks.base.records import Record
 from benchmarks.commands import say
 from benchmarks.commands.ahead import tell_ahead
 from benchmarks.commands.chosen import Chosen
@@ -22,14 +22,18 @@ from benchmarks.reports.constant import warnings_of
 from benchmarks.reports.load import completed
 from benchmarks.reports.selection import Selection
 from benchmarks.sweeps.config import SweepConfig
-from benchmarks.sweeps.coordinator import SweepError, perform, summarize
-from benchmarks.sweeps.glance import causes_of
+from benchmarks.sweeps.coordinator import SweepError, do, summarize
+from benchmarks.sweeps.glance import Cause, Glance
 from benchmarks.sweeps.plan import duration, number_of_workers, plan
 from benchmarks.sweeps.progress import live
 from benchmarks.sweeps.store import Store, StoreError
+from benchmarks.sweeps.store.backup import require_no_backup
 from benchmarks.sweeps.timing import Timed, time_steps
 
-__all__ = ["carried_out", "plan_command", "sweep_command"]
+__all__ = ["Ended", "carried_out", "ended", "plan_command", "sweep_command"]
+
+LOOKED_THROUGH = 20_000
+"""Runs of a sweep up to which its end says whether anything was learnt; the report says it of any number."""
 
 
 def plan_command(file: Path | None, output: Path, store: str | None, timing: bool, chosen: Chosen | None) -> int:
@@ -48,7 +52,9 @@ def plan_command(file: Path | None, output: Path, store: str | None, timing: boo
     timed = time_steps(sweep, speeds) if timing else Timed()
     _show_plan(console, sweep, {**timed.speeds, **speeds}, timed=bool(timed.speeds))
     if counts is not None:
-        say.line(console, f"The store has {counts['finished']} of them finished and {counts['failed']} failed.")
+        diverged = f", {counts['diverged']} diverged" if counts["diverged"] else ""
+        text = f"The store has {counts['finished']} of them finished and {counts['failed']} failed{diverged}."
+        say.line(console, text)
     for (dataset, algorithm), why in timed.failed.items():
         say.line(console, f"CANNOT BEGIN: {algorithm} on {dataset}: {why}", style="bold red")
     return 1 if fatal or timed.failed else 0
@@ -84,45 +90,66 @@ def _show_plan(console: Console, sweep: SweepConfig, speeds: dict[tuple[str, str
 def sweep_command(file: Path | None, output: Path, store: str | None, retry_failed: bool, chosen: Chosen | None) -> int:
     """See `benchmarks.commands.words.sweep`."""
 
-    def do(console: Console) -> list[Record]:
+    def carry_out(console: Console) -> Ended:
         sweep = sweep_from(file, chosen)
         with Store(address(store, output)) as opened:
             tell_ahead(console, sweep, refuse=True)
+            require_no_backup(opened, output)
             number = opened.enter(sweep)
             with live(console, opened, number) as watch:
-                records = perform(sweep, opened, output, watch, retry_failed)
+                do(sweep, opened, output, watch=watch, redo=("failed",) if retry_failed else ())
             busy = summarize(opened, number, sweep)["busy_share"]
-        if busy is not None:
-            say.line(console, f"Workers were in runs for {busy:.0%} of their time.")
-        return records
+            if busy is not None:
+                say.line(console, f"Workers were in runs for {busy:.0%} of their time.")
+            return ended(opened, number)
 
-    return carried_out(do, output)
+    return carried_out(carry_out, output)
 
 
-def carried_out(do: Callable[[Console], Sequence[Record]], output: Path) -> int:
+@dataclass(frozen=True)
+class Ended:
+    """What is told at the end of a sweep.
+
+    Attributes:
+        counts: Its runs by status.
+        causes: Of those that failed or diverged.
+        warnings: What the results say of themselves.
+    """
+
+    counts: Mapping[str, int]
+    causes: list[Cause]
+    warnings: list[str]
+
+
+def ended(store: Store, number: int) -> Ended:
+    """Looks at a sweep of a store whose runs have ended."""
+    counts, warnings = store.counts(number), []
+    if sum(counts.values()) <= LOOKED_THROUGH:
+        warnings = warnings_of(Selection.of([completed(dict(record)) for record in store.records(number)]))
+    with Glance(store.database.address) as glance:
+        causes = glance.causes(number)
+    return Ended(counts, causes, list(warnings))
+
+
+def carried_out(carry_out: Callable[[Console], Ended], output: Path) -> int:
     """Lets runs be done, and tells how it ended; the exit status of ``sweep``."""
     console = say.console()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        records = do(console)
+        found = carry_out(console)
     except (ConfigError, StoreError, SweepError, ImportError, RuntimeError) as error:
         return say.refuse(str(error))
     except KeyboardInterrupt:
         again = called(*sys.argv[1:])
         say.line(say.console(stderr=True), f"\nStopped; every run that ended is stored. To go on: {again}")
         return 130
-    failed = [record for record in records if record["status"] == "failed"]
-    say.line(console, f"{len(records)} runs, {len(failed)} of them failed. Records: {output / LINES}")
-    tell_causes(
-        console,
-        causes_of(
-            (each["key"], each["config"]["dataset"], each["config"]["algorithm"], each["failure"], each["error"])
-            for each in failed
-        ),
-    )
-    for text in warnings_of(Selection.of([completed(dict(record)) for record in records])):
-        console.print(text, markup=False, highlight=False, soft_wrap=True, style="bold red")
-    if len(failed) < len(records):
+    runs, failed, diverged = sum(found.counts.values()), found.counts["failed"], found.counts["diverged"]
+    told = f"{runs} runs, {failed} of them failed" + (f", {diverged} diverged" if diverged else "")
+    say.line(console, f"{told}. Records: {output / LINES}")
+    tell_causes(console, found.causes)
+    for text in found.warnings:
+        say.line(console, text, style="bold red")
+    if found.counts["finished"]:
         say.line(console, f"Tables and pictures: {called('report', str(output))}")
     return 1 if failed else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +10,8 @@ from benchmarks.commands import say
 from benchmarks.commands.places import address
 from benchmarks.sweeps.store import Store, StoreError
 from benchmarks.sweeps.store.domainbed import results
-from benchmarks.sweeps.store.transfer import bring_in, export, read_lines
+from benchmarks.sweeps.store.importing import bring_in
+from benchmarks.sweeps.store.transfer import export, read_lines
 
 __all__ = ["export_command", "import_command"]
 
@@ -24,7 +26,7 @@ def export_command(
     """See `benchmarks.commands.words.transfer`."""
     try:
         with Store(address(store, output)) as opened:
-            number = export(opened.records(), file, table)
+            number = export(opened.each_record(), file, table)
     except (StoreError, ValueError, ImportError, OSError) as error:
         return say.refuse(str(error))
     say.line(say.console(), f"{number} rows in {file}")
@@ -43,7 +45,7 @@ def import_command(
     console = say.console()
     left_out = 0
     try:
-        records: list[Any] = list(read_lines(source)) if not domainbed else []
+        records: Iterable[Any] = () if domainbed else read_lines(source)
         if domainbed:
             records, others = results(source, unfinished)
             left_out = len(others.paths)

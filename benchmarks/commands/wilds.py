@@ -26,7 +26,7 @@ from benchmarks.studies.wilds.submission import add, claim
 from benchmarks.sweeps.config import SingleRun
 from benchmarks.sweeps.coordinator import Coordinator
 from benchmarks.sweeps.store import Store, StoreError
-from benchmarks.sweeps.store.transfer import write_lines
+from benchmarks.sweeps.store.backup import keep_backup, require_no_backup
 from pgrad.integrations import wilds as integration
 
 __all__ = ["wilds"]
@@ -145,6 +145,7 @@ def _perform(
 ) -> int:
     """Does the run unless the store has it; the exit status."""
     sweep = SingleRun.of(config)
+    require_no_backup(store, output)
     known = store.known(sweep)
     if known["finished"]:
         console.print(f"{output} holds this run, finished: nothing is done again", soft_wrap=True)
@@ -154,8 +155,9 @@ def _perform(
             where_from = f"copied to {where.predictions}" if copied else "where it was told to write them"
             console.print(f"its predictions are {where_from}", soft_wrap=True)
         return 0
-    if known["failed"] and not retry_failed:
-        raise ValueError(f"{output} holds this run, failed; --retry-failed does it again where it was saved last")
+    over = next((status for status in ("failed", "diverged") if known[status]), None)
+    if over and not retry_failed:
+        raise ValueError(f"{output} holds this run, {over}; --retry-failed does it again where it was saved last")
     kept = keeper(config, where)
     saved = kept.load()
     parts = assemble(config, where)
@@ -178,12 +180,12 @@ def _perform(
     kind = RunKind(WildsConfig, functools.partial(run, parts=parts, where=where, say=say))
     coordinator = Coordinator(sweep, store, output, kind=kind, threads=None)
     if retry_failed:
-        store.retry_failed(coordinator.sweep_id)
+        store.redo(coordinator.sweep_id, ("failed", "diverged"))
     try:
         (record,) = coordinator.run()
     finally:
-        write_lines(store.records(), output / "records.jsonl")
-    if record["status"] == "failed":
+        keep_backup(store, output)
+    if record["status"] != "finished":
         errors.print(f"error: {record['error']}", soft_wrap=True, highlight=False, markup=False, style="red")
         return 1
     kept.path.unlink(missing_ok=True)  # nothing is left to go on with

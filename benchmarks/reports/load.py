@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.runs.protocol import checkpoints
 from benchmarks.sweeps.store import Store
+from benchmarks.sweeps.store.backup import require_no_backup
 from benchmarks.sweeps.store.transfer import holds_lines, read_lines
 
 Run = dict[str, Any]
@@ -38,12 +39,13 @@ def load_records(source: str) -> list[Run]:
 
     Raises:
         ValueError: if there is nothing of the kind, or a line is no record.
+        StoreError: if a store is empty and a file of records lies beside it.
     """
     if "://" in source:
         return _of_store(source)
     path = Path(source)
     if path.is_dir():
-        found = [path / name for name in (LINES, STORE) if (path / name).exists()]
+        found = [path / name for name in (STORE, LINES) if (path / name).exists()]
         if not found:
             raise ValueError(f"{path} must hold {LINES} or {STORE}: it is no folder of a sweep")
         path = found[0]
@@ -54,6 +56,8 @@ def load_records(source: str) -> list[Run]:
 
 def _of_store(address: str) -> list[Run]:
     with Store(address) as store:
+        if "://" not in address:
+            require_no_backup(store, Path(address).parent)
         return [dict(record) for record in store.records()]
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import (
@@ -33,6 +32,7 @@ from benchmarks.runs.config import HeldOut, RunConfig, RunIdentity, Settings
 from benchmarks.runs.judging import require_classes
 from benchmarks.runs.protocol import LEAVE_ONE_OUT, METHODS
 from benchmarks.sweeps.launcher_config import InProcess, LauncherConfig, Local
+from benchmarks.sweeps.written import HParams, Template, Written, written
 
 DatasetName = Annotated[str, one_of(DATASETS)]
 AlgorithmName = Annotated[str, one_of(ALGORITHMS)]
@@ -114,6 +114,10 @@ def _as_seeds(value: Any) -> Any:
     return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else value
 
 
+Kept = dict[tuple[str, int], list[list[HParams]]]
+"""Hyper-parameters by data set and seed, point and algorithm."""
+
+
 class Sweep(Protocol):
     """What a store and a coordinator ask of a sweep: its runs, a name of their set, and how they are done."""
 
@@ -126,7 +130,10 @@ class Sweep(Protocol):
     @property
     def max_attempts(self) -> int: ...
     def runs(self) -> Sequence[RunIdentity]: ...
-    def key(self) -> str: ...
+    def first_runs(self) -> Sequence[RunIdentity]: ...
+    def written(self, kept: Kept | None = None) -> Iterable[Written]: ...
+    def size(self) -> int: ...
+    def key(self, kept: Kept | None = None) -> str: ...
     def model_dump(self, *, mode: Literal["json"]) -> dict[str, Any]: ...
 
 
@@ -154,7 +161,19 @@ class SingleRun(Frozen):
         """The one."""
         return [self.run]
 
-    def key(self) -> str:
+    def first_runs(self) -> list[RunIdentity]:
+        """The one."""
+        return [self.run]
+
+    def written(self, kept: Kept | None = None) -> list[Written]:  # noqa: ARG002  one is not worth keeping
+        """The one, as a store has it."""
+        return [written(self.run)]
+
+    def size(self) -> int:
+        """Of the list of runs."""
+        return 1
+
+    def key(self, kept: Kept | None = None) -> str:  # noqa: ARG002
         """That of the run."""
         return self.run.key()
 
@@ -178,9 +197,21 @@ class SelectedRuns(Frozen):
         """The chosen ones."""
         return list(self.selected)
 
-    def key(self) -> str:
+    def first_runs(self) -> list[RunConfig]:
+        """One run of each algorithm and model on each data set."""
+        return list({(run.dataset, run.algorithm, run.model): run for run in self.selected}.values())
+
+    def written(self, kept: Kept | None = None) -> list[Written]:  # noqa: ARG002  nothing is drawn
+        """The same, as a store has them."""
+        return [written(run) for run in self.selected]
+
+    def size(self) -> int:
+        """How many they are."""
+        return len(self.selected)
+
+    def key(self, kept: Kept | None = None) -> str:  # noqa: ARG002
         """That of the set of runs."""
-        return _key_of(self.selected)
+        return _key_of(run.key() for run in self.selected)
 
 
 class SweepConfig(Frozen):
@@ -292,33 +323,90 @@ class SweepConfig(Frozen):
 
     def runs(self) -> list[RunConfig]:
         """All runs. Algorithms alternate, so that an unfinished sweep is unfinished for all of them alike."""
-        return list(self._runs())
-
-    def _runs(self) -> Iterator[RunConfig]:
-        for dataset, own in self.datasets.items():
-            chosen = with_default(own.settings(self.settings), DATASETS[dataset].model, DATASETS[dataset].pretrained)
-            settings = chosen.model_dump()
-            scale = settings.pop("lr_scale")
+        return [
+            self._run(dataset, seed, held_out, point, algorithm)
+            for dataset in self.datasets
             for seed, held_out, point, algorithm in itertools.product(
                 self.seeds, self.training_sets(dataset), range(self.points), self.algorithms
-            ):
-                # The held-out set is no part of the seed: the runs of a cross-validation must try the same points.
-                drawn = draw(ALGORITHMS[algorithm].space, point, seed_from(dataset, seed))
-                if "lr" in drawn:
-                    drawn = {**drawn, "lr": scale * drawn["lr"]}
-                yield RunConfig(
-                    dataset=dataset,
-                    algorithm=algorithm,
-                    held_out=held_out,
-                    seed=seed,
-                    point=point,
-                    hparams={**drawn, **self.fixed.get(algorithm, {})},
-                    **settings,
-                )
+            )
+        ]
 
-    def key(self) -> str:
+    def first_runs(self) -> list[RunConfig]:
+        """One run of each algorithm on each data set."""
+        return [
+            self._run(dataset, self.seeds[0], held_out, 0, algorithm)
+            for dataset in self.datasets
+            for held_out in self.training_sets(dataset)[:1]
+            for algorithm in self.algorithms
+        ]
+
+    def written(self, kept: Kept | None = None) -> Iterator[Written]:
+        """The same as `runs`, as a store has them.
+
+        Args:
+            kept: Keeps hyper-parameters that are drawn, for the next call.
+        """
+        for dataset in self.datasets:
+            scale = self._settings(dataset).lr_scale
+            templates = [
+                [Template(self._run(dataset, self.seeds[0], held_out, 0, name)) for name in self.algorithms]
+                for held_out in self.training_sets(dataset)
+            ]
+            for seed in self.seeds:
+                if kept is None or (dataset, seed) not in kept:
+                    drawn = [self._drawn(dataset, seed, point, scale) for point in range(self.points)]
+                    if kept is not None:
+                        kept[dataset, seed] = drawn
+                else:
+                    drawn = kept[dataset, seed]
+                for row in templates:
+                    for point, hparams in enumerate(drawn):
+                        for template, own in zip(row, hparams, strict=True):
+                            yield template.fill(seed, point, own)
+
+    def size(self) -> int:
+        """How many runs there are."""
+        each = len(self.seeds) * self.points * len(self.algorithms)
+        return sum(each * len(self.training_sets(dataset)) for dataset in self.datasets)
+
+    def _run(self, dataset: str, seed: int, held_out: tuple[str, ...], point: int, algorithm: str) -> RunConfig:
+        settings = self._settings(dataset).model_dump()
+        scale = settings.pop("lr_scale")
+        return RunConfig(
+            dataset=dataset,
+            algorithm=algorithm,
+            held_out=held_out,
+            seed=seed,
+            point=point,
+            hparams=self._hparams(dataset, seed, point, algorithm, scale, {}),
+            **settings,
+        )
+
+    def _settings(self, dataset: str) -> SweepSettings:
+        own = self.datasets[dataset].settings(self.settings)
+        return with_default(own, DATASETS[dataset].model, DATASETS[dataset].pretrained)
+
+    def _hparams(
+        self, dataset: str, seed: int, point: int, algorithm: str, scale: float, drawn: dict[Any, float]
+    ) -> dict[str, float]:
+        """The hyper-parameters of a run; `drawn` keeps those that other algorithms share."""
+        # The held-out set is no part of the seed: the runs of a cross-validation must try the same points.
+        space = ALGORITHMS[algorithm].space
+        for name, distribution in space.items():
+            if (name, distribution) not in drawn:
+                drawn[name, distribution] = draw({name: distribution}, point, seed_from(dataset, seed))[name]
+        found = {name: drawn[name, distribution] for name, distribution in space.items()}
+        if "lr" in found:
+            found["lr"] = scale * found["lr"]
+        return {**found, **self.fixed.get(algorithm, {})}
+
+    def _drawn(self, dataset: str, seed: int, point: int, scale: float) -> list[HParams]:
+        drawn: dict[Any, float] = {}
+        return [HParams(self._hparams(dataset, seed, point, name, scale, drawn)) for name in self.algorithms]
+
+    def key(self, kept: Kept | None = None) -> str:
         """A short name of the set of runs: the same for the same runs, wherever they are done."""
-        return _key_of(self.runs())
+        return _key_of(run.key for run in self.written(kept))
 
     def in_process(self) -> SweepConfig:
         """The same runs, done in this process."""
@@ -329,9 +417,15 @@ _OF_QUANTITIES = (mse_loss, l1_loss, smooth_l1_loss, huber_loss)
 """Losses that tell before the data are read that there are no classes."""
 
 
-def _key_of(runs: Sequence[RunConfig]) -> str:
-    keys = [run.key() for run in runs]
-    return hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:16]
+def _key_of(keys: Iterable[str]) -> str:
+    """Of the list of all keys as JSON, which is not made."""
+    digest = hashlib.sha256()
+    before = "["
+    for key in keys:
+        digest.update(f'{before}"{key}"'.encode())
+        before = ", "
+    digest.update(b"]")
+    return digest.hexdigest()[:16]
 
 
 def _ordered(dataset: str, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -37,8 +37,9 @@ _FAILED = """
     SELECT r.key, r.dataset, r.algorithm, a.failure, a.error
     FROM runs r LEFT JOIN attempts a ON a.run_id = r.id AND a.number =
         (SELECT MAX(b.number) FROM attempts b WHERE b.run_id = r.id AND b.status = r.status)
-    WHERE r.status IN ('failed', 'diverged') ORDER BY r.id
+    WHERE r.status IN ('failed', 'diverged')
 """
+_OF_SWEEP = " AND r.id IN (SELECT m.run_id FROM members m WHERE m.sweep_id = {mark})"
 _RUN = "SELECT id, key, code, config, status FROM runs WHERE key LIKE {mark} ORDER BY key, id"
 _ATTEMPTS = """
     SELECT a.number, a.status, a.failure, a.error, a.traceback, a.started, a.ended, a.wall_seconds, a.validation,
@@ -144,9 +145,11 @@ class Glance:
         found = self._ask(_SPEEDS)[1]
         return {(dataset, algorithm): float(wall) / float(n) for dataset, algorithm, wall, n in found}
 
-    def causes(self) -> list[Cause]:
-        """The runs that failed or diverged, by cause; the most frequent one first."""
-        return causes_of(self._ask(_FAILED)[1])
+    def causes(self, sweep: int | None = None) -> list[Cause]:
+        """The runs that failed or diverged, of one sweep or of all, by cause; the most frequent one first."""
+        if sweep is None:
+            return causes_of(self._ask(f"{_FAILED} ORDER BY r.id")[1])
+        return causes_of(self._ask(f"{_FAILED}{_OF_SWEEP} ORDER BY r.id", sweep)[1])
 
     def run(self, key: str) -> Found:
         """The run with this key, or the only one whose key begins so; of several codes the last one entered.

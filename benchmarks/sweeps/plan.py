@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from benchmarks.algorithms import ALGORITHMS
 from benchmarks.datasets import DATASETS
-from benchmarks.runs.config import RunConfig
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.launcher_config import InProcess
 from benchmarks.sweeps.left import Speeds, duration, seconds_left, speed_of
@@ -38,24 +37,25 @@ class Share:
 
 def plan(sweep: SweepConfig, speeds: Speeds | None = None) -> list[Share]:
     """The shares of a sweep, data set by data set."""
-    shares: dict[tuple[str, str], list[RunConfig]] = {}
-    for run in sweep.runs():
-        shares.setdefault((run.dataset, run.algorithm), []).append(run)
     found = []
-    for (dataset, algorithm), runs in shares.items():
-        n_domains = len(DATASETS[dataset].domains)
+    for first in sweep.first_runs():
+        # Runs that differ in seed, point and hyper-parameters cost the same.
+        n_domains = len(DATASETS[first.dataset].domains)
+        sets = sweep.training_sets(first.dataset)
+        alike = len(sweep.seeds) * sweep.points
+        runs = [first.model_copy(update={"held_out": held_out}) for held_out in sets]
         evaluations = [run.evaluations(n_domains) for run in runs]
-        cost = [ALGORITHMS[algorithm].evaluations(n_domains - len(run.held_out)) for run in runs]
-        speed = speed_of(speeds or {}, dataset, algorithm)
+        cost = [ALGORITHMS[first.algorithm].evaluations(n_domains - len(run.held_out)) for run in runs]
+        speed = speed_of(speeds or {}, first.dataset, first.algorithm)
         found.append(
             Share(
-                dataset=dataset,
-                algorithm=algorithm,
-                runs=len(runs),
-                held_out=len({run.held_out for run in runs}),
-                evaluations=sum(evaluations),
-                updates=sum(total // each for total, each in zip(evaluations, cost, strict=True)),
-                seconds=None if speed is None else speed * sum(evaluations),
+                dataset=first.dataset,
+                algorithm=first.algorithm,
+                runs=alike * len(runs),
+                held_out=len(runs),
+                evaluations=alike * sum(evaluations),
+                updates=alike * sum(total // each for total, each in zip(evaluations, cost, strict=True)),
+                seconds=None if speed is None else speed * alike * sum(evaluations),
             )
         )
     return found
@@ -67,4 +67,4 @@ def number_of_workers(sweep: SweepConfig) -> int:
     if isinstance(launcher, InProcess):
         return 1
     chosen = launcher.workers or os.cpu_count() or 1
-    return min(chosen, len(sweep.runs()))
+    return min(chosen, sweep.size())

@@ -57,14 +57,15 @@ def live(console: Console, store: Store, sweep_id: int) -> Iterator[Watch]:
             end = now.done == now.total
             if time.monotonic() - looked > _EVERY or end:
                 looked = time.monotonic()
-                left = seconds_left(store.ahead(sweep_id), store.speeds(), max(now.workers, 1))
+                found = store.progress(sweep_id)
+                left = seconds_left(found.rows_ahead(), found.speeds, max(now.workers, 1))
                 bar.update(task, left="" if left is None or end else f"about {duration(left)} left")
                 best = [
                     Text(
-                        f"best so far on {found['dataset']}: {found['algorithm']}, "
-                        f"validation {found['validation']:.3f} (held out {found['held_out']})"
+                        f"best so far on {one.dataset}: {one.algorithm}, "
+                        f"validation {one.validation:.3f} (held out {one.held_out})"
                     )
-                    for found in store.best(sweep_id)
+                    for one in found.best
                 ]
             bar.update(task, completed=now.done, total=now.total)
             screen.update(Group(bar, _line(now), *best))
@@ -75,6 +76,7 @@ def live(console: Console, store: Store, sweep_id: int) -> Iterator[Watch]:
 def _line(now: Snapshot) -> Text:
     counts = now.counts
     line = f"{counts['finished']} finished, {counts['running']} running, {counts['pending']} waiting, "
+    line += f"{counts['diverged']} diverged, " if counts["diverged"] else ""
     line += f"[red]{counts['failed']} failed[/red]" if counts["failed"] else "0 failed"
     if now.lost:
         line += f"; {now.lost} attempts lost and done again, the last one: {escape(now.note)}"

@@ -68,7 +68,7 @@ def sweep_command(
     store:
         Address of the store instead of the file in the output folder, e.g. postgresql://user@host/name.
     retry_failed:
-        Do the failed runs again, too.
+        Do the failed runs again, too. Runs that diverged are no failures.
     """
     sweep_file(file)
     output_folder(output)
@@ -82,9 +82,9 @@ def sweep_command(
 def again_command(
     *keys: str, output: Path = Path("runs/sweep"), store: str | None = None, launcher: str | None = None
 ) -> int:
-    """Do some runs again that failed, and nothing else.
+    """Do some runs again that have ended, and nothing else.
 
-    If the code has changed since they failed, they are done with the present one. The exit status is that of sweep.
+    If the code has changed since then, they are done with the present one. The exit status is that of sweep.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""``export`` and ``import``."""
+"""``check``, ``export`` and ``import``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,26 @@ from typing import Literal
 from benchmarks.base.errors import ConfigError
 from benchmarks.commands.places import existing_store, output_folder
 from benchmarks.commands.say import refusing
+
+
+@refusing
+def check_command(place: str, /, *, mend: bool = True) -> int:
+    """Find what an older version, or a hand, has left wrong in a store, and mend it.
+
+    The exit status is 0 if all is well now, 1 if something is left, 2 if there is no such store.
+
+    Parameters
+    ----------
+    place:
+        Folder of a sweep, file or address of a store.
+    mend:
+        Mend what is found; without it the store is only read.
+    """
+    given = Path(place)
+    address = existing_store(None, given) if "://" not in place and given.is_dir() else existing_store(place, given)
+    from benchmarks.commands import check
+
+    return check.check_command(address, mend)
 
 
 @refusing
