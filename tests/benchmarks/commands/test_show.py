@@ -1,5 +1,6 @@
 """A failed run: its cause in a line, all about it by its key, and how it is done again."""
 
+import dataclasses
 import json
 import re
 import signal
@@ -118,15 +119,23 @@ def test_again_does_the_chosen_runs_and_no_others(said, folder):
         assert len(record["attempts"]) == (2 if key in chosen else 1), record["config"]["algorithm"]
 
 
-def test_again_refuses_what_has_not_failed(said, folder):
-    finished = next(key for key, one in records(folder).items() if one["status"] == "finished")
-    code, _, errors = said("again", finished, "--output", folder)
-    assert (code, f"{finished} is finished: only runs that failed" in errors) == (2, True)
+def test_again_does_a_finished_run_once_more(said, folder):
+    before = records(folder)
+    finished = next(key for key, one in before.items() if one["status"] == "finished")
+    assert said("again", finished, "--output", folder)[0] == 0
+    after = records(folder)
+    assert len(after[finished]["attempts"]) == 2
+    assert after[finished]["curves"] == before[finished]["curves"]
+
+
+def test_again_refuses_what_it_cannot_do(said, folder):
     failed = next(key for key, one in records(folder).items() if one["status"] == "failed")
     assert "Did you mean 'local'" in said("again", failed, "--output", folder, "--launcher", "locall")[2]
     with Glance(str(folder / "store.sqlite")) as glance:
         run = glance.run(failed)
     assert selected([run], "in-process").launcher.kind == "in-process"
+    with pytest.raises(ConfigError, match="is pending: only runs that have ended"):
+        selected([dataclasses.replace(run, status="pending")], None)
     run.config["dataset"] = "wilds:camelyon17"
     with pytest.raises(ConfigError, match="wilds does it again"):
         selected([run], None)

@@ -133,7 +133,7 @@ def test_the_command_line_on_postgresql(said, file, tmp_path, postgresql):
     assert len(list(read_lines(tmp_path / "out/records.jsonl"))) == 9
     assert said(*words, "--retry-failed")[0] == 1
     assert "The store has 3 of them finished and 3 failed" in said("plan", *words[1:2], *where, *words[-4:])[1]
-    assert "3 import, the first" in said("status", *where)[1]
+    assert "3 runs failed, by cause:" in said("status", *where)[1]
     assert said("check", postgresql)[:2] == (0, "nothing is wrong\n")
     assert "9 rows" in said("export", tmp_path / "all.jsonl", *where)[1]
     assert "0 runs imported, 9 were there" in said("import", tmp_path / "all.jsonl", *where)[1]
