@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, literal_column, select, update
+from sqlalchemy import Connection, exists, func, insert, literal_column, select, update
 
 from benchmarks.base.records import Record
 from benchmarks.runs.config import RunConfig, RunIdentity
@@ -348,9 +348,10 @@ class Store:
         )
         query = (
             select(*columns)
-            .select_from(attempts.join(members, members.c.run_id == attempts.c.run_id))
-            .join(workers, workers.c.id == attempts.c.worker_id)
-            .where(members.c.sweep_id == sweep_id, attempts.c.status == literal_column("'running'"))
+            .select_from(attempts.join(workers, workers.c.id == attempts.c.worker_id))
+            .where(attempts.c.status == literal_column("'running'"))
+            # Asked of each attempt that runs: a join would make SQLite go through all members.
+            .where(exists().where(members.c.run_id == attempts.c.run_id, members.c.sweep_id == sweep_id))
         )
         with self.database.read() as connection:
             return [Running(*row) for row in connection.execute(query)]

@@ -165,8 +165,8 @@ def expected(tmp_path_factory):
     def records(seeds):
         if seeds not in cache:
             sweep = toy_sweep("toy-slow", "toy-nan", seeds=seeds, fixed={"toy-slow": {"seconds": 0.02}})
-            with Store(folder / f"{seeds}.sqlite") as store:
-                cache[seeds] = perform(sweep, store, folder)
+            with Store(folder / str(seeds) / "store.sqlite") as store:
+                cache[seeds] = perform(sweep, store, folder / str(seeds))
         return cache[seeds]
 
     return records
