@@ -1,0 +1,22 @@
+"""What a roll-out does: records of a training run, curvature, overlaps, and figures of them.
+
+Only torch is imported. numpy and scipy come with the first eigenvalues, matplotlib with the first figure
+(``pip install 'pgrad[analysis]'``).
+"""
+
+from pgrad.analysis._lanczos import Eigenpairs
+from pgrad.analysis.curvature import Cost, Curvature, Difference, GaussNewton, Hessian
+from pgrad.analysis.density import Density, Estimate, density, trace
+
+__all__ = [
+    "Cost",
+    "Curvature",
+    "Density",
+    "Difference",
+    "Eigenpairs",
+    "Estimate",
+    "GaussNewton",
+    "Hessian",
+    "density",
+    "trace",
+]
