@@ -41,9 +41,8 @@ def main():
     seconds = time.perf_counter() - begin
     more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / (4 * curvature.size)
     print(f"{curvature.size / 1e6:.1f} million parameters, one gradient over all pictures {gradient:.1f} s")
-    print(
-        f"{options.eigenpairs} eigenpairs: {pairs.products} products, {seconds:.0f} s = {seconds / gradient:.0f} gradients"
-    )
+    took = f"{seconds:.0f} s = {seconds / gradient:.0f} gradients"
+    print(f"{options.eigenpairs} eigenpairs: {pairs.products} products, {took}")
     print(f"the peak of memory rose by {more:.1f} vectors of the size of the model over that of the gradient")
     print("eigenvalues:", " ".join(f"{value:.4g}" for value in pairs.values.tolist()))
 

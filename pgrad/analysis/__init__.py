@@ -7,6 +7,8 @@ Only torch is imported. numpy and scipy come with the first eigenvalues, matplot
 from pgrad.analysis._lanczos import Eigenpairs
 from pgrad.analysis.curvature import Cost, Curvature, Difference, GaussNewton, Hessian
 from pgrad.analysis.density import Density, Estimate, density, trace
+from pgrad.analysis.measures import domain_cosine_matrix, measures
+from pgrad.analysis.recorder import Recorder, layers, read_jsonl
 
 __all__ = [
     "Cost",
@@ -17,6 +19,11 @@ __all__ = [
     "Estimate",
     "GaussNewton",
     "Hessian",
+    "Recorder",
     "density",
+    "domain_cosine_matrix",
+    "layers",
+    "measures",
+    "read_jsonl",
     "trace",
 ]

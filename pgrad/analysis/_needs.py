@@ -7,6 +7,8 @@ from typing import Any
 
 __all__ = ["need"]
 
+_IN_THE_EXTRA = {"matplotlib", "numpy", "scipy"}
+
 
 def need(module: str, what: str) -> Any:
     """The module, or what to install.
@@ -23,10 +25,11 @@ def need(module: str, what: str) -> Any:
         True
         >>> need("no_such_library", "this example")
         Traceback (most recent call last):
-        ImportError: this example needs no_such_library: pip install 'pgrad[analysis]'
+        ImportError: this example needs no_such_library: pip install no_such_library
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise ImportError(f"{what} needs {package}: pip install 'pgrad[analysis]'") from error
+        install = "'pgrad[analysis]'" if package in _IN_THE_EXTRA else package
+        raise ImportError(f"{what} needs {package}: pip install {install}") from error
