@@ -6,24 +6,51 @@ Only torch is imported. numpy and scipy come with the first eigenvalues, matplot
 
 from pgrad.analysis._lanczos import Eigenpairs
 from pgrad.analysis.curvature import Cost, Curvature, Difference, GaussNewton, Hessian
-from pgrad.analysis.density import Density, Estimate, density, trace
+from pgrad.analysis.spectrum import Density, Estimate, density, trace
+from pgrad.analysis.gradients import Alignment, NoiseScale, alignment, noise_scale
 from pgrad.analysis.measures import domain_cosine_matrix, measures
+from pgrad.analysis.overlaps import (
+    Interval,
+    bootstrap,
+    measured_momentum,
+    mirrored_null,
+    overlap,
+    principal_angles,
+    random_null,
+    walk_null,
+)
+from pgrad.analysis.points import Directions, Points, principal_directions
 from pgrad.analysis.recorder import Recorder, layers, read_jsonl
 
 __all__ = [
+    "Alignment",
     "Cost",
     "Curvature",
     "Density",
     "Difference",
+    "Directions",
     "Eigenpairs",
     "Estimate",
     "GaussNewton",
     "Hessian",
+    "Interval",
+    "NoiseScale",
+    "Points",
     "Recorder",
+    "alignment",
+    "bootstrap",
     "density",
     "domain_cosine_matrix",
     "layers",
+    "measured_momentum",
     "measures",
+    "mirrored_null",
+    "noise_scale",
+    "overlap",
+    "principal_angles",
+    "principal_directions",
+    "random_null",
     "read_jsonl",
     "trace",
+    "walk_null",
 ]
