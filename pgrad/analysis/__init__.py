@@ -6,8 +6,9 @@ Only torch is imported. numpy and scipy come with the first eigenvalues, matplot
 
 from pgrad.analysis._lanczos import Eigenpairs
 from pgrad.analysis.curvature import Cost, Curvature, Difference, GaussNewton, Hessian
-from pgrad.analysis.spectrum import Density, Estimate, density, trace
+from pgrad.analysis.curves import Smoothness, smoothness
 from pgrad.analysis.gradients import Alignment, NoiseScale, alignment, noise_scale
+from pgrad.analysis.landscape import Line, Plane, line, path, plane
 from pgrad.analysis.measures import domain_cosine_matrix, measures
 from pgrad.analysis.overlaps import (
     Interval,
@@ -21,6 +22,7 @@ from pgrad.analysis.overlaps import (
 )
 from pgrad.analysis.points import Directions, Points, principal_directions
 from pgrad.analysis.recorder import Recorder, layers, read_jsonl
+from pgrad.analysis.spectrum import Density, Estimate, density, trace
 
 __all__ = [
     "Alignment",
@@ -34,23 +36,30 @@ __all__ = [
     "GaussNewton",
     "Hessian",
     "Interval",
+    "Line",
     "NoiseScale",
+    "Plane",
     "Points",
     "Recorder",
+    "Smoothness",
     "alignment",
     "bootstrap",
     "density",
     "domain_cosine_matrix",
     "layers",
+    "line",
     "measured_momentum",
     "measures",
     "mirrored_null",
     "noise_scale",
     "overlap",
+    "path",
+    "plane",
     "principal_angles",
     "principal_directions",
     "random_null",
     "read_jsonl",
+    "smoothness",
     "trace",
     "walk_null",
 ]
