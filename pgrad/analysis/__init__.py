@@ -4,6 +4,7 @@ Only torch is imported. numpy and scipy come with the first eigenvalues, matplot
 (``pip install 'pgrad[analysis]'``).
 """
 
+from pgrad.analysis import figures
 from pgrad.analysis._lanczos import Eigenpairs
 from pgrad.analysis.curvature import Cost, Curvature, Difference, GaussNewton, Hessian
 from pgrad.analysis.curves import Smoothness, smoothness
@@ -46,6 +47,7 @@ __all__ = [
     "bootstrap",
     "density",
     "domain_cosine_matrix",
+    "figures",
     "layers",
     "line",
     "measured_momentum",

@@ -214,7 +214,7 @@ def _axes(x: Tensor, points: Tensor, axes: str) -> Tensor:
 def _grid(points: Tensor, resolution: int, margin: float) -> tuple[Tensor, Tensor]:
     """Coordinates in steps of one length, which cover the points with a margin."""
     low, high = points.amin(0), points.amax(0)
-    extent = (high - low).clamp_min(float((high - low).max()) / 8)  # a flat picture shows nothing
+    extent = (high - low).clamp_min(float((high - low).max()) / 3)  # a flat picture shows nothing
     middle = (low + high) / 2
     half = (0.5 + margin) * extent
     step = 2 * float(half.max()) / (resolution - 1)
