@@ -22,6 +22,7 @@ from pgrad.analysis.overlaps import (
     walk_null,
 )
 from pgrad.analysis.points import Directions, Points, principal_directions
+from pgrad.analysis.quadratic import drift_scatter, noise_scatter
 from pgrad.analysis.recorder import Recorder, layers, read_jsonl
 from pgrad.analysis.spectrum import Density, Estimate, density, trace
 
@@ -47,6 +48,7 @@ __all__ = [
     "bootstrap",
     "density",
     "domain_cosine_matrix",
+    "drift_scatter",
     "figures",
     "layers",
     "line",
@@ -54,6 +56,7 @@ __all__ = [
     "measures",
     "mirrored_null",
     "noise_scale",
+    "noise_scatter",
     "overlap",
     "path",
     "plane",
