@@ -9,7 +9,9 @@ from typing import Any
 
 __all__ = ["Notices", "unequal_parts", "warn"]
 
-_OURS = ("pgrad", "torch")
+# Of what may lie between a notice and the user: this package and torch, what leaves a `with` block, and frameworks.
+_BETWEEN = {"pgrad", "torch", "contextlib", "functools", "accelerate", "lightning", "lightning_fabric"}
+_BETWEEN |= {"lightning_utilities", "pytorch_lightning", "timm", "tqdm", "transformers"}
 
 
 class Notices:
@@ -26,10 +28,10 @@ class Notices:
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """A warning at the line of the user: the first outside this package and torch."""
+    """A warning at the line of the user: the first that is not of this package, torch or a framework around them."""
     frame: Any = sys._getframe(1)
     level = 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
 

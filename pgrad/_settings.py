@@ -59,6 +59,7 @@ class Settings(Optimizer):
     _position: int = Shared()  # type: ignore[assignment]
     _sampler: Any = Shared()
     _loop: int | None = Shared()  # type: ignore[assignment]
+    _lost_sampler: bool = Shared()  # type: ignore[assignment]
 
     def _follow(self) -> None:
         """Take note of what others did to the parameters."""
@@ -110,6 +111,7 @@ class Settings(Optimizer):
         self._shared["rollout_length"] = self._length = check_rollout_length(rollout_length)
         self._sampler = rollout_length if hasattr(rollout_length, "rollout_length") else None
         self._loop = None  # the number of its loop that the last step belonged to
+        self._lost_sampler = False
 
     @property
     def n_components(self) -> int | None:

@@ -32,6 +32,7 @@ from pgrad._engine import sharding
 from pgrad._engine.checkpoint import Parts, Progress, pack, unpack
 from pgrad._engine.fingerprint import samples
 from pgrad._engine.groups import follow_groups
+from pgrad._engine.holding import refuse_holding
 from pgrad._engine.hooks import inside_a_step, without_hooks
 from pgrad._engine.trajectory import Trajectory
 from pgrad._notices import Notices, unequal_parts
@@ -122,6 +123,7 @@ class PGrad(Settings):
     last_parts: dict[str, Tensor] = Shared()  # type: ignore[assignment]
     _watched: dict[str, list[Tensor]] = Shared()  # type: ignore[assignment]
     _at_anchor: bool = Shared()  # type: ignore[assignment]
+    _given_up: int = Shared()  # type: ignore[assignment]
     _domains: tuple[int | str | None, ...] = Shared()  # type: ignore[assignment]
     _loaded: dict[Tensor, list[float]] = Shared()  # type: ignore[assignment]
 
@@ -176,6 +178,7 @@ class PGrad(Settings):
         self.last_update = None
         self.last_parts, self._watched = {}, {}
         self._at_anchor = False
+        self._given_up = 0  # roll-outs in a row that ended because weights were set
         self._domains = ()  # of the inner steps so far
         self._loaded = {}  # some values that the parameters should have since a state dict was loaded
 
@@ -282,7 +285,7 @@ class PGrad(Settings):
         self._follow()
         self._check_closures(closures)
         names = checked_domains(domains, len(closures))
-        order = torch.randperm(len(closures), generator=generator).tolist() if shuffle else range(len(closures))
+        order = _order(len(closures), generator) if shuffle else range(len(closures))
         losses: dict[int, LossValue] = {}
         unchecked: dict[int, LossValue] = {}
 
@@ -341,29 +344,27 @@ class PGrad(Settings):
         """Inside, the parameters hold the anchor; outside, the inner iterate again, bit for bit.
 
         To evaluate or save the model in the middle of a roll-out. Raises RuntimeError if nested; `step` and
-        `state_dict` are refused inside. Weights that are set inside are the new anchor, without a roll-out.
+        `state_dict` are refused inside. Weights that are set inside are the new anchor, without a roll-out; such as
+        were set before (a checkpoint, an average for a while) are left there.
         """
         self._refuse_at_anchor("at_anchor()")
-        self._follow()
-        moved = self._position > 0
-        if moved:
+        swapped = not self._is_elsewhere() and self._position > 0
+        if swapped:
             self._trajectory.swap()
-            self._trajectory.left()
         self._at_anchor = True
         try:
             yield
         finally:
             self._at_anchor = False
-            if moved:
+            if swapped:
                 self._leave_anchor()
 
     def _leave_anchor(self) -> None:
         self._trajectory.drop_others(self._own_parameters())
-        if self._trajectory.moved(0):
+        if self._trajectory.moved(self._position):
             self._give_up_roll_out()
         else:
             self._trajectory.swap()
-            self._trajectory.left()
 
     def _begin_anew(self) -> None:
         """The parameters, as they are, are an anchor."""
@@ -395,22 +396,42 @@ class PGrad(Settings):
             else:
                 self._give_up_roll_out()
 
+    def _is_elsewhere(self) -> bool:
+        """Whether the parameters are not where the roll-out is: it is only read, and nothing follows from it yet.
+
+        Other weights may be there for a while (an average), or those of a checkpoint may still be on their way.
+        """
+        follow_groups(self.inner, self.outer)
+        if self._loaded:
+            return not self._has_its_model()
+        return self._position > 0 and self._trajectory.moved(self._position)
+
+    def _has_its_model(self) -> bool:
+        """Whether the model has been loaded with the state dict that was loaded."""
+        if not _have_values(self._loaded):
+            return False
+        self._loaded = {}
+        self._trajectory.arrived(self._position)
+        return True
+
     def _follow_model(self) -> None:
         """Since a state dict was loaded, the model should have been loaded with it, before or after."""
-        loaded, self._loaded = self._loaded, {}
-        if not _have_values(loaded):
-            self._notices.give(
-                "model",
-                "the weights are not those with which the optimizer's state_dict was saved"
-                + (f", so that the {self._position} steps of its roll-out were dropped" if self._position else "")
-                + ": load the model's own state_dict of that moment too (outside at_anchor, as the optimizer's), or "
-                "make a new optimizer",
-            )
-            self._begin_anew()
-        self._trajectory.left()
+        if self._has_its_model():
+            return
+        dropped, self._loaded = self._position, {}
+        self._begin_anew()
+        self._notices.give(
+            "model",
+            "the weights are not those with which the optimizer's state_dict was saved"
+            + (f", so that the {dropped} steps of its roll-out were dropped" if dropped else "")
+            + ": load the model's own state_dict of that moment too (outside at_anchor, as the optimizer's), or "
+            "make a new optimizer",
+        )
 
     def _give_up_roll_out(self, steps: int | None = None) -> None:
         done = f"after {self._position}" if steps is None else f"somewhere in the {steps}"
+        self._begin_anew()
+        self._given_up += 1
         self._notices.give(
             "weights",
             f"parameters were set from outside {done} of {self._length} steps of a roll-out (a "
@@ -418,13 +439,26 @@ class PGrad(Settings):
             "new anchor: change them at rollout_position 0, after finish_rollout() or discard_rollout(), in a hook of "
             "opt.inner, or say so by forget_rollout()",
         )
-        self._begin_anew()
+        if self._given_up == 3:
+            self._notices.give(
+                "weights again",
+                "the last 3 roll-outs all ended so, without an outer step: something writes to the parameters between "
+                "steps, as nn.Embedding(max_norm=...) does whenever it is called, and the inner optimizer alone trains "
+                "the model; do it after each inner step, opt.inner.register_step_post_hook(...), so that it is part of "
+                "the step",
+            )
 
     def _follow_sampler(self) -> None:
         """A new loop over the sampler starts with a roll-out, and so must the optimizer.
 
         Its gradient is there already, so that the parameters may not move now: they are the anchor as they are.
         """
+        if self._lost_sampler:
+            self._notices.give(
+                "copy",
+                "a copy of the optimizer does not know the sampler that the original was made with, and cannot keep "
+                "in phase with it: set opt.rollout_length = sampler, at rollout_position 0",
+            )
         loop = getattr(self._sampler, "loops", None)
         if loop is None or loop == self._loop:
             return
@@ -465,8 +499,12 @@ class PGrad(Settings):
         if self._trajectory.has_moved(self.check_ranks):
             self._give_up_roll_out(steps)
             return
+        self._given_up = 0
+        self._end_roll_out(steps, domains)
         if not early:
             self._check_data(domains)
+
+    def _end_roll_out(self, steps: int, domains: tuple[int | str, ...] | None) -> None:
         gram = self._trajectory.end(steps, self.check_ranks)
         if not gram.isfinite().all():
             self._dismiss(steps)
@@ -550,6 +588,9 @@ class PGrad(Settings):
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on bit for bit, the roll-out in progress included (save the model with it).
 
+        While the parameters hold other weights (an average for a while, a checkpoint), it is that of a roll-out which
+        begins at those, since the model is saved with them.
+
         The layout is that of torch.optim, ``{"state": ..., "param_groups": ...}``; what this optimizer adds to the
         entries of the inner one is under the key "pgrad" in each of them. Tensors are references, as in torch.optim.
 
@@ -557,13 +598,27 @@ class PGrad(Settings):
             RuntimeError: inside `at_anchor`.
         """
         self._refuse_at_anchor("state_dict()")
-        self._follow()
+        progress = Progress(self._position, self.nonfinite_rollouts, self._domains)
+        if self._is_elsewhere():
+            progress = self._progress_elsewhere(progress)
         for pre_hook in self._optimizer_state_dict_pre_hooks.values():
             pre_hook(self)
-        state_dict = pack(self._parts(), Progress(self._position, self.nonfinite_rollouts, self._domains))
+        state_dict = pack(self._parts(), progress)
         for post_hook in self._optimizer_state_dict_post_hooks.values():
             state_dict = post_hook(self, state_dict) or state_dict
         return state_dict
+
+    def _progress_elsewhere(self, progress: Progress) -> Progress:
+        """Of a state dict that is saved while the parameters are not where the roll-out is."""
+        if self._loaded:  # the model may still be loaded: what is known of it is passed on
+            return replace(progress, weights=self._loaded)
+        self._notices.give(
+            "saved elsewhere",
+            f"state_dict() was called at step {self._position} of a roll-out while the parameters held other weights "
+            "(an average for a while, a checkpoint): it begins a roll-out at those, which a model that is saved now "
+            "has too; to save the roll-out in progress, save both before the weights are exchanged",
+        )
+        return replace(progress, position=0, domains=())
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up a `state_dict`; the model must be loaded with what was saved with it, before or after.
@@ -590,13 +645,13 @@ class PGrad(Settings):
         self._position, self._domains = progress.position, progress.domains
         self._loaded, self._loop = dict(progress.weights), None
         self.nonfinite_rollouts = progress.nonfinite_rollouts
+        for post_hook in self._optimizer_load_state_dict_post_hooks.values():
+            post_hook(self)
         for name, saved in progress.changed.items():
             own = self._parts().settings[name]
             self._notices.give(
                 name, f"state_dict was saved with {name}={saved!r} and this optimizer goes on with {name}={own!r}"
             )
-        for post_hook in self._optimizer_load_state_dict_post_hooks.values():
-            post_hook(self)
 
     def _parts(self) -> Parts:
         settings = {
@@ -610,7 +665,8 @@ class PGrad(Settings):
         """A copy has the roll-out in progress, but no hooks, no sampler, and watches nothing."""
         left_out = {name for name in self.__dict__ if name.endswith("_hooks")} | {"step"}
         kept = {name: value for name, value in self.__dict__.items() if name not in left_out}
-        return {**kept, "_shared": {**self._shared, "_sampler": None, "_watched": {}}}
+        lost = self._sampler is not None or self._lost_sampler
+        return {**kept, "_shared": {**self._shared, "_sampler": None, "_lost_sampler": lost, "_watched": {}}}
 
     def __repr__(self) -> str:
         return (
@@ -620,6 +676,7 @@ class PGrad(Settings):
         )
 
     def _refuse_at_anchor(self, what: str) -> None:
+        refuse_holding(what, self._own_parameters)
         if self._at_anchor:
             raise RuntimeError(f"{what} is not possible inside at_anchor(): leave the block first")
 
@@ -639,6 +696,12 @@ class PGrad(Settings):
             )
 
 
+def _order(number: int, generator: torch.Generator | None) -> list[int]:
+    device = "cpu" if generator is None else generator.device  # or else the default device of torch, whatever that is
+    order: list[int] = torch.randperm(number, generator=generator, device=device).tolist()
+    return order
+
+
 def _all_named(domains: tuple[int | str | None, ...]) -> tuple[int | str, ...] | None:
     names = tuple(domain for domain in domains if domain is not None)
     return names if len(names) == len(domains) else None
@@ -650,9 +713,9 @@ def _have_values(expected: dict[Tensor, list[float]]) -> bool:
     for p, here, there in zip(expected, found, expected.values(), strict=True):
         if here is None:
             continue
-        real = torch.empty((), dtype=p.dtype).real.dtype
-        converted = torch.tensor(there, dtype=torch.float64).to(real).double()
-        if not torch.equal(torch.tensor(here, dtype=torch.float64).nan_to_num(), converted.nan_to_num()):
+        real = torch.empty((), dtype=p.dtype, device="cpu").real.dtype
+        converted = torch.tensor(there, dtype=torch.float64, device="cpu").to(real).double()
+        if not torch.equal(torch.tensor(here, dtype=torch.float64, device="cpu").nan_to_num(), converted.nan_to_num()):
             return False
     return True
 
@@ -668,4 +731,9 @@ def _make(name: str, factory: OptimizerFactory, params: Any, lr: float | Tensor)
     optimizer = factory(params, lr=lr)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{name} must make a torch.optim.Optimizer, got {type(optimizer).__name__}")
+    if isinstance(optimizer, PGrad):
+        raise ValueError(
+            f"{name} must be an ordinary optimizer, got a {type(optimizer).__name__}: roll-outs inside roll-outs are "
+            f"not supported; give {name}= what that one has inside"
+        )
     return optimizer

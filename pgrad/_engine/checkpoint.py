@@ -31,7 +31,8 @@ class Progress:
         position: inner steps done since the anchor.
         nonfinite_rollouts: how many have been dropped so far.
         domains: that of each inner step so far; None where it was not named.
-        weights: a few values of each parameter, where it was saved; filled by `unpack`.
+        weights: a few values of each parameter, where it was saved; filled by `unpack`. For `pack` those that it shall
+            write, if they are not the parameters' own.
         changed: settings that had another value where it was saved, at an anchor: that value; filled by `unpack`.
     """
 
@@ -82,7 +83,8 @@ def pack(parts: Parts, progress: Progress) -> dict[str, Any]:
         options = {k: v for k, v in outer_group.items() if k != "params"}
         description = {**_describe(parts, own), **there, "outer": options}
         description["entries"] = [_entries(state, i) for i in inner_group["params"]]
-        description["weights"] = samples(own["params"])
+        given = [progress.weights.get(p) for p in own["params"]]
+        description["weights"] = given if progress.weights else samples(own["params"])
         groups.append({**inner_group, _KEY: description})
     return {**inner, "state": state, "param_groups": groups}
 
@@ -209,19 +211,32 @@ def _by_name(n: int, group: dict[str, Any], own: dict[str, Any]) -> dict[str, An
     saved, here = group.get("param_names"), own.get("param_names")
     if saved is None or here is None or list(saved) == list(here):
         return group
-    if sorted(saved) != sorted(here):
+    theirs, ours = list(saved), list(here)
+    if sorted(theirs) != sorted(ours):
+        theirs, ours = [_inside_wrappers(name) for name in theirs], [_inside_wrappers(name) for name in ours]
+    if sorted(theirs) != sorted(ours) or len({*ours}) < len(ours):
         lost, new = sorted({*saved} - {*here}), sorted({*here} - {*saved})
         raise ValueError(
             f"state_dict names other parameters in group {n}: this optimizer lacks {lost} and has {new} instead; give "
-            "both the same groups, or load parameters without names, which are taken in their order"
+            "both the same groups and names (those of the module inside DDP or torch.compile, say), or load parameters "
+            "without names, which are taken in their order"
         )
-    order = [list(saved).index(name) for name in here]
+    order = [theirs.index(name) for name in ours]
 
     def ordered(values: Any) -> list[Any]:
         return [values[k] for k in order]
 
     details = {name: ordered(group[_KEY][name]) for name in ("shapes", "entries", "weights") if name in group[_KEY]}
     return {**group, "params": ordered(group["params"]), "param_names": list(here), _KEY: {**group[_KEY], **details}}
+
+
+def _inside_wrappers(name: str) -> str:
+    """A parameter's name without what DDP, torch.compile, FSDP and activation checkpoints put before it."""
+    for wrapper in ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."):
+        name = name.replace(wrapper, "")
+    while name.startswith("module."):
+        name = name.removeprefix("module.")
+    return name
 
 
 def _check_shapes(n: int, group: dict[str, Any], own: dict[str, Any]) -> None:

@@ -99,6 +99,38 @@ def loads_in_the_middle(inside=False):
         train(net, opt, 6, 7)
 
 
+def saves_while_an_average_is_in():
+    net = model()
+    opt = optimizer(net)
+    train(net, opt, 0, 6)
+    own = copy.deepcopy(net.state_dict())
+    net.load_state_dict(model(seed=3).state_dict())
+    opt.state_dict()
+    net.load_state_dict(own)
+    train(net, opt, 6, 9)
+
+
+def swaps_and_goes_on():
+    net = model()
+    opt = optimizer(net)
+    for step in range(9):
+        train(net, opt, step, step + 1)
+        own = copy.deepcopy(net.state_dict())
+        net.load_state_dict(model(seed=3).state_dict())
+        net.load_state_dict(own)
+        for p in net.parameters():
+            p.detach().clamp_(-100, 100)
+            p.data = p.data.clone()
+        net, opt = copy.deepcopy((net, opt))
+        opt.load_state_dict(copy.deepcopy(opt.state_dict()))
+
+
+def copies_with_a_sampler():
+    net = model()
+    net, opt = copy.deepcopy((net, optimizer(net, sampler())))
+    train(net, opt, 0, 1)
+
+
 def loads_the_optimizer_alone():
     net = model()
     opt = optimizer(net)
@@ -207,6 +239,9 @@ MISTAKES = [  # in the order of the table
     workers_ahead,
     loads_in_the_middle,
     functools.partial(loads_in_the_middle, inside=True),
+    saves_while_an_average_is_in,
+    swaps_and_goes_on,
+    copies_with_a_sampler,
     loads_the_optimizer_alone,
     functools.partial(loads_other_settings, 3),
     functools.partial(loads_other_settings, 5),

@@ -292,7 +292,9 @@ def test_a_copy_of_the_optimizer_knows_no_sampler():
     opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
     twin, copied = copy.deepcopy((net, opt))
     assert copied.rollout_length == 6
-    train(twin, copied, 0, 7)  # not a batch of the sampler, and nothing to say about that
+    with pytest.warns(UserWarning, match="a copy of the optimizer does not know the sampler") as said:
+        train(twin, copied, 0, 7)
+    assert len(said) == 1  # nothing is said of a sampler that dealt no batch
 
 
 def test_steps_that_a_scaler_skips_are_no_points_and_the_next_loop_is_in_phase():
