@@ -124,7 +124,9 @@ class Dual:
         with torch.enable_grad():
             loss = objective.checked(objective.loss(at, targets))
         batch = _Batch(weight, inputs, outputs.shape, _roots(loss, at))
-        probe = torch.randn(at.shape, dtype=at.dtype, generator=torch.Generator().manual_seed(0)).to(at.device)
+        probe = torch.randn(at.shape, dtype=at.dtype, generator=torch.Generator().manual_seed(0), device="cpu").to(
+            at.device
+        )
         expected = _rows(loss_product(_again(objective, at, targets), at, probe))
         found = batch.times(batch.transposed_times(_rows(probe)))
         if (found - expected).norm() > 1e-6 * max(float(expected.norm()), 1e-300):
@@ -170,7 +172,7 @@ def _is_cross_entropy(slope: Tensor, outputs: Tensor, probabilities: Tensor) -> 
     """Whether the second derivatives are those of the mean cross-entropy of all examples, on two random vectors."""
     generator = torch.Generator().manual_seed(1)
     for _ in itertools.repeat(None, 2):
-        along = torch.randn(outputs.shape, dtype=outputs.dtype, generator=generator).to(outputs.device)
+        along = torch.randn(outputs.shape, dtype=outputs.dtype, generator=generator, device="cpu").to(outputs.device)
         (found,) = torch.autograd.grad(slope, outputs, along, retain_graph=True)
         weighted = probabilities * along
         expected = (weighted - probabilities * weighted.sum(1, keepdim=True)) / len(outputs)

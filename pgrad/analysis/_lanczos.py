@@ -84,7 +84,7 @@ def eigenpairs(
         unit = torch.eye(size, dtype=like.dtype, device=like.device)
         matrix = torch.stack([_counted(product, row, counter) for row in unit]).double()
         values, columns = torch.linalg.eigh((matrix + matrix.T) / 2)
-        order = torch.arange(size) if which == "SA" else torch.arange(size).flip(0)
+        order = torch.arange(size, device="cpu") if which == "SA" else torch.arange(size, device="cpu").flip(0)
         counter.end()
         return Eigenpairs(values[order[:k]].cpu(), columns.T[order[:k]].to(like.dtype), counter.done)
     found = _scipy(product, like, size, k, which, tol, max_products, seed, counter, sweep)
@@ -124,7 +124,7 @@ def _scipy(
         vector = torch.from_numpy(numpy.ascontiguousarray(array).reshape(-1)).to(like.device)
         return _counted(product, vector, counter).cpu().numpy()
 
-    start = torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=like.dtype)
+    start = torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=like.dtype, device="cpu")
     # scipy's accuracy is relative to an eigenvalue, and the smallest may be zero: they are shifted by the largest.
     shift = 0.0
     if which == "SA":
@@ -174,5 +174,5 @@ def tridiagonal(product: Callable[[Tensor], Tensor], start: Tensor, steps: int, 
             break
         beside.append(norm)
         basis.append(moved / norm)
-    off = torch.tensor(beside, dtype=torch.float64)
-    return torch.tensor(diagonal, dtype=torch.float64).diag() + off.diag(1) + off.diag(-1)
+    off = torch.tensor(beside, dtype=torch.float64, device="cpu")
+    return torch.tensor(diagonal, dtype=torch.float64, device="cpu").diag() + off.diag(1) + off.diag(-1)

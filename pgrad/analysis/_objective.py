@@ -135,7 +135,7 @@ class Objective:
     def mean_loss(self, point: Tensor | None = None) -> float:
         """The mean over all examples, at the model's own parameters or at ``point`` [d], whatever it is there."""
         weights = None if point is None else dict(zip(self.names, self.split(point), strict=True))
-        total = torch.zeros((), dtype=torch.float64)
+        total = torch.zeros((), dtype=torch.float64, device="cpu")
         for weight, inputs, targets in self.passes():
             outputs = self.model(inputs) if weights is None else functional_call(self.model, weights, (inputs,))
             value = self.loss(outputs, targets)

@@ -70,7 +70,7 @@ def smoothness(losses: Tensor, distances: Tensor, *, up_to: float | None = None,
         raise ValueError(
             f"up_to must be above 0 and at most {whole:.6g}, and number at least 3, got {length} and {number}"
         )
-    places = distances[0] + torch.linspace(0, length, number, dtype=torch.float64)
+    places = distances[0] + torch.linspace(0, length, number, dtype=torch.float64, device="cpu")
     right = torch.searchsorted(distances, places).clamp(1, len(distances) - 1)
     left = right - 1
     width = (distances[right] - distances[left]).clamp_min(1e-300)

@@ -58,7 +58,7 @@ def spectrum_over_training(rows: Sequence[Row], *, components: int = 3, window: 
             continue
         chunks = [found[i : i + window] for i in range(0, len(found), window)]
         places = [sum(step for step, _ in chunk) / len(chunk) for chunk in chunks]
-        values = [torch.tensor([value for _, value in chunk], dtype=torch.float64) for chunk in chunks]
+        values = [torch.tensor([value for _, value in chunk], dtype=torch.float64, device="cpu") for chunk in chunks]
         low, middle, high = ([float(torch.quantile(value, part)) for value in values] for part in (0.1, 0.5, 0.9))
         style = _style(index)
         ax.fill_between(places, low, high, color=style["color"], alpha=0.2, linewidth=0)
@@ -199,7 +199,7 @@ def density(found: Density, *, width: float | None = None, ax: Any = None) -> An
     low, high = float(found.nodes.min()), float(found.nodes.max())
     extent = max(high - low, 1e-12 * max(abs(low), abs(high)), 1e-300)
     width = extent / 100 if width is None else width
-    places = torch.linspace(low - 5 * width, high + 5 * width, 800, dtype=torch.float64)
+    places = torch.linspace(low - 5 * width, high + 5 * width, 800, dtype=torch.float64, device="cpu")
     values = found.at(places, width)
     floor = 1 / (found.size * width * math.sqrt(2 * math.pi)) / 10  # a tenth of one eigenvalue
     ax.fill_between(

@@ -124,10 +124,10 @@ def path(
     if number < 2:
         raise ValueError(f"number must be at least 2, got {number}")
     lengths = products(points.diff(dim=0), points.diff(dim=0)).diagonal().sqrt()
-    moved = torch.cat([torch.zeros(1, dtype=torch.float64), lengths.cumsum(0)])
+    moved = torch.cat([torch.zeros(1, dtype=torch.float64, device="cpu"), lengths.cumsum(0)])
     if not moved[-1] > 0:
         raise ValueError("points must move, got points that are all the same")
-    distances = torch.linspace(0, float(moved[-1]), number, dtype=torch.float64)
+    distances = torch.linspace(0, float(moved[-1]), number, dtype=torch.float64, device="cpu")
     index = torch.searchsorted(moved, distances, right=True).clamp(1, len(points) - 1) - 1
     part = ((distances - moved[index]) / lengths[index].clamp_min(1e-300)).clamp(0, 1)
     where = (points[i] + t * (points[i + 1] - points[i]) for i, t in zip(index.tolist(), part.tolist(), strict=True))
@@ -220,7 +220,7 @@ def _grid(points: Tensor, resolution: int, margin: float) -> tuple[Tensor, Tenso
     step = 2 * float(half.max()) / (resolution - 1)
     numbers = [max(round(2 * float(side) / step) + 1, 2) for side in half]
     one, other = (
-        at + step * (torch.arange(number, dtype=torch.float64) - (number - 1) / 2)
+        at + step * (torch.arange(number, dtype=torch.float64, device="cpu") - (number - 1) / 2)
         for at, number in zip(middle.tolist(), numbers, strict=True)
     )
     return one, other
@@ -234,7 +234,7 @@ def _losses(objective: Objective, points: Iterable[Tensor], number: int, tell: b
         found.append(objective.mean_loss(point))
         counter.step()
     counter.end()
-    return torch.tensor(found, dtype=torch.float64)
+    return torch.tensor(found, dtype=torch.float64, device="cpu")
 
 
 def _check_points(objective: Objective, points: Tensor) -> None:

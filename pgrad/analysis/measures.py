@@ -127,7 +127,9 @@ def _domain_products(update: Update) -> tuple[list[str], Tensor]:
     """[D, D], products of the sums of each domain's steps with each other."""
     domains, increments = update.domains, _increments(update.gram)
     if domains is None or len(domains) != len(increments):
-        return [], torch.zeros(0, 0, dtype=torch.float64)
+        return [], torch.zeros(0, 0, dtype=torch.float64, device="cpu")
     names = sorted(set(domains), key=str)
-    own = torch.tensor([[float(name == domain) for domain in domains] for name in names], dtype=torch.float64)
+    own = torch.tensor(
+        [[float(name == domain) for domain in domains] for name in names], dtype=torch.float64, device="cpu"
+    )
     return [str(name) for name in names], own @ increments @ own.T

@@ -126,10 +126,10 @@ def random_null(
     if k == 1:
         beta = need("scipy.stats", "the null of a random direction").beta(m / 2, (size - m) / 2)
         return Interval(m / size, float(beta.ppf(low)), float(beta.ppf(high)), level)
-    inside = torch.randn(draws, m, k, dtype=torch.float64, generator=generator)
+    inside = torch.randn(draws, m, k, dtype=torch.float64, generator=generator, device="cpu")
     # A Gaussian [d, k], whose other d - m rows count by their Wishart matrix alone: its Cholesky factor (Bartlett).
-    factor = torch.randn(draws, k, k, dtype=torch.float64, generator=generator).tril(-1)
-    freedom = torch.arange(size - m, size - m - k, -1, dtype=torch.float64)
+    factor = torch.randn(draws, k, k, dtype=torch.float64, generator=generator, device="cpu").tril(-1)
+    freedom = torch.arange(size - m, size - m - k, -1, dtype=torch.float64, device="cpu")
     chi_square = 2 * torch._standard_gamma((freedom / 2).expand(draws, k), generator)
     factor = factor + chi_square.sqrt().diag_embed()
     between = inside.mT @ inside
@@ -168,7 +168,7 @@ def mirrored_null(
     exact = products(found.square(), basis.square()).sum(1).mean()
     drawn = (found * _signs((found.shape[1],), found, generator) for _ in range(draws))
     shares = [float(products(mirrored, basis).square().sum(1).mean()) for mirrored in drawn]
-    return _interval(torch.tensor(shares, dtype=torch.float64), level, mean=float(exact))
+    return _interval(torch.tensor(shares, dtype=torch.float64, device="cpu"), level, mean=float(exact))
 
 
 def walk_null(
@@ -212,7 +212,7 @@ def walk_null(
             drawn[i] += beta * drawn[i - 1]
         walk = torch.cat([torch.zeros_like(drawn[:1]), drawn.cumsum(0)])
         shares.append(float(overlap(principal_directions(walk, k).directions, basis).mean()))
-    return _interval(torch.tensor(shares, dtype=torch.float64), level)
+    return _interval(torch.tensor(shares, dtype=torch.float64, device="cpu"), level)
 
 
 def measured_momentum(points: Tensor) -> float:
@@ -248,21 +248,23 @@ def bootstrap(
     if not 1 <= block <= len(values):
         raise ValueError(f"block must be from 1 to the number of values, {len(values)}, got {block}")
     blocks = math.ceil(len(values) / block)
-    starts = torch.randint(len(values) - block + 1, (draws, blocks, 1), generator=generator)
-    chosen = (starts + torch.arange(block)).flatten(1)[:, : len(values)]
+    starts = torch.randint(len(values) - block + 1, (draws, blocks, 1), generator=generator, device="cpu")
+    chosen = (starts + torch.arange(block, device="cpu")).flatten(1)[:, : len(values)]
     return _interval(values[chosen].mean(1), level, mean=float(values.mean()))
 
 
 def _interval(values: Tensor, level: float, mean: float | None = None) -> Interval:
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
-    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64, device="cpu")
     low, high = torch.quantile(values, ends).tolist()
     return Interval(float(values.mean()) if mean is None else mean, low, high, level)
 
 
 def _signs(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
-    return (torch.randint(2, shape, generator=generator, dtype=torch.int8) * 2 - 1).to(like.device, like.dtype)
+    return (torch.randint(2, shape, generator=generator, dtype=torch.int8, device="cpu") * 2 - 1).to(
+        like.device, like.dtype
+    )
 
 
 def _check(directions: Tensor, basis: Tensor) -> None:
@@ -273,6 +275,6 @@ def _check(directions: Tensor, basis: Tensor) -> None:
         )
     if not (directions.square().sum(1) > 0).all():
         raise ValueError("directions must not be zero, or nan")
-    gap = (products(basis, basis) - torch.eye(len(basis), dtype=torch.float64)).abs().max()
+    gap = (products(basis, basis) - torch.eye(len(basis), dtype=torch.float64, device="cpu")).abs().max()
     if not gap < _TOLERANCE:
         raise ValueError(f"basis must have orthonormal rows, got products that are off by {float(gap):.2g}")

@@ -145,7 +145,7 @@ def principal_directions(points: Tensor, n_components: int | None = None) -> Dir
     if record.n_components == 0:
         raise ValueError("points must move, got a roll-out whose points are all the same")
     rows = len(gram)
-    centring = torch.eye(rows, dtype=torch.float64) - 1 / rows
+    centring = torch.eye(rows, dtype=torch.float64, device="cpu") - 1 / rows
     values, vectors = torch.linalg.eigh(centring @ gram @ centring)
     values, vectors = values.flip(0)[: record.n_components], vectors.flip(1)[:, : record.n_components]
     weights = centring @ vectors / values.sqrt()
@@ -157,7 +157,7 @@ def principal_directions(points: Tensor, n_components: int | None = None) -> Dir
 
 def products(one: Tensor, other: Tensor) -> Tensor:
     """[k, m] float64 on the CPU, inner products of the rows of [k, d] and [m, d]; a piece of the columns at a time."""
-    total = torch.zeros(len(one), len(other), dtype=torch.float64)
+    total = torch.zeros(len(one), len(other), dtype=torch.float64, device="cpu")
     for left, right in zip(one.split(_PIECE, dim=1), other.split(_PIECE, dim=1), strict=True):
         total += (left.double() @ right.double().T).cpu()
     return total

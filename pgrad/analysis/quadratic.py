@@ -37,7 +37,7 @@ def drift_scatter(curvatures: Tensor, lr: float, steps: int) -> Tensor:
         tensor([[0.0000, 0.0000],
                 [0.0000, 0.5000]], dtype=torch.float64)
     """
-    powers = _rates(curvatures, lr, steps)[None] ** torch.arange(steps + 1, dtype=torch.float64)[:, None]
+    powers = _rates(curvatures, lr, steps)[None] ** torch.arange(steps + 1, dtype=torch.float64, device="cpu")[:, None]
     centred = powers - powers.mean(0)
     return centred.T @ centred
 
@@ -61,7 +61,7 @@ def noise_scatter(curvatures: Tensor, lr: float, steps: int) -> Tensor:
         tensor([4.0000, 2.9250], dtype=torch.float64)
     """
     rates = _rates(curvatures, lr, steps)
-    index = torch.arange(steps + 1)
+    index = torch.arange(steps + 1, device="cpu")
     age = index[:, None] - index[None, 1:]  # of the number drawn in step s, at point i: it came with r^0
     response = torch.where(age >= 0, rates[:, None, None] ** age.clamp_min(0), 0)
     centred = response - response.mean(1, keepdim=True)

@@ -100,8 +100,8 @@ def density(
     check_number("steps", steps, matrix.size)
     check_number("samples", samples, 10**9, "vectors")
     counter = Progress(progress, f"spectral density of {matrix._name}", steps * samples, _cost(matrix, steps * samples))
-    nodes = torch.zeros(samples, steps, dtype=torch.float64)
-    weights = torch.zeros(samples, steps, dtype=torch.float64)
+    nodes = torch.zeros(samples, steps, dtype=torch.float64, device="cpu")
+    weights = torch.zeros(samples, steps, dtype=torch.float64, device="cpu")
     generator = torch.Generator().manual_seed(seed)
     for sample in range(samples):
         small = tridiagonal(matrix.product, _signs(matrix, generator), steps, counter)
@@ -134,12 +134,12 @@ def trace(matrix: Symmetric, samples: int = 30, *, seed: int = 0, progress: bool
         values.append(float(vector.double() @ matrix.product(vector).double()))
         counter.step()
     counter.end()
-    return Estimate.of(torch.tensor(values, dtype=torch.float64))
+    return Estimate.of(torch.tensor(values, dtype=torch.float64, device="cpu"))
 
 
 def _signs(matrix: Symmetric, generator: torch.Generator) -> Tensor:
     like = matrix._like()
-    signs = torch.randint(2, (matrix.size,), generator=generator) * 2 - 1
+    signs = torch.randint(2, (matrix.size,), generator=generator, device="cpu") * 2 - 1
     return signs.to(like.device, like.dtype)
 
 
