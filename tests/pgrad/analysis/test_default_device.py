@@ -10,8 +10,10 @@ from pgrad import analysis
 
 @pytest.fixture
 def default():
-    yield lambda value: (
-        torch.set_default_dtype(value) if isinstance(value, torch.dtype) else torch.set_default_device(value)
+    yield (
+        lambda value: (
+            torch.set_default_dtype(value) if isinstance(value, torch.dtype) else torch.set_default_device(value)
+        )
     )
     torch.set_default_device(None)
     torch.set_default_dtype(torch.float32)
