@@ -56,7 +56,7 @@ def analyse_command(
     dataset:
         Name of a data set.
     output:
-        Folder for looks.jsonl, table.md and a picture for each optimizer.
+        Folder for looks.jsonl, table.md, a picture for each optimizer, and the prepared data.
     inner:
         Optimizers inside.
     held_out:
@@ -102,7 +102,7 @@ def analyse_command(
                         "tuning": tuning,
                     }
                 )
-                for look in analyse(config, name, looks, eigenpairs, None, lr):
+                for look in analyse(config, name, looks, eigenpairs, output, lr):
                     found.append(look)
                     file.write(json.dumps(asdict(look)) + "\n")
     text = tabulate(table(found), headers="keys", tablefmt="github", disable_numparse=True)

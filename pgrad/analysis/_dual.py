@@ -165,7 +165,8 @@ def _roots(loss: Tensor, outputs: Tensor) -> Tensor:
         (row,) = torch.autograd.grad(slope, outputs, along, retain_graph=True)
         blocks[:, index] = _rows(row)
     values, vectors = torch.linalg.eigh((blocks + blocks.mT) / 2)
-    return vectors * values.clamp_min(0).sqrt()[:, None]
+    roots: Tensor = vectors * values.clamp_min(0).sqrt()[:, None]
+    return roots
 
 
 def _is_cross_entropy(slope: Tensor, outputs: Tensor, probabilities: Tensor) -> bool:

@@ -205,8 +205,8 @@ def flat(parts: Iterable[Tensor | None], params: Sequence[Tensor]) -> Tensor:
 
 
 def _chosen(model: nn.Module, params: Iterable[Tensor] | None) -> tuple[list[str], list[Tensor]]:
-    named = {p: name for name, p in model.named_parameters()}
-    wanted = [p for p in named if p.requires_grad] if params is None else list(dict.fromkeys(params))
+    named: dict[Tensor, str] = {p: name for name, p in model.named_parameters()}
+    wanted: list[Tensor] = [p for p in named if p.requires_grad] if params is None else list(dict.fromkeys(params))
     if not wanted:
         raise ValueError("params must hold at least one parameter that requires a gradient, got none")
     for p in wanted:

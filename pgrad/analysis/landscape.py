@@ -248,4 +248,5 @@ def _unit(name: str, vector: Tensor) -> Tensor:
     norm = vector.double().norm()
     if not (norm > 0 and norm.isfinite()):
         raise ValueError(f"{name} must be neither zero nor infinite, got one of norm {float(norm)}")
-    return (vector.double() / norm).to(vector.dtype)
+    unit: Tensor = (vector.double() / norm).to(vector.dtype)
+    return unit
