@@ -105,6 +105,7 @@ def analyse_command(
                 for look in analyse(config, name, looks, eigenpairs, output, lr):
                     found.append(look)
                     file.write(json.dumps(asdict(look)) + "\n")
+                    file.flush()
     text = tabulate(table(found), headers="keys", tablefmt="github", disable_numparse=True)
     (output / "table.md").write_text(text + "\n", encoding="utf-8")
     draw(found, output)

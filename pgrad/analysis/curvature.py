@@ -206,7 +206,7 @@ class Curvature(Symmetric):
 
 
 class Hessian(Curvature):
-    """The matrix H of second derivatives of the mean loss.
+    """The matrix H of second derivatives of the mean loss. Arguments and rules are those of `Curvature`.
 
     Example:
         A quadratic with the curvatures 1 and 3:
@@ -219,7 +219,6 @@ class Hessian(Curvature):
         (tensor([3.], dtype=torch.float64), tensor([[0., 1.]]))
     """
 
-    __doc__ += (Curvature.__doc__ or "").partition("\n")[2]
     _name = "the Hessian"
     _gradients_per_product = 3.0
 
@@ -241,7 +240,8 @@ class GaussNewton(Curvature):
     """The generalised Gauss-Newton matrix of the mean loss, 1/N sum_n J_n' L_n J_n.
 
     For the cross-entropy it is the Fisher matrix. `top` works on outputs instead of parameters where these are more:
-    it holds ``k + 2`` vectors of the size of the model.
+    it holds ``k + 2`` vectors of the size of the model. Arguments and rules are those of `Curvature`; the model returns
+    one tensor, and its operations have derivatives in forward mode.
 
     Example:
         >>> model = nn.Linear(2, 1, bias=False)
@@ -251,7 +251,6 @@ class GaussNewton(Curvature):
         tensor([3., 1.], dtype=torch.float64)
     """
 
-    __doc__ += (Curvature.__doc__ or "").partition("\n")[2]
     _name = "the Gauss-Newton matrix"
     _gradients_per_product = 2.0
 
