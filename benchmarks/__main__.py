@@ -86,6 +86,10 @@ _LAZY = {
     "results": ("benchmarks.commands.results:results_command", "Write the tables of docs/results.md from the records."),
     "physics": ("benchmarks.commands.physics:app", "The tables of docs/physics.md."),
     "analyse": ("benchmarks.commands.analyse:analyse_command", "Directions of roll-outs against the Hessian's own."),
+    "diagnose": (
+        "benchmarks.commands.diagnose:diagnose_command",
+        "Do components differ from the displacement?",
+    ),
     "performance": ("benchmarks.commands.performance:app", "Time and memory of a roll-out against its inner steps."),
     "gpu": ("benchmarks.commands.gpu:app", "Check one CUDA card in a few minutes: tests, times, bandwidth, copies."),
     "wilds": ("benchmarks.commands.wilds:wilds", "Train on a WILDS data set and evaluate officially."),

@@ -8,6 +8,7 @@ from pgrad.analysis import figures
 from pgrad.analysis._lanczos import Eigenpairs
 from pgrad.analysis.curvature import Cost, Curvature, Difference, GaussNewton, Hessian
 from pgrad.analysis.curves import Smoothness, smoothness
+from pgrad.analysis.diagnosis import Diagnosis, diagnose
 from pgrad.analysis.gradients import Alignment, NoiseScale, alignment, noise_scale
 from pgrad.analysis.landscape import Line, Plane, line, path, plane
 from pgrad.analysis.measures import domain_cosine_matrix, measures
@@ -31,6 +32,7 @@ __all__ = [
     "Cost",
     "Curvature",
     "Density",
+    "Diagnosis",
     "Difference",
     "Directions",
     "Eigenpairs",
@@ -47,6 +49,7 @@ __all__ = [
     "alignment",
     "bootstrap",
     "density",
+    "diagnose",
     "domain_cosine_matrix",
     "drift_scatter",
     "figures",

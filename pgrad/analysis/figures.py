@@ -21,7 +21,14 @@ from pgrad.analysis.measures import Row
 from pgrad.analysis.overlaps import Interval
 from pgrad.analysis.spectrum import Density
 
-__all__ = ["density", "domain_cosines", "overlap_over_training", "plane", "spectrum_over_training"]
+__all__ = [
+    "cosine_over_training",
+    "density",
+    "domain_cosines",
+    "overlap_over_training",
+    "plane",
+    "spectrum_over_training",
+]
 
 _COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)))
@@ -56,10 +63,7 @@ def spectrum_over_training(rows: Sequence[Row], *, components: int = 3, window: 
         found = [(_number(row, "inner_steps"), _number(row, name)) for row in rows if row.get(name) is not None]
         if not found:
             continue
-        chunks = [found[i : i + window] for i in range(0, len(found), window)]
-        places = [sum(step for step, _ in chunk) / len(chunk) for chunk in chunks]
-        values = [torch.tensor([value for _, value in chunk], dtype=torch.float64, device="cpu") for chunk in chunks]
-        low, middle, high = ([float(torch.quantile(value, part)) for value in values] for part in (0.1, 0.5, 0.9))
+        places, low, middle, high = _summed_up(found, window)
         style = _style(index)
         ax.fill_between(places, low, high, color=style["color"], alpha=0.2, linewidth=0)
         ax.plot(places, middle, label=f"component {index + 1}", **style)
@@ -70,6 +74,36 @@ def spectrum_over_training(rows: Sequence[Row], *, components: int = 3, window: 
             ax.annotate(f"null {index + 1}", xytext=(3, 0), va="center", fontsize=8, color="#555555", **side)
     ax.set(xlabel="inner steps", ylabel="share of the variance", yscale="log")
     ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=components)
+    return ax
+
+
+def cosine_over_training(rows: Sequence[Row], *, window: int = 20, ax: Any = None) -> Any:
+    """Angle of the outer gradient with the plain displacement, in degrees: at zero, components change nothing.
+
+    Args:
+        rows: of a `pgrad.analysis.Recorder`.
+        window: roll-outs that a point sums up: their median as the line, four fifths of them inside the ribbon.
+        ax: axes of matplotlib; None for new ones.
+
+    Raises:
+        ValueError: if there is no row, or ``window`` is below 1.
+        ImportError: if matplotlib is not installed.
+    """
+    if not rows or window < 1:
+        raise ValueError(f"rows must hold one at least and window be at least 1, got {len(rows)} and {window}")
+    ax = _axes(ax)
+    angles = [math.degrees(math.acos(max(-1.0, min(1.0, _number(row, "cosine"))))) for row in rows]
+    steps = [_number(row, "inner_steps") for row in rows]
+    places, low, middle, high = _summed_up(list(zip(steps, angles, strict=True)), window)
+    style = _style(1)
+    ax.fill_between(places, low, high, color=style["color"], alpha=0.2, linewidth=0)
+    ax.plot(places, middle, **style)
+    ax.axhline(math.degrees(math.acos(0.99)), color=_GREY, linestyle=(0, (1, 1)), linewidth=1.2)
+    ax.annotate(
+        "0.99", (1, math.degrees(math.acos(0.99))), (3, 0), ("axes fraction", "data"), "offset points", fontsize=8
+    )
+    ax.set(xlabel="inner steps", ylabel="angle with the displacement, degrees")
+    ax.set_ylim(bottom=0)
     return ax
 
 
@@ -209,6 +243,17 @@ def density(found: Density, *, width: float | None = None, ax: Any = None) -> An
     ax.axvline(0, color=_GREY, linewidth=1)
     ax.set(xlabel="eigenvalue", ylabel="density", yscale="log", ylim=(floor, 2 * float(values.max())))
     return ax
+
+
+def _summed_up(
+    found: Sequence[tuple[float, float]], window: int
+) -> tuple[list[float], list[float], list[float], list[float]]:
+    """Mean places, and tenth, half and nine tenths of the values, of every ``window`` pairs."""
+    chunks = [found[i : i + window] for i in range(0, len(found), window)]
+    places = [sum(step for step, _ in chunk) / len(chunk) for chunk in chunks]
+    values = [torch.tensor([value for _, value in chunk], dtype=torch.float64, device="cpu") for chunk in chunks]
+    low, middle, high = ([float(torch.quantile(value, part)) for value in values] for part in (0.1, 0.5, 0.9))
+    return places, low, middle, high
 
 
 def _axes(ax: Any) -> Any:

@@ -22,7 +22,7 @@ def page(tmp_path_factory):
 
 
 def test_the_code_ran(page):
-    assert len(blocks(PAGE)) == 7
+    assert len(blocks(PAGE)) == 8
     assert len(page["recorder"].rows) == len(page["read"]) == len(page["saved"]["recorder"]["rows"])
     assert page["trace"].standard_error > 0
     assert page["sharpness"].shape == (3, 5)
@@ -50,5 +50,5 @@ def test_random_directions_are_what_the_nulls_say(page):
 def test_every_public_name_is_spoken_of_here_or_in_the_theory():
     text = "".join((ROOT / name).read_text(encoding="utf-8") for name in (PAGE, "docs/theory.md"))
     records = {"Alignment", "Cost", "Curvature", "Density", "Directions", "Eigenpairs", "Estimate", "Interval", "Line"}
-    records |= {"NoiseScale", "Plane", "Smoothness"}  # what the others return
+    records |= {"Diagnosis", "NoiseScale", "Plane", "Smoothness"}  # what the others return
     assert [name for name in analysis.__all__ if not re.search(rf"\b{name}\b", text) and name not in records] == []
