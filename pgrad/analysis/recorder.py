@@ -58,7 +58,10 @@ class Recorder:
             raise ValueError(f'parts must be "groups", parameters by name, or None, got {parts!r}')
         self._opt = found
         self._every = every
-        self._parts = None if parts is None else _by_group(found) if isinstance(parts, str) else dict(parts)
+        self._parts: dict[str, list[Tensor]] | None = None
+        if parts is not None:
+            given = _by_group(found) if isinstance(parts, str) else parts
+            self._parts = {str(name): list(params) for name, params in given.items()}
         self._hooks: list[Any] = []
         self._rows: list[Row] = []
         self._outer_steps = self._inner_steps = 0
