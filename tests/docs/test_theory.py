@@ -31,6 +31,24 @@ def test_noise_in_sharp_directions_is_pulled_back():
     assert float(noise[-1] / noise[0]) == pytest.approx(0.5, abs=0.03)
 
 
+def test_what_is_said_of_the_table_of_the_network_holds():
+    text = (ROOT / "docs/theory.md").read_text(encoding="utf-8")
+    lines = text.split("## What is seen on a network")[1].split("\n- **")[0].splitlines()
+    head, _, *body = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|"))
+    rows = [{name: cell.split(" [")[0] for name, cell in zip(head, cells, strict=True)} for cells in body]
+    assert len(rows) == 6
+    for row in rows:
+        first, others, displacement, step = (
+            float(row[name]) for name in ("component 1", "components 2 to 4", "displacement", "first step")
+        )
+        chance = max(float(row["null: random"]), float(row["null: walk"]))
+        assert min(first, others, displacement, step) > 10 * chance
+        assert 0.35 <= others <= 0.82
+        assert displacement < step
+        assert first < min(others, step)
+        assert abs(first - displacement) < 0.03 or row is rows[-1]
+
+
 def test_the_files_it_names_exist():
     assert (ROOT / "tests/pgrad/analysis/test_quadratic.py").exists()
     assert (ROOT / "docs/analysis.md").exists()
