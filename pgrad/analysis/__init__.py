@@ -1,7 +1,25 @@
 """What a roll-out does: records of a training run, curvature, overlaps, and figures of them.
 
 Only torch is imported. numpy and scipy come with the first eigenvalues, matplotlib with the first figure
-(``pip install 'pgrad[analysis]'``).
+(``pip install 'pgrad[analysis]'``). `docs/analysis.md` walks through all of it.
+
+Example:
+    How much of the first principal direction lies in the top eigenspace of the Hessian:
+
+    >>> import torch, pgrad
+    >>> model = torch.nn.Linear(20, 3)
+    >>> loss = torch.nn.functional.cross_entropy
+    >>> x, y = torch.randn(60, 20), torch.arange(60) % 3
+    >>> opt = pgrad.PGrad(model.parameters(), lr=1e-2, rollout_length=3)
+    >>> with Recorder(opt).attach() as recorder, Points(opt, model.parameters()).attach() as points:
+    ...     for domain in range(3):
+    ...         opt.zero_grad()
+    ...         loss(model(x[domain::3]), y[domain::3]).backward()
+    ...         _ = opt.step(domain=domain)
+    >>> top = Hessian(model, loss, [(x, y)]).top(3)
+    >>> share = overlap(principal_directions(points.rollouts[0], 1).directions, top.directions)
+    >>> share.shape, random_null(63, 3).mean == 3 / 63, recorder.rows[0]["points"]
+    (torch.Size([1]), True, 4)
 """
 
 from pgrad.analysis import figures
