@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -121,6 +121,8 @@ class PGrad(Settings):
 
     nonfinite_rollouts: int = Shared()  # type: ignore[assignment]
     last_update: Update | None = Shared()  # type: ignore[assignment]
+    last_parts: dict[str, Tensor] = Shared()  # type: ignore[assignment]
+    _watched: dict[str, list[Tensor]] = Shared()  # type: ignore[assignment]
     _at_anchor: bool = Shared()  # type: ignore[assignment]
     _given_up: int = Shared()  # type: ignore[assignment]
     _domains: tuple[int | str | None, ...] = Shared()  # type: ignore[assignment]
@@ -174,6 +176,7 @@ class PGrad(Settings):
         self.check_ranks = check_ranks
         self.nonfinite_rollouts = 0
         self.last_update = None
+        self.last_parts, self._watched = {}, {}
         self._at_anchor = False
         self._given_up = 0  # roll-outs in a row that ended because weights were set
         self._domains = ()  # of the inner steps so far
@@ -371,6 +374,18 @@ class PGrad(Settings):
         self._position, self._domains = 0, ()
         self._trajectory.forget()
 
+    def watch(self, parts: Mapping[str, Iterable[Tensor]]) -> None:
+        """From the next outer step on, say what some parameters add to the Gram matrix of a roll-out.
+
+        Args:
+            parts: parameters by a name for each part; empty to stop. With sharded parameters the same on all ranks.
+
+        `last_parts` has, under the same names, Gram matrices [P, P] float64 on the CPU beside `last_update`: where the
+        parts are all parameters, each in one of them, their sum is `last_update.gram`.
+        """
+        self._watched = {str(name): list(params) for name, params in parts.items()}
+        self.last_parts = {}
+
     # ---------------------------------------------------------------------------------------- what others did meanwhile
 
     def _follow(self, stepping: bool = False) -> None:
@@ -524,6 +539,8 @@ class PGrad(Settings):
             return
         rollout = Rollout(gram.clone(), len(gram) * self._trajectory.eps, domains, self.n_components)
         update = checked_update(self.aggregation(rollout), replace(rollout, gram=gram))
+        if self._watched:
+            self.last_parts = {name: self._trajectory.gram_of(params) for name, params in self._watched.items()}
         gradients = self._trajectory.weighted_sum(update.weights)
         with self._as_grad(gradients), inside_a_step():
             self.outer.step()
@@ -676,11 +693,11 @@ class PGrad(Settings):
         return Parts(self.inner, self.outer, self._trajectory, settings)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy has the roll-out in progress, but no hooks and no sampler."""
+        """A copy has the roll-out in progress, but no hooks, no sampler, and watches nothing."""
         left_out = {name for name in self.__dict__ if name.endswith("_hooks")} | {"step"}
         kept = {name: value for name, value in self.__dict__.items() if name not in left_out}
         lost = self._sampler is not None or self._lost_sampler
-        return {**kept, "_shared": {**self._shared, "_sampler": None, "_lost_sampler": lost}}
+        return {**kept, "_shared": {**self._shared, "_sampler": None, "_lost_sampler": lost, "_watched": {}}}
 
     def __repr__(self) -> str:
         return (

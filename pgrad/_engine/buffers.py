@@ -175,13 +175,18 @@ class FlatBuffer:
 
     # ------------------------------------------------------------------------------------------ passes over the matrix
 
-    def gram(self, used: int) -> Tensor:
-        """Products of the last and the first ``used`` displacements with each other: [1+used, 1+used] float64, CPU."""
-        if self._square is not None:
+    def gram(self, used: int, index: int | None = None) -> Tensor:
+        """Products of the last and the first ``used`` displacements with each other: [1+used, 1+used] float64, CPU.
+
+        Of all parameters that take part, or of one of them alone.
+        """
+        if self._square is not None and index is None:
             return self._square.cpu()
         self._wait()
+        step = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
+        parts = self._parts(1 + used) if index is None else _cut(self._spans[index], step)
         with full_precision(self.anchor_row.device):
-            first, *others = (products(self._chunk(part, used)) for part in self._parts(1 + used))
+            first, *others = (products(self._chunk(part, used)) for part in parts)
         total = sum(others, start=first).cpu()
         total[0, 1:].neg_()  # the anchor row holds the way back
         return total.triu() + total.triu(1).mT

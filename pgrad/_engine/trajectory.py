@@ -258,9 +258,17 @@ class Trajectory:
         self._used = self.rows_at(steps - 1)
         for buffer in self._buffers():
             buffer.exchange()
+        return self._combined(((buffer, buffer.gram(self._used)) for buffer in self._buffers()), check_ranks)
+
+    @torch.no_grad()
+    def gram_of(self, params: Iterable[Tensor]) -> Tensor:
+        """Of a roll-out that has ended, and before its weighted sum: what these parameters add to its Gram matrix."""
+        places = [self._active[p] for p in params if p in self._active and p.numel()]
+        return self._combined(((buffer, buffer.gram(self._used, index)) for buffer, index in places), False)
+
+    def _combined(self, parts: Iterable[tuple[FlatBuffer, Tensor]], check_ranks: bool | None) -> Tensor:
         grams: dict[sharding.Layout, Tensor] = {}
-        for buffer in self._buffers():
-            part = buffer.gram(self._used)
+        for buffer, part in parts:
             grams[buffer.layout] = grams[buffer.layout] + part if buffer.layout in grams else part
         products = sharding.combine(grams, 1 + self._used, check_ranks)
         gram = torch.zeros(2 + self._used, 2 + self._used, dtype=torch.float64, device="cpu")
