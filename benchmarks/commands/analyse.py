@@ -30,14 +30,15 @@ def analyse_command(
     settings: dict[str, Any],
 ) -> int:
     """See `benchmarks.commands.words.analysis`."""
-    require_known("INNER", inner, INNERS)
+    inner = inner or tuple(INNERS)
+    require_known("--inner", inner, INNERS)
     require_known("DATASET", (dataset,), DATASETS)
     torch.set_num_threads(1)  # the networks are too small for more
     entry = DATASETS[dataset]
     output.mkdir(parents=True, exist_ok=True)
     found: list[Look] = []
     with (output / "looks.jsonl").open("w", encoding="utf-8") as file:
-        for name in inner or tuple(INNERS):
+        for name in inner:
             for seed in range(seeds):
                 config = RunConfig.model_validate(
                     {

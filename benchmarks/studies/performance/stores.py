@@ -30,7 +30,7 @@ import cyclopts
 from rich.console import Console
 
 from benchmarks.algorithms import ALGORITHMS
-from benchmarks.sweeps.config import SweepConfig
+from benchmarks.sweeps.config import Overrides, SweepConfig
 from benchmarks.sweeps.plan import plan
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.importing import Imported, bring_in
@@ -49,7 +49,7 @@ def sweep_of(runs: int, first_seed: int = 0) -> SweepConfig:
     """A sweep of about so many runs: ten algorithms, three held-out domains, ten seeds, as many points as it takes."""
     seeds = tuple(range(first_seed, first_seed + 10))
     points = max(1, round(runs / (10 * 3 * len(ALIKE))))
-    return SweepConfig(datasets="coloured-digits", algorithms=ALIKE, seeds=seeds, points=points)
+    return SweepConfig(datasets={"coloured-digits": Overrides()}, algorithms=ALIKE, seeds=seeds, points=points)
 
 
 def outcome(key: str, config: dict[str, Any]) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from sqlalchemy import select
 
 from benchmarks.base.records import Record
 from benchmarks.sweeps.store.database import StoreError
+from benchmarks.sweeps.store.housekeeping import CHUNK
 from benchmarks.sweeps.store.rows import place
 from benchmarks.sweeps.store.schema import runs
 from benchmarks.sweeps.store.states import DECIDED
-from benchmarks.sweeps.store.store import CHUNK, Store
+from benchmarks.sweeps.store.store import Store
 from benchmarks.sweeps.store.transfer import read_lines, write_lines
 
 LINES = "records.jsonl"

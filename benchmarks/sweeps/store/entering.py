@@ -123,7 +123,8 @@ def _enter_sqlite(connection: Connection, sweep_id: int, first: int, batch: list
 def _enter_postgresql(connection: Connection, sweep_id: int, first: int, batch: list[Entry]) -> None:
     connection.exec_driver_sql(_POSTGRESQL_TABLE)
     lines = [_line(position, entry) for position, entry in enumerate(batch, first)]
-    with connection.connection.cursor() as cursor, cursor.copy("COPY incoming FROM STDIN") as copy:
+    driver: Any = connection.connection  # of psycopg, which has more than SQLAlchemy knows of
+    with driver.cursor() as cursor, cursor.copy("COPY incoming FROM STDIN") as copy:
         copy.write("".join(lines))
     connection.exec_driver_sql("ANALYZE incoming")
     connection.exec_driver_sql(_POSTGRESQL_RUNS)
