@@ -13,13 +13,13 @@ from matplotlib.ticker import MaxNLocator
 
 import pgrad
 from benchmarks.base.metrics import average
+from benchmarks.reports.choice import selections_of
 from benchmarks.reports.constant import constant_of
 from benchmarks.reports.load import Run
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import Agreement
 from benchmarks.reports.style import CONSTANT, Look, grid, legend_above
 from benchmarks.reports.throughput import Work
-from benchmarks.runs.protocol import checkpoints
 
 Looks = dict[str, Look]
 MIB = 2**20
@@ -71,7 +71,7 @@ def sensitivity(selection: Selection, dataset: str, algorithms: Sequence[str], l
     dots: dict[str, dict[str, list[tuple[float, float, bool]]]] = {}
     for algorithm in algorithms:
         for (_, point), runs in _points(selection, dataset, algorithm).items():
-            scores = [checkpoints(run["curves"])["training-domain"]["held_out"] for run in runs]
+            scores = [selections_of(run)["training-domain"]["held_out"] for run in runs]
             hparams = runs[0]["config"]["hparams"].items()
             for name, value in ((name, value) for name, value in hparams if isinstance(value, (int, float))):
                 dot = (value, selection.scale(dataset).factor * float(np.mean(scores)), point == 0)
@@ -107,8 +107,8 @@ def _constant_line(axes: Axes, selection: Selection, dataset: str) -> None:
 def _points(selection: Selection, dataset: str, algorithm: str) -> dict[tuple[int, int], list[Run]]:
     """The runs of every seed and point that finished with every held-out set."""
     found: dict[tuple[int, int], list[Run]] = {}
-    for run in selection.of_dataset(dataset):
-        if run["config"]["algorithm"] == algorithm and run["status"] == "finished":
+    for run in selection.of_algorithm(dataset, algorithm):
+        if run["status"] == "finished":
             found.setdefault((run["config"]["seed"], run["config"]["point"]), []).append(run)
     return {place: runs for place, runs in found.items() if len(runs) == len(selection.held_out(dataset))}
 

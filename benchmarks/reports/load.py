@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.reports.packed import Packed, evenly_long
 from benchmarks.runs.protocol import checkpoints
 from benchmarks.sweeps.store import Store
-from benchmarks.sweeps.store.transfer import holds_lines, read_lines
+from benchmarks.sweeps.store.transfer import holds_lines
+from benchmarks.sweeps.store.transfer import read_lines as stream_lines
 
 Run = dict[str, Any]
 """A `benchmarks.base.records.Record`; records of older versions may lack some of its fields."""
@@ -39,22 +40,26 @@ def load_records(source: str) -> list[Run]:
     Raises:
         ValueError: if there is nothing of the kind, or a line is no record.
     """
+    return [dict(record) for record in _stream(source)]
+
+
+def _stream(source: str) -> Iterator[Mapping[str, Any]]:
     if "://" in source:
         return _of_store(source)
     path = Path(source)
     if path.is_dir():
-        found = [path / name for name in (LINES, STORE) if (path / name).exists()]
+        found = [path / name for name in (STORE, LINES) if (path / name).exists()]
         if not found:
-            raise ValueError(f"{path} must hold {LINES} or {STORE}: it is no folder of a sweep")
+            raise ValueError(f"{path} must hold {STORE} or {LINES}: it is no folder of a sweep")
         path = found[0]
     if not path.exists():
         raise ValueError(f"{path} does not exist; give a folder of a sweep, a file of records or a store")
-    return [dict(record) for record in read_lines(path)] if holds_lines(path) else _of_store(str(path))
+    return stream_lines(path) if holds_lines(path) else _of_store(str(path))
 
 
-def _of_store(address: str) -> list[Run]:
+def _of_store(address: str) -> Iterator[Mapping[str, Any]]:
     with Store(address) as store:
-        return [dict(record) for record in store.records()]
+        yield from store.records()
 
 
 def load(sources: Iterable[str]) -> Loaded:
@@ -67,45 +72,51 @@ def load(sources: Iterable[str]) -> Loaded:
     """
     runs: dict[str, Run] = {}
     total = 0
+    environments: dict[str, dict[str, Any]] = {}
     for source in sources:
-        for record in load_records(source):
+        for record in _stream(source):
             total += 1
             known = runs.get(record["key"])
             if known is None or _rank(record) >= _rank(known):
-                runs[record["key"]] = _completed(record)
+                runs[record["key"]] = _completed(record, environments)
     if not runs:
         raise ValueError("there are no records of ended runs; has the sweep begun?")
     records = list(runs.values())
     _check(records)
-    codes = {str(record.get("environment", {}).get("code", "unknown")) for record in records}
+    codes = {str(record["environment"].get("code", "unknown")) for record in records}
     return Loaded(records, total - len(records), tuple(sorted(codes)))
 
 
-def _rank(record: Run) -> tuple[bool, float]:
+def _rank(record: Mapping[str, Any]) -> tuple[bool, float]:
     return record["status"] == "finished", (record.get("timings") or {}).get("ended") or 0.0
 
 
-def _completed(record: Run) -> Run:
-    """With NaN for scores that are not defined, and with what older records lack and their curves tell."""
+_UNREAD = ("selection", "worker", "model_file", "traceback")
+
+
+def _completed(record: Mapping[str, Any], environments: dict[str, dict[str, Any]]) -> Run:
+    """Packed, with NaN for scores that are not defined, and with what older records lack and their curves tell."""
+    found = {name: value for name, value in record.items() if name not in _UNREAD}
     for name in ("curves", "domain_curves"):
-        if record.get(name):
-            record = {
-                **record,
-                name: {key: [_number(value) for value in values] for key, values in record[name].items()},
-            }
-    curves = record.get("curves") or {}
-    if record["status"] == "finished" and "selections" not in record:
-        record = {**record, "selections": checkpoints(curves)}
-    if record.get("evaluations") is None and record["status"] == "finished" and curves.get("step"):
-        record = {**record, "evaluations": curves["step"][-1]}
-    return record
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+        if found.get(name) and evenly_long(found[name]):
+            found[name] = Packed(found[name])
+    if found.get("measures"):
+        found["measures"] = {
+            name: Packed(curves) if evenly_long(curves) else curves for name, curves in found["measures"].items()
+        }
+    environment = found.get("environment") or {}
+    found["environment"] = environments.setdefault(str(environment), environment)
+    curves = found.get("curves") or {}
+    if found["status"] == "finished":
+        if "selections" not in found:
+            found["selections"] = checkpoints(curves)
+        if found.get("evaluations") is None and curves.get("step"):
+            found["evaluations"] = curves["step"][-1]
+    return found
 
 
 _PLACE = ("dataset", "algorithm", "held_out", "seed", "point")
+_OWN = frozenset((*_PLACE, "hparams"))
 
 
 def _check(records: Iterable[Run]) -> None:
@@ -114,16 +125,15 @@ def _check(records: Iterable[Run]) -> None:
     places: dict[tuple[Any, ...], Run] = {}
     for record in records:
         config = record["config"]
-        own = {name: value for name, value in config.items() if name not in (*_PLACE, "hparams")}
+        own = {name: value for name, value in config.items() if name not in _OWN}
         first = settings.setdefault(config["dataset"], own)
-        differing = [name for name in {**first, **own} if first.get(name) != own.get(name)]
-        if differing:
-            name = differing[0]
+        if own != first:
+            name = next(name for name in {**first, **own} if first.get(name) != own.get(name))
             raise ValueError(
                 f"runs on {config['dataset']} must have the same settings to be compared, got {name} "
-                f"{first.get(name)!r} and {own.get(name)!r}; report on them one by one"
+                f"{first.get(name)!r} and {own.get(name)!r}; report on them one by one, or side by side with --overview"
             )
-        place = tuple(config[name] for name in _PLACE)
+        place = tuple([config[name] for name in _PLACE])
         other = places.setdefault(place, record)
         if other is not record:
             raise ValueError(

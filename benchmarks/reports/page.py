@@ -179,7 +179,7 @@ def _imbalance(selection: Selection, dataset: str) -> Iterator[str]:
     """Whether all algorithms had the same chances."""
     budgets: dict[tuple[int, int], list[str]] = {}
     for algorithm in selection.algorithms_on(dataset):
-        own = [record for record in selection.of_dataset(dataset) if record["config"]["algorithm"] == algorithm]
+        own = selection.of_algorithm(dataset, algorithm)
         points = len({record["config"]["point"] for record in own})
         seeds = len({record["config"]["seed"] for record in own})
         budgets.setdefault((points, seeds), []).append(algorithm)

@@ -222,13 +222,12 @@ def _constants(selection: Selection, dataset: str) -> tuple[str, ...]:
 def methods(selection: Selection) -> Table:
     """The average under every method of selection that the records allow."""
     names = [name for name in METHODS if name != LEAVE_ONE_OUT or selection.inner]
-    chosen = {name: selection.selected_by(name) for name in names}
     lines, cells = [], []
     for dataset in selection.datasets:
         for algorithm in selection.algorithms_on(dataset):
             cell = {"data set": dataset, "algorithm": algorithm}
-            for name, selected in chosen.items():
-                found = average(selection.matrix(selected, dataset, algorithm))
+            for name in names:
+                found = average(selection.matrix(name, dataset, algorithm))
                 figures = {"mean": found.mean, "standard_error": found.standard_error, "seeds": found.n}
                 lines.append({"dataset": dataset, "algorithm": algorithm, "method": name, **figures})
                 cell[name + (" (cheats)" if name == "oracle" else "")] = _spread(found)
@@ -253,7 +252,7 @@ def costs(selection: Selection) -> Table:
     lines, cells = [], []
     for dataset in selection.datasets:
         for algorithm in selection.algorithms_on(dataset):
-            runs = [one for one in selection.of_dataset(dataset) if one["config"]["algorithm"] == algorithm]
+            runs = selection.of_algorithm(dataset, algorithm)
             done = [one for one in runs if one["status"] == "finished"]
             figures = {
                 "points": len({one["config"]["point"] for one in runs}),

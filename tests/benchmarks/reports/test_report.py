@@ -318,7 +318,7 @@ def test_contradictions_are_refused(tmp_path):
 
 def test_errors_say_what_to_do(command, tmp_path):
     for words, expected in (
-        ((str(tmp_path),), "must hold records.jsonl or store.sqlite"),
+        ((str(tmp_path),), "must hold store.sqlite or records.jsonl"),
         ((str(tmp_path / "none.jsonl"),), "does not exist"),
         ((put(tmp_path / "empty", []),), "there are no records"),
         ((put(tmp_path / "runs", records(seeds=2)), "--baseline", "ermm"), "Did you mean 'erm'"),
