@@ -13,11 +13,15 @@ from rich.console import Console
 from benchmarks.reports.load import load
 from benchmarks.reports.page import Report, build
 from benchmarks.reports.selection import Selection
+from benchmarks.reports.text import count
 from benchmarks.runs import plugins
 from benchmarks.runs.protocol import TRAINING_DOMAIN
 from benchmarks.sweeps.store import StoreError
 
 __all__ = ["report"]
+
+TOLD = 12
+"""Comparisons in words; all are on the page."""
 
 _Words = Parameter(consume_multiple=True, negative="")
 
@@ -65,9 +69,13 @@ def report(
     console = Console()
     for text in made.warnings:
         console.print(text, markup=False, highlight=False, soft_wrap=True, style="bold red")
-    for one in made.verdicts:
+    for text in [made.answer[0].line, *made.answer[0].notes] if made.answer else ():
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    for one in made.verdicts[:TOLD]:
         console.print(one.sentence, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{len(loaded.records)} runs. Page: {folder / 'report.html'}", markup=False, soft_wrap=True)
+    if len(made.verdicts) > TOLD:
+        console.print(f"And {len(made.verdicts) - TOLD} more comparisons on the page.", markup=False, highlight=False)
+    console.print(f"{count(len(loaded.records), 'run')}. Page: {folder / 'report.html'}", markup=False, soft_wrap=True)
     return 0
 
 
@@ -83,17 +91,19 @@ def write(report: Report, folder: Path) -> None:
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     (folder / "tables").mkdir(exist_ok=True)
     for section in report.sections:
-        for picture in section.pictures:
+        for picture in (*section.pictures, *section.files):
             _write(folder / "pictures" / f"{_file_name(picture.name)}.svg", picture.svg)
     for table in report.tables():
         name = _file_name(table.name)
         _write(folder / "tables" / f"{name}.csv", table.numbers.to_csv(index=False).encode())
         _write(folder / "tables" / f"{name}.tex", table.latex().encode())
     warnings = "".join(f"**{text}**\n\n" for text in report.warnings)
+    answer = report.answer[0] if report.answer else None
+    line = "" if answer is None else "\n\n".join([f"**{answer.line}**", *answer.notes]) + "\n\n"
     facts = "\n".join(f"- {fact}" for fact in report.facts)
     verdicts = "\n".join(f"- {one.sentence}" for one in report.verdicts) or "None."
     tables = "\n".join(table.markdown() for table in report.tables())
-    text = f"# Comparison on {report.title}\n\n{warnings}{facts}\n\n## Verdicts\n\n{verdicts}\n\n{tables}"
+    text = f"# Comparison on {report.title}\n\n{warnings}{line}{facts}\n\n## Verdicts\n\n{verdicts}\n\n{tables}"
     _write(folder / "report.md", text.encode())
     _write(folder / "report.html", report.html().encode())
 

@@ -73,7 +73,7 @@ def _best(records: Iterable[Run], method: str) -> list[Choice]:
 
 
 def selections_of(run: Run) -> Mapping[str, Mapping[str, Any]]:
-    """What each method that needs one run only chose of it; records that were not loaded as a report does may lack it."""
+    """What each method that needs one run only chose of it, in records of older versions too."""
     return run.get("selections") or checkpoints(run["curves"])
 
 

@@ -107,6 +107,11 @@ class Selection:
         """Failed runs, those of cross-validation too."""
         return [record for record in (*self.records, *self.inner) if record["status"] == "failed"]
 
+    @cached_property
+    def diverged(self) -> list[Run]:
+        """Runs whose result is that they diverged, those of cross-validation too."""
+        return [record for record in (*self.records, *self.inner) if record["status"] == "diverged"]
+
     def held_out(self, dataset: str) -> tuple[str, ...]:
         """The held-out sets, in the order of the domains where it is known, else of the records."""
         return self._sets[dataset].held_out
@@ -118,6 +123,10 @@ class Selection:
     def scale(self, dataset: str) -> Scale:
         """Percent for what is a share, the plain figure for the rest."""
         return self._sets[dataset].scale
+
+    def whole(self, dataset: str) -> float:
+        """What scores cannot exceed (or fall below zero): 100 of a share in %, 0 where there is no such bound."""
+        return 100.0 if self.scale(dataset).label.endswith("%") else 0.0
 
     def choices(self, method: str) -> dict[tuple[str, str], list[Choice]]:
         """What a method chose, by data set and algorithm: one for each held-out set and seed that it could choose for.

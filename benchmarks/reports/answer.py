@@ -1,0 +1,93 @@
+"""The answer of a report: one line, what it rests on, and the comparisons that its picture ranks."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.reports.comparisons import OVERALL, Comparison
+from benchmarks.reports.evidence import by_chance, impossible
+from benchmarks.reports.selection import Selection
+from benchmarks.reports.text import between, count, number
+
+
+@dataclass(frozen=True)
+class Answer:
+    """To one question: what is better than the baseline?
+
+    Attributes:
+        where: A data set, or all of them.
+        baseline: What the others are compared with.
+        line: The answer.
+        notes: What one must know to believe it.
+        ranked: The comparisons, the best first.
+        constant: Difference of the predictor that looks at no input; NaN where it is not known.
+    """
+
+    where: str
+    baseline: str
+    line: str
+    notes: list[str]
+    ranked: list[Comparison]
+    constant: float
+
+
+def answers(selection: Selection, found: Sequence[Comparison], overall: Sequence[Comparison]) -> list[Answer]:
+    """Over all data sets first, where there are several; then each of them; the first baseline before the others."""
+    made = []
+    for where, lines in ((OVERALL, overall), *((name, found) for name in selection.datasets)):
+        for baseline in selection.baselines:
+            own = [one for one in lines if one.dataset == where and one.baseline == baseline and one.learnt]
+            if own:
+                made.append(_answer(selection, where, baseline, own, len(lines)))
+    return made
+
+
+def _answer(selection: Selection, where: str, baseline: str, own: Sequence[Comparison], comparisons: int) -> Answer:
+    ranked = sorted(own, key=lambda one: -one.difference.mean if one.difference.n else math.inf)
+    verdicts = Counter(one.verdict for one in ranked)
+    settled = verdicts["better"] + verdicts["worse"]
+    if len(ranked) == 1:
+        line = f"{ranked[0].algorithm} against {baseline} on {where}: {ranked[0].verdict}"
+    else:
+        line = (
+            f"Of {len(ranked)} algorithms {verdicts['better']} {_is(verdicts['better'])} better than {baseline} on {where}, "
+            f"{verdicts['worse']} worse, {len(ranked) - settled} open"
+        )
+    best = ranked[0]
+    if best.difference.n:
+        named = "" if len(ranked) == 1 else f"best: {best.algorithm} "
+        interval = between(best.difference, sign=True)
+        line += f"; {named}{number(best.difference.mean, sign=True)} {interval}{best.unit}"
+    return Answer(where, baseline, line + ".", _notes(selection, where, ranked, comparisons), ranked, best.constant)
+
+
+def _is(number_: int) -> str:
+    return "is" if number_ == 1 else "are"
+
+
+def _notes(selection: Selection, where: str, ranked: Sequence[Comparison], comparisons: int) -> list[str]:
+    notes = []
+    known = [one for one in ranked if one.difference.n > 1]
+    if known:
+        sets = len(selection.datasets) if where == OVERALL else 1
+        none = impossible(max(one.difference.n for one in known), sets, comparisons)
+        if none:
+            notes.append(none)
+    up, down = (sum(one.verdict == f"leans {way}" for one in known) for way in ("better", "worse"))
+    if up or down:
+        chance = by_chance(len(known))
+        notes.append(
+            f"Of the open ones {up} {_lean(up)} better and {down} {_lean(down)} worse: their 95 % intervals lie on one "
+            f"side of zero. By chance alone {number(chance)} of {count(len(known), 'interval')} would on each side, "
+            "were there no difference at all."
+        )
+    if len(known) > 2:
+        notes.append(f"The best of {len(known)} is partly the luckiest: expect less of it on other seeds.")
+    return notes
+
+
+def _lean(number_: int) -> str:
+    return "leans" if number_ == 1 else "lean"
