@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from pathlib import Path
 from typing import Annotated
 
+import cyclopts
 from cyclopts import Parameter
 from rich.console import Console
 
-from benchmarks.reports.load import load
-from benchmarks.reports.page import Report, build
-from benchmarks.reports.selection import Selection
+from benchmarks.reports import overview as side_by_side
+from benchmarks.reports.page import Report
+from benchmarks.reports.request import Request
 from benchmarks.reports.text import count
+from benchmarks.reports.watch import follow
 from benchmarks.runs import plugins
 from benchmarks.runs.protocol import TRAINING_DOMAIN
 from benchmarks.sweeps.store import StoreError
@@ -24,6 +24,7 @@ TOLD = 12
 """Comparisons in words; all are on the page."""
 
 _Words = Parameter(consume_multiple=True, negative="")
+_Seconds = Parameter(validator=cyclopts.validators.Number(gte=1))
 
 
 def report(
@@ -33,6 +34,10 @@ def report(
     output: Path | None = None,
     selection: str = TRAINING_DOMAIN,
     baseline: Annotated[tuple[str, ...], _Words] = (),
+    compare: Annotated[tuple[str, ...], _Words] = (),
+    held_out: Annotated[tuple[str, ...], _Words] = (),
+    overview: Annotated[bool, Parameter(negative="")] = False,
+    watch: Annotated[int | None, _Seconds] = None,
     plugin: Annotated[tuple[str, ...], _Words] = (),
     seed: int = 0,
 ) -> int:
@@ -49,34 +54,52 @@ def report(
         Method: training-domain, last, leave-one-domain-out or oracle.
     baseline:
         Algorithms that the others are compared with; by default erm and reptile, where they have runs.
+    compare:
+        The algorithms that the report is about; by default all. Few comparisons need fewer seeds for a verdict.
+    held_out:
+        The held-out sets that the report is about, domains joined by +; by default those that the sweep was asked for.
+    overview:
+        Set RUNS side by side on one page, overview.html, instead: they may have other settings and data sets.
+    watch:
+        Make the page anew every so many seconds while runs end, until all have.
     plugin:
         Modules or files of your own that register data sets and algorithms.
     seed:
         Of the bootstrap.
     """
-    errors = Console(stderr=True)
+    errors, console = Console(stderr=True), Console()
     try:
         if not runs:
             raise ValueError("RUNS must name a folder of a sweep, a file of records or a store")
         folder = output or _beside(runs[0])
         plugins.load(plugin)
-        loaded = load(runs)
-        made = build(loaded, Selection.of(loaded.records, selection, baseline), seed)
-        write(made, folder)
+        request = Request(runs, selection, baseline, compare, held_out, seed)
+        if overview:
+            page = side_by_side.write(request, folder)
+            console.print(f"Page: {page}", markup=False, soft_wrap=True)
+        elif watch is not None:
+            console.print(f"Page: {folder / 'report.html'}", markup=False, soft_wrap=True)
+            follow(runs, watch, lambda refresh, progress: request.report(folder, refresh, progress))
+        else:
+            made, number = request.report(folder)
+            _tell(console, made)
+            console.print(f"{count(number, 'run')}. Page: {folder / 'report.html'}", markup=False, soft_wrap=True)
     except (ValueError, ImportError, OSError, StoreError) as error:
         errors.print(str(error), markup=False, soft_wrap=True, style="red")
         return 2
-    console = Console()
+    return 0
+
+
+def _tell(console: Console, made: Report) -> None:
     for text in made.warnings:
         console.print(text, markup=False, highlight=False, soft_wrap=True, style="bold red")
-    for text in [made.answer[0].line, *made.answer[0].notes] if made.answer else ():
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-    for one in made.verdicts[:TOLD]:
-        console.print(one.sentence, markup=False, highlight=False, soft_wrap=True)
+    lines = [made.answer[0].line, *made.answer[0].notes] if made.answer else []
+    lines += [f"To add seeds: {made.more_seeds}"] * bool(made.more_seeds)
+    lines += [one.sentence for one in made.verdicts[:TOLD]]
     if len(made.verdicts) > TOLD:
-        console.print(f"And {len(made.verdicts) - TOLD} more comparisons on the page.", markup=False, highlight=False)
-    console.print(f"{count(len(loaded.records), 'run')}. Page: {folder / 'report.html'}", markup=False, soft_wrap=True)
-    return 0
+        lines.append(f"And {len(made.verdicts) - TOLD} more comparisons on the page.")
+    for text in lines:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _beside(run: str) -> Path:
@@ -84,37 +107,3 @@ def _beside(run: str) -> Path:
         raise ValueError("--output must say where the report goes, because the runs are in a database")
     path = Path(run)
     return (path if path.is_dir() else path.parent) / "report"
-
-
-def write(report: Report, folder: Path) -> None:
-    """Writes every file whole; the page is the last."""
-    (folder / "pictures").mkdir(parents=True, exist_ok=True)
-    (folder / "tables").mkdir(exist_ok=True)
-    for section in report.sections:
-        for picture in (*section.pictures, *section.files):
-            _write(folder / "pictures" / f"{_file_name(picture.name)}.svg", picture.svg)
-    for table in report.tables():
-        name = _file_name(table.name)
-        _write(folder / "tables" / f"{name}.csv", table.numbers.to_csv(index=False).encode())
-        _write(folder / "tables" / f"{name}.tex", table.latex().encode())
-    warnings = "".join(f"**{text}**\n\n" for text in report.warnings)
-    answer = report.answer[0] if report.answer else None
-    line = "" if answer is None else "\n\n".join([f"**{answer.line}**", *answer.notes]) + "\n\n"
-    facts = "\n".join(f"- {fact}" for fact in report.facts)
-    verdicts = "\n".join(f"- {one.sentence}" for one in report.verdicts) or "None."
-    tables = "\n".join(table.markdown() for table in report.tables())
-    text = f"# Comparison on {report.title}\n\n{warnings}{line}{facts}\n\n## Verdicts\n\n{verdicts}\n\n{tables}"
-    _write(folder / "report.md", text.encode())
-    _write(folder / "report.html", report.html().encode())
-
-
-def _file_name(name: str) -> str:
-    """The names of data sets may be paths; two names never give the same file."""
-    plain = re.sub(r"[^\w .,%°=+-]+", "_", name)
-    return name if plain == name else f"{plain[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)

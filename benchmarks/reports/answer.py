@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.reports.comparisons import OVERALL, Comparison
-from benchmarks.reports.evidence import by_chance, impossible
+from benchmarks.reports.evidence import by_chance, impossible, seeds_needed
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.text import between, count, number
 
@@ -24,6 +24,7 @@ class Answer:
         notes: What one must know to believe it.
         ranked: The comparisons, the best first.
         constant: Difference of the predictor that looks at no input; NaN where it is not known.
+        seeds: Of each data set, without which no verdict is possible; 0 if one is.
     """
 
     where: str
@@ -32,6 +33,7 @@ class Answer:
     notes: list[str]
     ranked: list[Comparison]
     constant: float
+    seeds: int = 0
 
 
 def answers(selection: Selection, found: Sequence[Comparison], overall: Sequence[Comparison]) -> list[Answer]:
@@ -53,29 +55,35 @@ def _answer(selection: Selection, where: str, baseline: str, own: Sequence[Compa
         line = f"{ranked[0].algorithm} against {baseline} on {where}: {ranked[0].verdict}"
     else:
         line = (
-            f"Of {len(ranked)} algorithms {verdicts['better']} {_is(verdicts['better'])} better than {baseline} on {where}, "
-            f"{verdicts['worse']} worse, {len(ranked) - settled} open"
+            f"Of {len(ranked)} algorithms {verdicts['better']} {_is(verdicts['better'])} better than {baseline} on "
+            f"{where}, {verdicts['worse']} worse, {len(ranked) - settled} open"
         )
     best = ranked[0]
     if best.difference.n:
         named = "" if len(ranked) == 1 else f"best: {best.algorithm} "
         interval = between(best.difference, sign=True)
         line += f"; {named}{number(best.difference.mean, sign=True)} {interval}{best.unit}"
-    return Answer(where, baseline, line + ".", _notes(selection, where, ranked, comparisons), ranked, best.constant)
+    known = [one.difference.n for one in ranked if one.difference.n > 1]
+    sets = len(selection.datasets) if where == OVERALL else 1
+    none = impossible(max(known), sets, comparisons) if known else ""
+    return Answer(
+        where=where,
+        baseline=baseline,
+        line=line + ".",
+        notes=[none] * bool(none) + _notes(ranked),
+        ranked=ranked,
+        constant=best.constant,
+        seeds=seeds_needed(sets, comparisons) if none else 0,
+    )
 
 
 def _is(number_: int) -> str:
     return "is" if number_ == 1 else "are"
 
 
-def _notes(selection: Selection, where: str, ranked: Sequence[Comparison], comparisons: int) -> list[str]:
+def _notes(ranked: Sequence[Comparison]) -> list[str]:
     notes = []
     known = [one for one in ranked if one.difference.n > 1]
-    if known:
-        sets = len(selection.datasets) if where == OVERALL else 1
-        none = impossible(max(one.difference.n for one in known), sets, comparisons)
-        if none:
-            notes.append(none)
     up, down = (sum(one.verdict == f"leans {way}" for one in known) for way in ("better", "worse"))
     if up or down:
         chance = by_chance(len(known))

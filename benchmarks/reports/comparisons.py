@@ -21,7 +21,7 @@ from benchmarks.base.metrics import (
     mean_of_means,
     paired_difference,
     probability_of_improvement,
-    wilcoxon,
+    wilcoxon_of_many,
 )
 from benchmarks.reports.constant import Constant, constant_of, nothing_learnt
 from benchmarks.reports.evidence import LEVEL
@@ -127,7 +127,19 @@ def compare(selection: Selection, seed: int) -> list[Comparison]:
         _compare(selection, *names, np.random.default_rng([seed, number]), *known[names[0]])
         for number, names in enumerate(pairs)
     ]
-    return _corrected(found)
+    return _corrected(_tested(found, np.random.default_rng([seed, 4])))
+
+
+def _tested(found: Sequence[Comparison], rng: np.random.Generator) -> list[Comparison]:
+    """With p-values and bootstrap intervals, those of equally many seeds together: the same seeds are drawn for all."""
+    done = list(found)
+    for n in sorted({one.pairs for one in found} - {0, 1}):
+        places = [i for i, one in enumerate(found) if one.pairs == n]
+        paired = np.array([found[i].paired for i in places]).T
+        intervals, p_values = bootstrap_mean(paired, rng), wilcoxon_of_many(paired, rng)
+        for i, low, high, p in zip(places, intervals.low, intervals.high, p_values, strict=True):
+            done[i] = dataclasses.replace(found[i], bootstrap=Interval(float(low), float(high)), p_value=float(p))
+    return done
 
 
 def compare_overall(selection: Selection, found: Sequence[Comparison], seed: int) -> list[Comparison]:
@@ -144,10 +156,14 @@ def compare_overall(selection: Selection, found: Sequence[Comparison], seed: int
     if most < 2:
         return []
     points = all(one.unit for one in found)
-    made = [
-        _over_all(own, points, {} if points else _spreads(selection), np.random.default_rng([seed, 3, number]))
-        for number, own in enumerate(own for own in together.values() if len(own) == most)
-    ]
+    spreads = {} if points else _spreads(selection)
+    groups: dict[tuple[int, ...], list[list[Comparison]]] = {}
+    for own in together.values():
+        if len(own) == most:
+            groups.setdefault(tuple(one.pairs for one in own), []).append(own)
+    made = []
+    for group in groups.values():
+        made += _over_all(group, points, spreads, np.random.default_rng([seed, 3, *(one.pairs for one in group[0])]))
     return _corrected(made)
 
 
@@ -202,10 +218,10 @@ def _compare(
         baseline=baseline,
         difference=estimate(paired),
         domains=domains,
-        bootstrap=bootstrap_mean(paired, rng),
+        bootstrap=nothing,
         won=int((paired > 0).sum()),
         pairs=len(paired),
-        p_value=wilcoxon(paired, rng) if len(paired) > 1 else math.nan,
+        p_value=math.nan,
         improvement=probability_of_improvement(ours, theirs) if len(paired) else math.nan,
         improvement_interval=bootstrap_improvement(ours, theirs, rng) if len(paired) else nothing,
         unit=" points" if selection.scale(dataset).label.endswith("%") else "",
@@ -216,30 +232,40 @@ def _compare(
 
 
 def _over_all(
-    found: Sequence[Comparison], points: bool, spreads: dict[str, float], rng: np.random.Generator
-) -> Comparison:
-    by_set = [np.array(one.paired) / (1.0 if points else spreads[one.dataset]) for one in found]
-    pooled = np.concatenate(by_set)
+    group: Sequence[Sequence[Comparison]], points: bool, spreads: dict[str, float], rng: np.random.Generator
+) -> list[Comparison]:
+    """Pairs of algorithms that have equally many seeds on each of the data sets."""
+
+    def scaled(one: Comparison, value: float) -> float:
+        return value if points else value / spreads[one.dataset]
+
+    by_set = [  # [seeds, pairs of algorithms] for each data set
+        np.array([[scaled(one, value) for value in one.paired] for one in lines]).T
+        for lines in zip(*group, strict=True)
+    ]
     # For the ranks every data set weighs the same; its size depends on no sign, so that the test stays exact.
-    sizes = [float(np.sqrt(np.mean(own**2))) or 1.0 for own in by_set]
-    ranked = np.concatenate([own / size for own, size in zip(by_set, sizes, strict=True)])
-    constants = [one.constant / (1.0 if points else spreads[one.dataset]) for one in found]
-    shares = [one.improvement for one in found]
-    return Comparison(
-        dataset=OVERALL,
-        algorithm=found[0].algorithm,
-        baseline=found[0].baseline,
-        difference=mean_of_means(by_set),
-        domains={one.dataset: float(own.mean()) for one, own in zip(found, by_set, strict=True)},
-        bootstrap=bootstrap_data_sets(by_set, rng),
-        won=int((pooled > 0).sum()),
-        pairs=len(pooled),
-        p_value=wilcoxon(ranked, rng) if len(pooled) > 1 else math.nan,
-        improvement=float(np.mean(shares)),
-        improvement_interval=Interval(math.nan, math.nan),
-        unit=" points" if points else " standard deviations between algorithms",
-        constant=float(np.mean(constants)),
-    )
+    sizes = [np.sqrt(np.mean(own**2, axis=0)) for own in by_set]
+    ranked = np.concatenate([own / np.where(size > 0, size, 1.0) for own, size in zip(by_set, sizes, strict=True)])
+    pairs, intervals = len(ranked), bootstrap_data_sets(by_set, rng)
+    p_values = wilcoxon_of_many(ranked, rng) if pairs > 1 else np.full(len(group), math.nan)
+    return [
+        Comparison(
+            dataset=OVERALL,
+            algorithm=own[0].algorithm,
+            baseline=own[0].baseline,
+            difference=mean_of_means([values[:, i] for values in by_set]),
+            domains={one.dataset: scaled(one, one.difference.mean) for one in own},
+            bootstrap=Interval(float(low), float(high)),
+            won=int((ranked[:, i] > 0).sum()),
+            pairs=pairs,
+            p_value=float(p),
+            improvement=float(np.mean([one.improvement for one in own])),
+            improvement_interval=Interval(math.nan, math.nan),
+            unit=" points" if points else " standard deviations between algorithms",
+            constant=float(np.mean([scaled(one, one.constant) for one in own])),
+        )
+        for i, (own, low, high, p) in enumerate(zip(group, intervals.low, intervals.high, p_values, strict=True))
+    ]
 
 
 def _spreads(selection: Selection) -> dict[str, float]:

@@ -11,6 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 from benchmarks.reports.answer import Answer
 from benchmarks.reports.comparisons import OVERALL, Comparison
+from benchmarks.reports.constant import constant_of
+from benchmarks.reports.selection import Selection
 from benchmarks.reports.text import between, number
 
 SIGNS = {"better": "▲", "worse": "▼", "leans better": "△", "leans worse": "▽"}
@@ -93,6 +95,12 @@ class Axis:
     def beyond(self, value: float) -> str:
         """On which side, if it does."""
         return "left" if value < self.low else "right" if value > self.high else ""
+
+
+def plotted(selection: Selection, answer: Answer) -> Forest:
+    """Of an answer, with the line of the predictor that looks at no input."""
+    constants = [constant_of(selection, name) for name in selection.datasets if answer.where in (name, OVERALL)]
+    return forest(answer, " / ".join(dict.fromkeys(one.name for one in constants if one is not None)))
 
 
 def forest(answer: Answer, constant: str = "") -> Forest:

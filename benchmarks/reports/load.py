@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.base.errors import unknown
 from benchmarks.reports.packed import Packed, evenly_long
 from benchmarks.runs.protocol import checkpoints
 from benchmarks.sweeps.store import Store
@@ -27,11 +29,28 @@ class Loaded:
         records: In the order of the sources.
         repeated: How many were left out because another source, or other code, gave the same run.
         codes: Fingerprints of the code of the runs that count.
+        sweeps: The configurations of the sweeps of all stores.
     """
 
     records: list[Run]
     repeated: int
     codes: tuple[str, ...]
+    sweeps: tuple[Mapping[str, Any], ...] = ()
+
+    def only(self, algorithms: Sequence[str]) -> Loaded:
+        """The records of some algorithms; of all, if none are named.
+
+        Raises:
+            ValueError: if one of them has no runs.
+        """
+        known = list(dict.fromkeys(record["config"]["algorithm"] for record in self.records))
+        for name in algorithms:
+            if name not in known:
+                raise ValueError(f"compare: {unknown(name, known)}")
+        if not algorithms:
+            return self
+        kept = [record for record in self.records if record["config"]["algorithm"] in algorithms]
+        return dataclasses.replace(self, records=kept)
 
 
 def load_records(source: str) -> list[Run]:
@@ -40,26 +59,63 @@ def load_records(source: str) -> list[Run]:
     Raises:
         ValueError: if there is nothing of the kind, or a line is no record.
     """
-    return [dict(record) for record in _stream(source)]
+    return [dict(record) for record in stream(source)]
 
 
-def _stream(source: str) -> Iterator[Mapping[str, Any]]:
+def stream(source: str) -> Iterator[Mapping[str, Any]]:
+    """`load_records`, one after the other.
+
+    Raises:
+        ValueError: as there; and if the store of a folder is empty while its file of records is not.
+    """
+    address = store_of(source)
+    if address is None:
+        path = Path(source)
+        yield from stream_lines(path / LINES if path.is_dir() else path)
+        return
+    path, empty = Path(source), True
+    with Store(address) as store:
+        for record in store.records():
+            empty = False
+            yield record
+    if empty and path.is_dir() and any(True for _ in _lines_of(path / LINES)):
+        raise ValueError(
+            f"{path / STORE} holds no ended run, but {path / LINES} does: report on the file, or bring it back with "
+            f"python -m benchmarks import {path / LINES} --output {path}"
+        )
+
+
+def _lines_of(path: Path) -> Iterator[Mapping[str, Any]]:
+    return stream_lines(path) if path.exists() else iter(())
+
+
+def store_of(source: str) -> str | None:
+    """The address of the store that a source is, or has; None for a file of records, or a folder that has only that.
+
+    Raises:
+        ValueError: if it is none of these.
+    """
     if "://" in source:
-        return _of_store(source)
+        return source
     path = Path(source)
     if path.is_dir():
-        found = [path / name for name in (STORE, LINES) if (path / name).exists()]
-        if not found:
+        if (path / STORE).exists():
+            return str(path / STORE)
+        if not (path / LINES).exists():
             raise ValueError(f"{path} must hold {STORE} or {LINES}: it is no folder of a sweep")
-        path = found[0]
+        return None
     if not path.exists():
         raise ValueError(f"{path} does not exist; give a folder of a sweep, a file of records or a store")
-    return stream_lines(path) if holds_lines(path) else _of_store(str(path))
+    return None if holds_lines(path) else str(path)
 
 
-def _of_store(address: str) -> Iterator[Mapping[str, Any]]:
+def sweeps_of(source: str) -> list[Mapping[str, Any]]:
+    """The configurations of the sweeps of its store; none if it has no store."""
+    address = store_of(source)
+    if address is None:
+        return []
     with Store(address) as store:
-        yield from store.records()
+        return [sweep["config"] for sweep in store.sweeps()]
 
 
 def load(sources: Iterable[str]) -> Loaded:
@@ -71,10 +127,12 @@ def load(sources: Iterable[str]) -> Loaded:
         ValueError: if there are none at all, or two sources contradict one another (see `_check`).
     """
     runs: dict[str, Run] = {}
+    sweeps: list[Mapping[str, Any]] = []
     total = 0
     environments: dict[str, dict[str, Any]] = {}
     for source in sources:
-        for record in _stream(source):
+        sweeps += sweeps_of(source)
+        for record in stream(source):
             total += 1
             known = runs.get(record["key"])
             if known is None or _rank(record) >= _rank(known):
@@ -84,7 +142,7 @@ def load(sources: Iterable[str]) -> Loaded:
     records = list(runs.values())
     _check(records)
     codes = {str(record["environment"].get("code", "unknown")) for record in records}
-    return Loaded(records, total - len(records), tuple(sorted(codes)))
+    return Loaded(records, total - len(records), tuple(sorted(codes)), tuple(sweeps))
 
 
 def _rank(record: Mapping[str, Any]) -> tuple[bool, float]:

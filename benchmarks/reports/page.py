@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import base64
 import io
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import jinja2
 import matplotlib as mpl
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from benchmarks.reports import draw_runs, draw_scores, tables
 from benchmarks.reports.answer import Answer, answers
 from benchmarks.reports.comparisons import Comparison, against_controls, compare, compare_overall
-from benchmarks.reports.constant import constant_of, nothing_learnt
-from benchmarks.reports.forest import Forest, forest
+from benchmarks.reports.constant import nothing_learnt
+from benchmarks.reports.forest import Forest, plotted
 from benchmarks.reports.load import Loaded, Run
 from benchmarks.reports.names import describe_algorithm, describe_dataset
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import agreements
 from benchmarks.reports.style import RC, Look, looks
 from benchmarks.reports.tables import Table
+from benchmarks.reports.template import rendered
 from benchmarks.reports.text import count
 from benchmarks.reports.throughput import work
 from benchmarks.runs.protocol import METHODS
@@ -86,7 +84,9 @@ class Report:
         others: Answers on each data set and against further baselines, with their pictures.
         facts: What one must know to read the rest.
         verdicts: All of them, over all data sets first; of the data sets on which something was learnt.
-        more_seeds: How to add the seeds that verdicts need; empty if they have enough.
+        more_seeds: The command that adds the seeds that verdicts need; empty if they have enough.
+        refresh: Seconds after which the page loads itself again; 0 for never.
+        progress: How far the sweep is; empty if it is done.
         sections: The rest.
     """
 
@@ -99,17 +99,11 @@ class Report:
     sections: list[Section]
     more_seeds: str = ""
     refresh: int = 0
+    progress: str = ""
 
     def html(self) -> str:
         """The page."""
-        environment = jinja2.Environment(
-            loader=jinja2.PackageLoader(__package__, "."),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-        )
-        environment.globals.update(plot=environment.get_template("forest.html.j2").module.plot, kind=_kind)  # type: ignore[attr-defined]
-        return environment.get_template("page.html.j2").render(report=self)
+        return rendered("page.html.j2", report=self)
 
     def tables(self) -> Iterator[Table]:
         """Those of all sections."""
@@ -117,25 +111,18 @@ class Report:
             yield from section.tables
 
 
-def _kind(cell: str) -> Markup:
-    """How a cell of a table is laid out."""
-    kinds = ["word"] if cell[:1].isalpha() and cell != "n/a" else []
-    kinds += ["wide"] if len(cell) > 50 else []
-    return Markup(f' class="{" ".join(kinds)}"' if kinds else "")
-
-
 def build(loaded: Loaded, selection: Selection, seed: int = 0) -> Report:
     """Computes and draws the report; `seed` is that of the bootstrap."""
     found = compare(selection, seed)
     overall = compare_overall(selection, found, seed)
-    first, *others = [(one, _forest(selection, one)) for one in answers(selection, found, overall)] or [None]
+    first, *others = [(one, plotted(selection, one)) for one in answers(selection, found, overall)] or [None]
     names = _shown(selection, first[0].ranked if first else [])
     with mpl.rc_context(RC):
         style = looks(selection.algorithms)
         sections = [
             _scores(selection, names, style),
             _differences(selection, found, overall, style),
-            _controls(against_controls(found), style),
+            _controls(against_controls(found)),
             _curves(selection, names, style),
             _inside_outside(selection, names, style),
             _aggregates(selection, names, style, seed),
@@ -159,11 +146,6 @@ def build(loaded: Loaded, selection: Selection, seed: int = 0) -> Report:
     )
 
 
-def _forest(selection: Selection, answer: Answer) -> Forest:
-    constants = [constant_of(selection, name) for name in selection.datasets]
-    return forest(answer, " / ".join(dict.fromkeys(one.name for one in constants if one is not None)))
-
-
 def _shown(selection: Selection, ranked: Sequence[Comparison]) -> tuple[str, ...]:
     """The algorithms of the pictures: all, or the baselines and the best."""
     names = selection.algorithms
@@ -176,10 +158,9 @@ def _shown(selection: Selection, ranked: Sequence[Comparison]) -> tuple[str, ...
 def _facts(loaded: Loaded, selection: Selection, seed: int, names: Sequence[str]) -> list[str]:
     """What one must know to read the rest."""
     finished = sum(record["status"] == "finished" for record in selection.records)
-    failed, diverged = len(selection.failed), len(selection.diverged)
+    others = f"{len(selection.failed)} failed, {len(selection.diverged)} diverged"
     facts = [
-        f"{count(len(loaded.records), 'run')}, {failed} of them failed, {diverged} diverged; reported on: {finished} "
-        "finished ones.",
+        f"{count(len(loaded.records), 'run')}: {finished} finished ones reported on, {others}.",
         f"Selection: {selection.method} ({METHODS[selection.method]}) chooses the point of random search and the "
         "checkpoint. "
         + (
@@ -275,10 +256,10 @@ def _differences(
     if not found:
         return Section("Paired differences", ["There is nothing to compare: only one algorithm has runs."])
     files = []
-    for dataset, baseline in itertools.product(selection.datasets, selection.baselines):
-        own = _best(one for one in found if (one.dataset, one.baseline) == (dataset, baseline))
+    for dataset in selection.datasets:
+        own = _best(one for one in found if (one.dataset, one.baseline) == (dataset, selection.baselines[0]))
         if own:
-            files.append(_forest_file(f"differences-{dataset}-{baseline}", own, style))
+            files.append(_forest_file(f"differences-{dataset}", own, style))
     made = [tables.comparisons(found)]
     if overall:
         made.insert(0, tables.comparisons(overall, "overall", "Paired differences over all data sets"))
@@ -297,20 +278,15 @@ def _forest_file(name: str, own: Sequence[Comparison], style: dict[str, Look]) -
     return Picture(name, caption, draw_scores.differences(own, style), "tight")  # words stand beside the axes
 
 
-def _controls(found: Sequence[Comparison], style: dict[str, Look]) -> Section:
+def _controls(found: Sequence[Comparison]) -> Section:
     title = "Against the matched control"
     if not found:
         return Section(title, ["No algorithm has runs beside its control."])
-    text = [
+    text = (
         "A control is the same in everything but in what the algorithm is named after: inner steps, batches, budget. "
         "These lines are some of the paired differences, with the same verdicts."
-    ]
-    files = []
-    for dataset in dict.fromkeys(one.dataset for one in found):
-        own = _best(one for one in found if one.dataset == dataset)
-        if own:
-            files.append(_forest_file(f"controls-{dataset}", own, style))
-    return Section(title, text, [], [tables.comparisons(found, "controls", title)], files)
+    )
+    return Section(title, [text], [], [tables.comparisons(found, "controls", title)])
 
 
 def _curves(selection: Selection, names: Sequence[str], style: dict[str, Look]) -> Section:
@@ -330,14 +306,14 @@ def _inside_outside(selection: Selection, names: Sequence[str], style: dict[str,
 
 
 def _aggregates(selection: Selection, names: Sequence[str], style: dict[str, Look], seed: int) -> Section:
-    text = [
+    text = (
         "Interquartile mean, performance profile and probability of improvement as defined in arXiv:2108.13264. Scores "
         "are normalised on every held-out domain first, to the mean 0 and the standard deviation 1 of all its scores: "
         "else the middle half of all scores has none of an easy or a hard domain."
-    ]
+    )
     caption = "Share of runs (seed and held-out domain) above a normalised score; bands: 95 % bootstrap over seeds."
     picture = Picture("profiles", caption, draw_scores.profiles(selection, names, style, seed))
-    return Section("Aggregates and profiles", text, [picture], [tables.aggregates(selection, seed)])
+    return Section("Aggregates and profiles", [text], [picture], [tables.aggregates(selection, seed)])
 
 
 def _cost(selection: Selection, names: Sequence[str], style: dict[str, Look]) -> Section:

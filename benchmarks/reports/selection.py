@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ from benchmarks.algorithms import BASELINE, CONTROL
 from benchmarks.base.errors import unknown
 from benchmarks.base.metrics import Estimate, Matrix, columns, seed_averages
 from benchmarks.base.records import held_out_domains
-from benchmarks.reports import names
+from benchmarks.reports import names, requested
 from benchmarks.reports.choice import Choice, choose
 from benchmarks.reports.load import Run
 from benchmarks.reports.names import Scale
@@ -38,13 +38,22 @@ class Selection:
     inner: list[Run] = field(default_factory=list)
 
     @classmethod
-    def of(cls, records: Sequence[Run], method: str = TRAINING_DOMAIN, baselines: Sequence[str] = ()) -> Selection:
+    def of(
+        cls,
+        records: Sequence[Run],
+        method: str = TRAINING_DOMAIN,
+        baselines: Sequence[str] = (),
+        held_out: Sequence[str] = (),
+        sweeps: Sequence[Mapping[str, Any]] = (),
+    ) -> Selection:
         """Sorts the records.
 
-        A held-out set that contains another one of the same data set was made for cross-validation: it is not reported.
+        Reported are the held-out sets that `held_out` names (domains joined by +). Without names: those that the
+        `sweeps` (configurations) ask for; on data sets of which none is known, all but those that contain another one,
+        which were made for cross-validation.
 
         Raises:
-            ValueError: if the method or a baseline is not known.
+            ValueError: if the method, a baseline or a held-out set is not known.
         """
         if method not in METHODS:
             raise ValueError(f"selection: {unknown(method, METHODS)}")
@@ -53,15 +62,7 @@ class Selection:
             if name not in algorithms:
                 raise ValueError(f"baseline: {unknown(name, algorithms)}")
         chosen = tuple(dict.fromkeys(baselines)) or tuple(name for name in (BASELINE, CONTROL) if name in algorithms)
-        sets: dict[str, set[frozenset[str]]] = {}
-        for record in records:
-            sets.setdefault(record["config"]["dataset"], set()).add(_held_out(record))
-        outer: list[Run] = []
-        inner: list[Run] = []
-        for record in records:
-            own = _held_out(record)
-            contains = any(other < own for other in sets[record["config"]["dataset"]])
-            (inner if contains else outer).append(record)
+        outer, inner = requested.parted(records, held_out, sweeps)
         return cls(outer, method, chosen or tuple(algorithms[:1]), inner)
 
     @cached_property
@@ -255,7 +256,3 @@ class _Set:
 def differences(ours: Matrix, theirs: Matrix) -> Matrix:
     """``[n]``: the difference of every common seed, averaged over the held-out sets."""
     return seed_averages(ours - theirs)
-
-
-def _held_out(record: Run) -> frozenset[str]:
-    return frozenset(held_out_domains(record["config"]["held_out"]))

@@ -136,8 +136,8 @@ def accuracies(selection: Selection, dataset: str) -> Table:
     scale = selection.scale(dataset)
     note = (
         f"{scale.label[0].upper()}{scale.label[1:]} on the held-out domain, mean over seeds ± standard error; the "
-        f"interval is Student's t over the seeds' averages{', on the scale of logits' if whole else ''}. Worst domain: the lowest of a seed's held-out scores, "
-        "averaged over seeds."
+        f"interval is Student's t over the seeds' averages{', on the scale of logits' if whole else ''}. Worst domain: "
+        "the lowest of a seed's held-out scores, averaged over seeds."
     )
     if constant is not None:
         note += f" {constant.note}"
@@ -191,8 +191,8 @@ def comparisons(found: Iterable[Comparison], name: str = "differences", title: s
     note = (
         "Algorithm minus baseline, paired by seed and held-out domain; the seeds' averages are the sample. 95 % "
         "intervals: Student's t, and percentile bootstrap over seeds (too narrow with few seeds). p: Wilcoxon's "
-        "signed-rank test, two-sided; Holm's correction counts every comparison of the report. P(improvement): how often a "
-        "run of the algorithm beats a run of the baseline on the same domain."
+        "signed-rank test, two-sided; Holm's correction counts every comparison of the report. P(improvement): how "
+        "often a run of the algorithm beats a run of the baseline on the same domain."
     )
     if any_constant:
         note += " Constant predictor: the majority class (the mean target) of the training parts minus the baseline."

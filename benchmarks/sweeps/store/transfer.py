@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import lzma
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic_core import from_json
 from sqlalchemy import Connection, insert, select
 
 from benchmarks.base.records import Record
@@ -56,7 +56,7 @@ def read_lines(path: Path) -> Iterator[Record]:
             raise ValueError(f"{path} is damaged: {error}") from error
     for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
         try:
-            record = json.loads(line)
+            record = from_json(line)
             if not {"key", "config", "status"} <= set(record):
                 raise ValueError("a record needs at least key, config and status")
         except (ValueError, TypeError) as error:
