@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from benchmarks.reports.comparisons import OVERALL, Comparison
 from benchmarks.reports.evidence import by_chance, impossible, seeds_needed
 from benchmarks.reports.selection import Selection
-from benchmarks.reports.text import between, count, number
+from benchmarks.reports.text import between, number
 
 
 @dataclass(frozen=True)
@@ -85,15 +85,11 @@ def _notes(ranked: Sequence[Comparison]) -> list[str]:
     notes = []
     known = [one for one in ranked if one.difference.n > 1]
     up, down = (sum(one.verdict == f"leans {way}" for one in known) for way in ("better", "worse"))
-    if up or down:
-        chance = by_chance(len(known))
+    if len(known) > 1 and (up or down):
         notes.append(
-            f"Of the open ones {up} {_lean(up)} better and {down} {_lean(down)} worse: their 95 % intervals lie on one "
-            f"side of zero. By chance alone {number(chance)} of {count(len(known), 'interval')} would on each side, "
-            "were there no difference at all."
+            f"Of the open ones {up} {_lean(up)} better and {down} {_lean(down)} worse: the 95 % interval is on one "
+            f"side of zero. By chance alone {number(by_chance(len(known)))} of {len(known)} would be on each side."
         )
-    if len(known) > 2:
-        notes.append(f"The best of {len(known)} is partly the luckiest: expect less of it on other seeds.")
     return notes
 
 

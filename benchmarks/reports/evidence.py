@@ -73,7 +73,7 @@ comparisons are needed.'
         return ""
     needed = seeds_needed(data_sets, comparisons)
     allowed = comparisons_allowed(seeds * data_sets)
-    alone = f" ({seeds_needed(data_sets, 1)} for a single comparison)"
+    alone = "" if comparisons == 1 else f" ({seeds_needed(data_sets, 1)} for a single comparison)"
     other = f" or {count(allowed, 'comparison')}" if allowed else ""
     return (
         f"With {count(seeds, 'seed')} and {count(comparisons, 'comparison')} no verdict is possible, however large a "

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.base.errors import unknown
+from benchmarks.reports import load_store
 from benchmarks.reports.packed import Packed, evenly_long
 from benchmarks.runs.protocol import checkpoints
 from benchmarks.sweeps.store import Store
@@ -75,7 +76,7 @@ def stream(source: str) -> Iterator[Mapping[str, Any]]:
         return
     path, empty = Path(source), True
     with Store(address) as store:
-        for record in store.records():
+        for record in load_store.stream(store):
             empty = False
             yield record
     if empty and path.is_dir() and any(True for _ in _lines_of(path / LINES)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -100,6 +101,12 @@ class Report:
     more_seeds: str = ""
     refresh: int = 0
     progress: str = ""
+
+    @property
+    def told(self) -> list[Comparison]:
+        """Verdicts that the page has in words: all of a few, else those that show or lean to something."""
+        chosen = sorted(self.verdicts, key=lambda one: (one.rank, math.inf if math.isnan(one.p_value) else one.p_value))
+        return chosen if len(chosen) <= LINES else [one for one in chosen if one.rank < 2]
 
     def html(self) -> str:
         """The page."""

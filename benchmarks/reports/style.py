@@ -120,8 +120,9 @@ def legend_above(figure: Figure, axes: Sequence[Axes]) -> None:
     """One legend for all panels, above them."""
     found = {label: handle for each in axes for handle, label in zip(*each.get_legend_handles_labels(), strict=True)}
     if found:
-        columns = max(1, min(len(found), int(46 // (max(map(len, found)) + 5))))
-        figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=columns, fontsize=9)
+        columns = max(1, min(len(found), int(WIDTH / (0.065 * max(map(len, found)) + 0.55))))
+        figure.set_size_inches(WIDTH, figure.get_figheight() + 0.18 * -(-len(found) // columns))
+        figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=columns, fontsize=8)
 
 
 def log_scale(axes: Axes, values: Sequence[float]) -> None:

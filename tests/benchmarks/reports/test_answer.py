@@ -113,7 +113,7 @@ def test_the_answer_says_what_cannot_be_known_and_what_chance_gives():
     _, _, _, (first, *_) = made(several(seeds=3, effects={"pgrad": 0.5}))
     (leans,) = [note for note in first.notes if note.startswith("Of the open ones")]
     assert "1 leans better and 0 lean worse" in leans
-    assert "By chance alone 0.1 of 3 intervals" in leans
+    assert "By chance alone 0.1 of 3 would" in leans
 
 
 def test_the_plot_is_ranked_and_inside_its_frame():
