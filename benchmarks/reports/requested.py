@@ -71,7 +71,7 @@ def _asked(sweeps: Sequence[Mapping[str, Any]]) -> dict[str, _Asked]:
             if sets is None:
                 found.sizes.add(sweep.get("leave_out", 1))
             else:
-                found.sets |= {frozenset(one) for one in sets}
+                found.sets |= {frozenset(held_out_domains(one)) for one in sets}
     return asked
 
 
