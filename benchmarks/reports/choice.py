@@ -64,12 +64,7 @@ def _best(records: Iterable[Run], method: str) -> list[Choice]:
         known = best.get(place)
         if known is None or rank > known[0]:
             best[place] = (rank, run, found)
-    return [
-        Choice(
-            *place, run["config"]["point"], found["step"], *map(_number, (found["validation"], found["held_out"])), run
-        )
-        for place, (_, run, found) in best.items()
-    ]
+    return [_choice(run, found["step"], found["validation"], found["held_out"]) for _, run, found in best.values()]
 
 
 def selections_of(run: Run) -> Mapping[str, Mapping[str, Any]]:
@@ -77,8 +72,14 @@ def selections_of(run: Run) -> Mapping[str, Mapping[str, Any]]:
     return run.get("selections") or checkpoints(run["curves"])
 
 
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+def _choice(run: Run, step: float, validation: float | None, held_out: float | None) -> Choice:
+    return Choice(
+        **{name: run["config"][name] for name in ("dataset", "algorithm", "held_out", "seed", "point")},
+        step=step,
+        validation_accuracy=math.nan if validation is None else validation,
+        held_out_accuracy=math.nan if held_out is None else held_out,
+        run=run,
+    )
 
 
 def _cross_validated(records: Sequence[Run], inner: Sequence[Run]) -> list[Choice]:
@@ -86,7 +87,7 @@ def _cross_validated(records: Sequence[Run], inner: Sequence[Run]) -> list[Choic
     places = {tuple(run["config"][name] for name in names): run for run in records}
     rows = select_all([*records, *inner], LEAVE_ONE_OUT)
     return [
-        Choice(*place, row["step"], row["validation_accuracy"], row["held_out_accuracy"], places[place])
+        _choice(places[place], row["step"], row["validation_accuracy"], row["held_out_accuracy"])
         for row in rows
         if (place := tuple(row[name] for name in names)) in places
     ]

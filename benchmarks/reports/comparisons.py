@@ -208,7 +208,7 @@ def _compare(
     paired = differences(ours, theirs)
     nothing = Interval(math.nan, math.nan)
     apart = selection.scores(dataset, algorithm) - base
-    known = ~np.isnan(apart).all(axis=0)
+    known = np.asarray(~np.isnan(apart).all(axis=0))
     domains = dict(zip(selection.held_out(dataset), np.full(len(known), math.nan), strict=True))
     means = np.nanmean(apart[:, known], axis=0).tolist()
     domains |= dict(zip((name for name, there in zip(domains, known, strict=True) if there), means, strict=True))

@@ -153,7 +153,8 @@ def _row(one: Comparison, axis: Axis) -> Row:
     figures = f"{number(found.mean, sign=True)} {between(found, sign=True)}" if found.n > 1 else number(found.mean)
     low, high = (found.mean, found.mean) if math.isnan(found.low) else (found.low, found.high)
     wide = (one.bootstrap.low, one.bootstrap.high) if _is_wide(one) else (low, high)
-    bar = Bar(*map(axis.place, (low, high, *wide, found.mean)), axis.beyond(found.mean))
+    ends = [axis.place(value) for value in (low, high, *wide)]
+    bar = Bar(ends[0], ends[1], ends[2], ends[3], axis.place(found.mean), axis.beyond(found.mean))
     return Row(one.algorithm, kind, SIGNS.get(verdict, "·"), verdict, figures, bar)
 
 

@@ -65,7 +65,7 @@ def _tries(connection: Connection, first: int, last: int) -> Mapping[int, Sequen
 
 def _points(connection: Connection, first: int, last: int, crossed: bool) -> Mapping[int, Sequence[Any]]:
     own = select(attempts.c.id).where(attempts.c.run_id.between(first, last)).scalar_subquery()
-    columns = [checkpoints.c.attempt_id, *(checkpoints.c[name] for name in _CURVES)]
+    columns: list[Any] = [checkpoints.c.attempt_id, *(checkpoints.c[name] for name in _CURVES)]
     columns.append(cast(checkpoints.c.measures, Text))
     if crossed:
         columns.append(cast(checkpoints.c.domains, Text))

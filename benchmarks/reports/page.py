@@ -122,7 +122,8 @@ def build(loaded: Loaded, selection: Selection, seed: int = 0) -> Report:
     """Computes and draws the report; `seed` is that of the bootstrap."""
     found = compare(selection, seed)
     overall = compare_overall(selection, found, seed)
-    first, *others = [(one, plotted(selection, one)) for one in answers(selection, found, overall)] or [None]
+    plots = [(one, plotted(selection, one)) for one in answers(selection, found, overall)]
+    first = plots[0] if plots else None
     names = _shown(selection, first[0].ranked if first else [])
     with mpl.rc_context(RC):
         style = looks(selection.algorithms)
@@ -146,7 +147,7 @@ def build(loaded: Loaded, selection: Selection, seed: int = 0) -> Report:
         title=", ".join(selection.datasets),
         warnings=warnings,
         answer=first,
-        others=[one for one in others if one is not None],
+        others=plots[1:],
         facts=_facts(loaded, selection, seed, names),
         verdicts=[one for one in (*overall, *found) if one.learnt],
         sections=sections,
