@@ -57,6 +57,13 @@ class Constant:
 
 def constant_of(selection: Selection, dataset: str) -> Constant | None:
     """What the records of a data set say of it; None if they do not."""
+    if dataset not in selection.constants:
+        selection.constants[dataset] = _constant_of(selection, dataset)
+    found: Constant | None = selection.constants[dataset]
+    return found
+
+
+def _constant_of(selection: Selection, dataset: str) -> Constant | None:
     runs = [run for run in selection.of_dataset(dataset) if run["status"] == "finished"]
     for name in (MAJORITY, MEAN):
         if any(constant_key(name, "held out") in _figures(run) for run in runs):

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from benchmarks.base.errors import ConfigError
-from benchmarks.commands.kinds import Natural, Words
+from benchmarks.commands.kinds import Natural, Positive, Words
 from benchmarks.commands.places import output_folder, require_records
 from benchmarks.commands.say import refusing
 
@@ -21,6 +21,10 @@ def report_command(
     output: Path | None = None,
     selection: str = "training-domain",
     baseline: Words = (),
+    compare: Words = (),
+    held_out: Words = (),
+    overview: Annotated[bool, Parameter(negative="")] = False,
+    watch: Positive | None = None,
     plugin: Words = (),
     seed: Natural = 0,
 ) -> int:
@@ -37,6 +41,14 @@ def report_command(
         Method: training-domain, last, leave-one-domain-out or oracle.
     baseline:
         Algorithms that the others are compared with; by default erm and reptile, where they have runs.
+    compare:
+        The algorithms that the report is about; by default all. Few comparisons need fewer seeds for a verdict.
+    held_out:
+        The held-out sets that the report is about, domains joined by +; by default those that the sweep was asked for.
+    overview:
+        Set RUNS side by side on one page, overview.html, instead: they may have other settings and data sets.
+    watch:
+        Make the page anew every so many seconds while runs end, until all have.
     plugin:
         Modules or files of your own that register data sets and algorithms.
     seed:
@@ -50,7 +62,18 @@ def report_command(
         output_folder(output)
     from benchmarks.commands import report
 
-    return report.report(runs, output=output, selection=selection, baseline=baseline, plugin=plugin, seed=seed)
+    return report.report(
+        runs,
+        output=output,
+        selection=selection,
+        baseline=baseline,
+        compare=compare,
+        held_out=held_out,
+        overview=overview,
+        watch=watch,
+        plugin=plugin,
+        seed=seed,
+    )
 
 
 @refusing

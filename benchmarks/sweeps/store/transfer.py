@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import lzma
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic_core import from_json
 
 from benchmarks.base.records import Record
 from benchmarks.sweeps.store import rows
@@ -61,7 +61,7 @@ def read_lines(path: Path) -> Iterator[Record]:
             if not line.endswith(b"\n"):
                 return
             try:
-                record = json.loads(line)
+                record = from_json(line)
                 if not {"key", "config", "status"} <= set(record):
                     raise ValueError("a record needs at least key, config and status")
             except (ValueError, TypeError) as error:
