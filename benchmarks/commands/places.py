@@ -87,7 +87,7 @@ def require_records(source: str) -> None:
         raise ConfigError(f"{path} does not exist; {wanted}")
     if path.is_dir():
         if not any((path / name).exists() for name in (STORE, LINES)):
-            raise ConfigError(f"{path} must hold {LINES} or {STORE} to be the folder of a sweep; {wanted}")
+            raise ConfigError(f"{path} must hold {STORE} or {LINES} to be the folder of a sweep; {wanted}")
     elif path.suffix in SWEEP_FILES:
         raise ConfigError(
             f"{path} is a sweep file, which says what is to be done; a report is made of what was done: {wanted}. "

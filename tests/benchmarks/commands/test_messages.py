@@ -48,7 +48,7 @@ def refused(capsys, *words):
         ("report", "RUNS requires an argument"),
         ("report sweep.yaml", "sweep.yaml is a sweep file, which says what is to be done"),
         ("report file", "file is neither a file of records nor a store; name the folder of a sweep"),
-        ("report folder", "folder must hold records.jsonl or store.sqlite"),
+        ("report folder", "folder must hold store.sqlite or records.jsonl"),
         ("report nowhere", "nowhere does not exist; name the folder of a sweep"),
         ("report folder/records.jsonl", "does not exist"),
         ("plan none.yaml", "none.yaml: there is no such file"),
