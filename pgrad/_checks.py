@@ -57,7 +57,7 @@ def checked_update(found: Any, rollout: Rollout) -> Update:
         )
     if weights.is_complex() or weights.dtype == torch.bool:
         raise TypeError(f"aggregation must give real numbers as weights, got {weights.dtype}")
-    if weights.shape != (points,) or not weights.isfinite().all():
+    if weights.shape != (points,) or not all(map(math.isfinite, weights.tolist())):
         raise ValueError(f"aggregation must give {points} finite weights, one for each point, got {weights}")
     if isinstance(found, PrincipalWeights):
         return dataclasses.replace(found, domains=rollout.domains)
