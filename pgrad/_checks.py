@@ -35,6 +35,7 @@ __all__ = [
     "refuse_factory",
     "refuse_nonfinite",
     "refuse_options",
+    "refuse_own_lr",
     "refuse_own_weights",
     "scalar",
 ]
@@ -90,6 +91,19 @@ def refuse_factory(name: str, factory: Any) -> None:
         made = type(factory).__name__
         hint = f": pass the class, {name}={made}, or a functools.partial of it; the parameters come from PGrad"
     raise TypeError(f"{name} must be a callable (params, lr=...) -> torch.optim.Optimizer, got {factory!r}{hint}")
+
+
+def refuse_own_lr(name: str, factory: Any, lr: float | Tensor) -> None:
+    """Refuse a learning rate inside a functools.partial, which that of PGrad would replace."""
+    if not isinstance(factory, functools.partial) or "lr" not in factory.keywords:
+        return
+    found = factory.keywords["lr"]
+    argument = "lr" if name == "inner" else "outer_lr"
+    if found is not lr and not (isinstance(found, (int, float)) and found == float(lr)):
+        raise TypeError(
+            f"{name} must not have a learning rate of its own, got a functools.partial with lr={found!r}, which "
+            f"{argument}={lr!r} would replace: write PGrad(..., {argument}={found!r}) and leave it out of the partial"
+        )
 
 
 def refuse_own_weights(name: str, optimizer: Optimizer, found: bool) -> None:

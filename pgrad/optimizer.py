@@ -25,6 +25,7 @@ from pgrad._checks import (
     refuse_factory,
     refuse_nonfinite,
     refuse_options,
+    refuse_own_lr,
     refuse_own_weights,
     scalar,
 )
@@ -580,7 +581,7 @@ class PGrad(Settings):
 
         Its `get_optimizer_state_dict` and `set_optimizer_state_dict` do so. It is not an inner step of a roll-out.
         """
-        if self.state or any(float(group["lr"]) != 0.0 for group in self.param_groups):
+        if self.state or any(group.get("lr") is None or float(group["lr"]) != 0.0 for group in self.param_groups):
             return False
         grads = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
         return bool(grads) and all(sharding.is_zero(grad) for grad in grads)
@@ -759,6 +760,7 @@ def _replay(closure: Closure, loss: LossValue | None) -> Closure:
 
 def _make(name: str, factory: OptimizerFactory, params: list[Any], lr: float | Tensor) -> Optimizer:
     refuse_factory(name, factory)
+    refuse_own_lr(name, factory, lr)
     own = keeps_weights(factory, params, lr)
     optimizer = factory(params, lr=lr)
     if not isinstance(optimizer, Optimizer):

@@ -281,6 +281,7 @@ def diverges():
 MISTAKES = [  # in the order of the table
     lambda: pgrad.PGrad(model().parameters(), 1e-2),
     make(weight_decay=0.1),
+    make(outer=functools.partial(torch.optim.SGD, lr=0.5)),
     make(n_component=3),
     make(inner="adamw"),
     make(inner=WeightsBeside),
