@@ -164,9 +164,10 @@ def check_rollout_length(rollout_length: Any) -> int | None:
         return None
     length = getattr(rollout_length, "rollout_length", rollout_length)
     if isinstance(length, bool) or not hasattr(length, "__index__"):
+        inside = hasattr(getattr(rollout_length, "batch_sampler", None), "rollout_length")
         raise TypeError(
             "rollout_length must be a positive int, a sampler that has one, or None with rollout(closures), got "
-            f"{rollout_length!r}"
+            f"{rollout_length!r}" + ("; the sampler is in it: write rollout_length=loader.batch_sampler" * inside)
         )
     if length < 1:
         raise ValueError(f"rollout_length must be at least 1, or None with rollout(closures), got {length}")

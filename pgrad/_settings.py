@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from pgrad._checks import (
     check_aggregation,
+    check_lr,
     check_rollout_length,
     check_trajectory_device,
     check_trajectory_dtype,
@@ -103,7 +105,7 @@ class Settings(Optimizer):
 
     @property
     def rollout_length(self) -> int | None:
-        """T; may be set at an anchor (an int, a sampler or None), as all that follow here but the last two."""
+        """T; may be set at an anchor (an int, a sampler or None), as all that follow here but the last three."""
         length: int | None = self._shared["rollout_length"]
         return length
 
@@ -161,6 +163,19 @@ class Settings(Optimizer):
         self._refuse_inside("trajectory_device")
         self._trajectory.device = check_trajectory_device(device)
         self._trajectory.free()
+
+    # ------------------------------------------------------------------------------------ what may change at any time
+
+    @property
+    def outer_lr(self) -> Any:
+        """Learning rate of the outer optimizer, of its first group; it may be set, for all groups, at any time."""
+        return self.outer.param_groups[0].get("lr")
+
+    @outer_lr.setter
+    def outer_lr(self, lr: float | Tensor) -> None:
+        check_lr("outer_lr", lr)
+        for group in self.outer.param_groups:
+            group["lr"] = lr
 
     @property
     def check_ranks(self) -> bool | None:

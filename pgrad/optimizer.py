@@ -484,6 +484,7 @@ class PGrad(Settings):
             return
         if position > 0:
             self._begin_anew()
+        left_out = self._phase.left_out
         self._phase.enter(loop, entry)
         if is_known and position == 0 and entry == 0:  # the loop before was left after a roll-out that was finished
             return
@@ -492,6 +493,12 @@ class PGrad(Settings):
         if self._phase.accumulates:
             why = "several batches of the loop before went into each step, so that it did not end with a roll-out"
             remedy = "let every batch of the sampler be one step"
+        elif left_out:
+            why = (
+                "batches of the loop before made no step: a GradScaler or a `continue` skipped some, or the optimizer "
+                "was made within the loop"
+            )
+            remedy = "a few of them do no harm; make the optimizer before the loop"
         self._notices.give(
             "phase",
             f"a loop over the sampler entered at step {entry} of a roll-out, but {done} of {self._length} steps "

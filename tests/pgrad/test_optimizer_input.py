@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 import pgrad
 from pgrad._trial import keeps_weights
@@ -41,6 +42,11 @@ CONSTRUCTOR = [
     ({"trajectory_device": "meta"}, ValueError, "trajectory_device must hold values, got the meta device"),
     ({"nonfinite": "ignore"}, ValueError, 'nonfinite must be "restore" or "raise", got \'ignore\''),
     ({"rollout_length": object()}, TypeError, "rollout_length must be a positive int, a sampler.*got <object"),
+    (
+        {"rollout_length": DataLoader([0] * 4, batch_sampler=pgrad.DomainBatchSampler([0, 0, 1, 1], 2))},
+        TypeError,
+        r"rollout_length must be a positive int.*write rollout_length=loader\.batch_sampler",
+    ),
     ({"aggregation": "mean"}, TypeError, "aggregation must be a callable.*got 'mean'"),
     ({"check_ranks": 1}, ValueError, "check_ranks must be True, False or None, got 1"),
     ({"check_ranks": 2}, ValueError, "check_ranks must be True, False or None, got 2"),
