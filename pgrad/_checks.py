@@ -22,6 +22,8 @@ from pgrad.principal import PrincipalWeights, Update, principal_weights
 __all__ = [
     "LossValue",
     "check_aggregation",
+    "check_group",
+    "check_inside",
     "check_lr",
     "check_params",
     "check_rollout_length",
@@ -142,6 +144,39 @@ def _written(inner: Any, options: str) -> str:
     name = f"torch.optim.{name}" if module.startswith("torch.optim") else name
     before = "..., " if isinstance(inner, functools.partial) else ""
     return f"functools.partial({name}, {before}{options})"
+
+
+def check_inside(name: str, optimizer: Any, refused: type[Optimizer]) -> None:
+    """One of the two optimizers inside; one with roll-outs of its own is ``refused``."""
+    if not isinstance(optimizer, Optimizer):
+        made = getattr(optimizer, "__name__", "torch.optim.SGD")
+        raise TypeError(
+            f"{name} must be a torch.optim.Optimizer once there is one, got {optimizer!r}: make it of the parameters, "
+            f"opt.{name} = {made}(model.parameters(), lr=...)"
+        )
+    if isinstance(optimizer, refused):
+        raise ValueError(
+            f"{name} must be an ordinary optimizer, got a {type(optimizer).__name__}: roll-outs inside roll-outs are "
+            f"not supported; give {name}= what that one has inside"
+        )
+    if name == "outer":
+        refuse_closure(name, optimizer)
+
+
+def check_group(group: dict[str, Any], known: Iterable[str]) -> None:
+    """Refuse options of this optimizer in a parameter group, where the inner one would not heed them.
+
+    Args:
+        group: one of the inner optimizer.
+        known: options that the inner optimizer has itself.
+    """
+    found = {name: group[name] for name in _OPTIONS if name in group and name not in {"lr", *known}}
+    if found:
+        written = ", ".join(f"{name}={value!r}" for name, value in found.items())
+        raise TypeError(
+            f"a parameter group must not have options of PGrad itself, which hold for all groups, got {written}: give "
+            "them to PGrad; another outer learning rate for one group is opt.outer.param_groups[n]['lr']"
+        )
 
 
 def refuse_closure(name: str, optimizer: Optimizer) -> None:

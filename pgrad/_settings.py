@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from pgrad._checks import (
     check_aggregation,
+    check_inside,
     check_lr,
     check_rollout_length,
     check_trajectory_device,
@@ -52,11 +53,29 @@ class Shared:
         instance._shared[self.name] = value
 
 
+class Inside:
+    """One of the two optimizers of a PGrad; another one may take its place at any time."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        if self.name not in instance.__dict__:
+            raise AttributeError(f"there is no {self.name} optimizer yet")
+        return instance.__dict__[self.name]
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        check_inside(self.name, value, Settings)
+        instance.__dict__[self.name] = value
+
+
 class Settings(Optimizer):
     """An optimizer around an inner one, whose settings are followed or refused when they change."""
 
-    inner: Optimizer
-    outer: Optimizer
+    inner: Optimizer = Inside()  # type: ignore[assignment]
+    outer: Optimizer = Inside()  # type: ignore[assignment]
     _trajectory: Trajectory
     _shared: dict[str, Any]
     _length: int | None = Shared()  # type: ignore[assignment]

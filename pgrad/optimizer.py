@@ -13,6 +13,8 @@ from torch.optim import Optimizer
 
 from pgrad._checks import (
     LossValue,
+    check_group,
+    check_inside,
     check_lr,
     check_params,
     check_trajectory_device,
@@ -21,7 +23,6 @@ from pgrad._checks import (
     checked_domains,
     checked_update,
     refuse_capture,
-    refuse_closure,
     refuse_factory,
     refuse_nonfinite,
     refuse_options,
@@ -167,9 +168,9 @@ class PGrad(Settings):
             raise TypeError("params must be an iterable of tensors or of parameter groups, got a single tensor")
         made = _make("inner", inner, list(params), lr)
         for group in made.param_groups:
+            check_group(group, made.defaults)
             check_params(group["params"])
         self.outer = _make("outer", outer, [{"params": g["params"]} for g in made.param_groups], outer_lr)
-        refuse_closure("outer", self.outer)
         self.inner = made
         follow_groups(self.inner, self.outer)
 
@@ -615,6 +616,7 @@ class PGrad(Settings):
             return  # the base class is at work, which has no groups of its own
         self.inner.add_param_group(param_group)
         try:
+            check_group(self.inner.param_groups[-1], self.inner.defaults)
             check_params(self.inner.param_groups[-1]["params"])
         except BaseException:
             self.inner.param_groups.pop()
@@ -772,10 +774,6 @@ def _make(name: str, factory: OptimizerFactory, params: list[Any], lr: float | T
     optimizer = factory(params, lr=lr)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{name} must make a torch.optim.Optimizer, got {type(optimizer).__name__}")
-    if isinstance(optimizer, PGrad):
-        raise ValueError(
-            f"{name} must be an ordinary optimizer, got a {type(optimizer).__name__}: roll-outs inside roll-outs are "
-            f"not supported; give {name}= what that one has inside"
-        )
+    check_inside(name, optimizer, PGrad)
     refuse_own_weights(name, optimizer, own)
     return optimizer

@@ -155,6 +155,38 @@ def test_optimizers_of_a_library_that_step_from_the_parameters_are_accepted(name
     pgrad.PGrad(groups, 1e-2, 3, inner=getattr(others, name))
 
 
+@pytest.mark.parametrize("options", [{"outer_lr": 0.5}, {"rollout_length": 3, "lr": 0.1}])
+def test_options_of_the_whole_are_refused_in_a_group(options):
+    net = model()
+    with pytest.raises(TypeError, match=r"a parameter group must not have options of PGrad itself.*got (outer|roll)"):
+        pgrad.PGrad([{"params": net.parameters(), **options}], 1e-2, 3)
+    opt = pgrad.PGrad(net[0].parameters(), 1e-2, 3)
+    with pytest.raises(TypeError, match=r"a parameter group must not have options of PGrad itself.*got (outer|roll)"):
+        opt.add_param_group({"params": net[2].parameters(), **options})
+    assert len(opt.param_groups) == len(opt.outer.param_groups) == 1
+    assert len(opt.param_groups[0]["params"]) == 2
+
+
+@pytest.mark.parametrize("which", ["inner", "outer"])
+def test_another_optimizer_inside_is_followed_and_what_is_none_is_refused(which):
+    net, twin = model(), model()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, 3, inner=torch.optim.SGD)
+    other = pgrad.PGrad(twin.parameters(), 1e-2, 3, **{"inner": torch.optim.SGD, which: torch.optim.Adagrad})
+    before = getattr(opt, which)
+    with pytest.raises(TypeError, match=rf"got <class.*opt\.{which} = Adagrad\(model\.parameters\(\), lr=\.\.\.\)"):
+        setattr(opt, which, torch.optim.Adagrad)
+    with pytest.raises(ValueError, match=f"{which} must be an ordinary optimizer, got a PGrad"):
+        setattr(opt, which, other)
+    if which == "outer":
+        with pytest.raises(ValueError, match="outer must step without a closure"):
+            opt.outer = torch.optim.LBFGS(net.parameters())
+    assert getattr(opt, which) is before
+    setattr(opt, which, torch.optim.Adagrad(net.parameters(), getattr(other, which).param_groups[0]["lr"]))
+    train(net, opt, 0, 7)
+    train(twin, other, 0, 7)
+    assert torch.equal(vector(net), vector(twin))
+
+
 class Constrained(torch.optim.SGD):
     """Remembers nothing, and brings any two weights nearer: it decays, clips or shrinks them after each step."""
 
