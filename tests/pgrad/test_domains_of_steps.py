@@ -307,9 +307,26 @@ def test_steps_that_a_scaler_skips_are_no_points_and_the_next_loop_is_in_phase()
         if n != 5:  # as GradScaler does
             opt.step()
     assert opt.rollout_position == 5
-    with pytest.warns(UserWarning, match=r"5 of 6 steps were done \(.*a GradScaler skipped steps"):
+    with pytest.warns(UserWarning, match=r"5 of 6 steps were done \(.*a GradScaler or a `continue` skipped"):
         run(net, opt, loader)
     with warnings.catch_warnings():
+        run(net, opt, loader)
+    assert opt.rollout_position == 0
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_an_optimizer_made_within_a_loop_is_in_phase_from_the_next_one_on(workers):
+    net, ours = model(), sampler()
+    loader = DataLoader(dataset(), batch_sampler=ours, num_workers=workers)
+    for n, (x, y) in enumerate(loader):
+        if n in (0, 8):
+            opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
+        opt.zero_grad()
+        torch.nn.functional.cross_entropy(net(x), y).backward()
+        opt.step()
+    left = (n - 8 + 1) % 6
+    assert opt.rollout_position == left > 0
+    with pytest.warns(UserWarning, match=f"{left} of 6 steps were done .*the optimizer was made within the loop"):
         run(net, opt, loader)
     assert opt.rollout_position == 0
 
