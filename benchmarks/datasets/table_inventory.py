@@ -192,10 +192,11 @@ def _crossing_groups(parts: Parts) -> tuple[str, str]:
     pairs = pd.DataFrame({"group": parts.groups, "domain": parts.places}).drop_duplicates()
     several = int((pairs["group"].value_counts() > 1).sum())
     number = int(parts.groups.max()) + 1
+    domain = next(name for name, role in parts.roles.items() if role == "the domain")
     text = (
         f"{several} of {number} groups of {parts.group} stand in several domains. So that no group is trained on and "
         "tested, a held-out domain is tested on one fold of five of the groups, another for each seed, and training "
         "leaves that fold out in all domains. If the same name means another group in another domain, say "
-        f"group=DOMAIN+{parts.group}"
+        f"group={domain}+{parts.group}"
     )
     return "groups", text if several else ""
