@@ -262,7 +262,7 @@ def test_dates_times_durations_and_lists_with_a_type(name, cells, kind):
 
 def test_days_written_as_whole_numbers(name):
     frame = table(x=cycle("20240131", "20240201", "20231231", "20240131"))
-    with pytest.raises(ValueError, match=r"days written as whole numbers.*allow=dates"):
+    with pytest.raises(ValueError, match=r"days or months written as whole numbers.*allow=dates"):
         DATASETS[name(frame)]
 
 
@@ -658,3 +658,48 @@ def test_a_stray_word_in_the_target_is_not_proposed_as_empty(name):
 def test_a_file_without_a_line_of_names_or_with_an_open_quotation_says_so(name, text, match):
     with pytest.raises(ValueError, match=match):
         DATASETS[name(text)]
+
+
+@pytest.mark.parametrize("cell", ["120/{}", "{} ± 2", "1:{}", "{}.5/80"])
+def test_pairs_of_numbers_are_no_words(name, cell):
+    with pytest.raises(ValueError, match=r"holds pairs of numbers.*make a column of each part"):
+        DATASETS[name(table(x=[cell.format(70 + number % 9) for number in range(ROWS)]))]
+
+
+@pytest.mark.parametrize("words", [("Jan-2020", "May 21"), ("2020-W05", "2021W40")])
+def test_months_and_weeks_are_dates(name, words):
+    with pytest.raises(ValueError, match="holds dates"):
+        DATASETS[name(table(x=cycle(*words)))]
+
+
+def test_words_that_begin_like_a_month_are_words(name):
+    assert "x=marker-12" in DATASETS[name(table(x=cycle("marker-12", "decoy 15", "junction-20")))].columns
+
+
+def test_months_as_whole_numbers_are_refused(name):
+    with pytest.raises(RefusedError, match="days or months written as whole numbers, as 202001"):
+        DATASETS[name(table(x=cycle(202001, 202012, 202101, 202105)))]
+    assert "x" in DATASETS[name(table(x=cycle(202001, 202012, 202113, 202105)))].columns
+
+
+def test_a_number_of_patients_in_order_is_said(name):
+    text = found(DATASETS[name(table(x=np.arange(ROWS) // 2))], "index")
+    assert "'x' never falls from row to row" in text
+    assert "drop=x" in text
+
+
+def test_a_negative_sentinel_alone_below_zero_is_said(name):
+    x = [-9 if number % 7 == 0 else number * 37 % 53 + 20 for number in range(ROWS)]
+    assert "empty=-9" in found(DATASETS[name(table(x=x))], "sentinels")
+
+
+def test_thresholds_rounding_and_gaps_that_tell_the_target_are_said(name):
+    rng = np.random.default_rng(3)
+    ill = np.array(table()["y"] == "ill")
+    assert "x: it is the target" in found(DATASETS[name(table(x=rng.normal(size=ROWS) + 20 * ill))], "leak")
+    y = rng.normal(size=ROWS)
+    assert "x: it is the target" in found(DATASETS[name(table(y=y, x=(2.2 * y).round(2)))], "leak")
+    x = np.where(ill, rng.normal(size=ROWS), np.nan)
+    assert "x: which cells are empty" in found(DATASETS[name(table(x=x), "missing=mean")], "leak")
+    entry = DATASETS[name(table(x=rng.normal(size=ROWS) + ill))]
+    assert "leak" not in {each.what for each in entry.inventory().findings}
