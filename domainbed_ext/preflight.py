@@ -133,7 +133,10 @@ def _check_test_envs(job: Job) -> None:
     envs = set(job.test_envs)
     if len(envs) != len(job.test_envs) or not envs <= set(range(len(names))) or len(envs) == len(names):
         numbered = ", ".join(f"{i}: {name}" for i, name in enumerate(names))
-        raise Refusal(f"--test_envs must be some of {job.dataset}'s domains ({numbered}), got {list(job.test_envs)}")
+        rest = "; one domain at least must be left to train on" if len(envs) == len(names) else ""
+        raise Refusal(
+            f"--test_envs must be some of {job.dataset}'s domains ({numbered}), got {list(job.test_envs)}{rest}"
+        )
 
 
 def _check_numbers(job: Job) -> None:

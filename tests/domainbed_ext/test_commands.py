@@ -32,6 +32,7 @@ def _hparams(**hparams):
         (["--algorithm", "PGard"], "--algorithm PGard is unknown (did you mean PGrad?)"),
         (["--dataset", "Debug29"], "--dataset Debug29 is unknown (did you mean Debug28?)"),
         (["--test_envs", "3"], "--test_envs must be some of Debug28's domains (0: 0, 1: 1, 2: 2), got [3]"),
+        (["--test_envs", "0", "1", "2"], "got [0, 1, 2]; one domain at least must be left to train on"),
         (["--hparams", "{lr: 1}"], "--hparams must be JSON"),
         (_hparams(pgrad_split=3), "no algorithm knows 'pgrad_split' (did you mean pgrad_splits?)"),
         (
