@@ -124,16 +124,25 @@ class Settings(Optimizer):
 
     @property
     def rollout_length(self) -> int | None:
-        """T; may be set at an anchor (an int, a sampler or None), as all that follow here but the last three."""
+        """T; may be set at an anchor (an int, a sampler or None), as all that follow here but the last three.
+
+        Another sampler of the same T may be set in the middle of a roll-out too: for a copy, which knows none.
+        """
         length: int | None = self._shared["rollout_length"]
         return length
 
     @rollout_length.setter
     def rollout_length(self, rollout_length: int | HasRolloutLength | None) -> None:
-        self._refuse_inside("rollout_length")
-        self._shared["rollout_length"] = self._length = check_rollout_length(rollout_length)
-        self._sampler = rollout_length if hasattr(rollout_length, "rollout_length") else None
-        self._phase = Phase()
+        length = check_rollout_length(rollout_length)
+        if length != self._shared.get("rollout_length"):
+            self._refuse_inside("rollout_length")
+        self._shared["rollout_length"] = self._length = length
+        sampler = rollout_length if hasattr(rollout_length, "rollout_length") else None
+        if self._position == 0:
+            self._phase = Phase()
+        elif sampler is not self._sampler:
+            self._phase = Phase(skipped=self._phase.skipped)
+        self._sampler = sampler
         self._lost_sampler = False
 
     @property

@@ -463,7 +463,7 @@ class PGrad(Settings):
             self._notices.give(
                 "copy",
                 "a copy of the optimizer does not know the sampler that the original was made with, and cannot keep "
-                "in phase with it: set opt.rollout_length = sampler, at rollout_position 0",
+                "in phase with it: set opt.rollout_length = sampler",
             )
         loop = getattr(self._sampler, "loops", None)
         if loop is not None and loop != self._phase.loop:

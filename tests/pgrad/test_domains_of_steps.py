@@ -297,6 +297,27 @@ def test_a_copy_of_the_optimizer_knows_no_sampler():
     assert len(said) == 1  # nothing is said of a sampler that dealt no batch
 
 
+@pytest.mark.parametrize("early", [0, 2])
+def test_a_copy_is_given_its_sampler_in_the_middle_of_a_roll_out(early):
+    net, ours = model(), sampler()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
+    twin = other = theirs = None
+    for n, (x, y) in enumerate(DataLoader(dataset(), batch_sampler=ours)):
+        if n == early:
+            opt.finish_rollout()
+        opt.zero_grad()
+        torch.nn.functional.cross_entropy(net(x), y).backward()
+        opt.step()
+        if n == 3:
+            twin, other, theirs = copy.deepcopy((net, opt, ours))
+            opt.rollout_length = ours  # that it has already: nothing happens
+    other.rollout_length = theirs
+    theirs.load_state_dict(theirs.state_dict())
+    run(twin, other, DataLoader(dataset(), batch_sampler=theirs))
+    assert torch.equal(vector(twin), vector(net))
+    assert (other.rollout_position, opt.rollout_position) == (0, 0)
+
+
 def test_steps_that_a_scaler_skips_are_no_points_and_the_next_loop_is_in_phase():
     net, ours = model(), sampler()
     opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
