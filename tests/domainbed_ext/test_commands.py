@@ -196,6 +196,13 @@ def test_dry_run_of_every_recipe_prints_its_jobs_and_does_nothing(command, tmp_p
         assert not out.exists()
 
 
+def test_a_dry_run_refuses_what_is_wrong_without_the_data(command, tmp_path, capsys):
+    common = ["sweep", "launch", "--recipe", "pacs", "--data_dir", "/data", "--output_dir", tmp_path / "out"]
+    words = ["--command_launcher", "gpus", "--dry-run", "--algorithms", "ERM", "--hparams", '{"lr": "1e-3"}']
+    assert command(*common, *words) == 2
+    assert "lr" in capsys.readouterr().err
+
+
 def test_recipes_say_every_hyper_parameter(domainbed):
     from domainbed import hparams_registry
 
