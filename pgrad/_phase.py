@@ -62,7 +62,7 @@ class Phase:
 
     def is_forgotten(self, sampler: Any) -> bool:
         """Whether there were more steps than batches: they come from elsewhere."""
-        return getattr(sampler, "loops", None) == 0 or self.steps > self.given > 0
+        return getattr(sampler, "loops", None) == 0 or self.steps > getattr(sampler, "drawn", 0) > 0
 
     @property
     def accumulates(self) -> bool:

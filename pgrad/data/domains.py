@@ -175,6 +175,11 @@ class DomainBatchSampler(Sampler[list[int]]):
         return self._handed if self._handed is not None else max(self._asked - self._reader.primed, 0)
 
     @property
+    def drawn(self) -> int:
+        """Batches of the current loop that were drawn; what workers of a DataLoader hold is counted."""
+        return max(self._asked, self._handed or 0)
+
+    @property
     def repeats(self) -> dict[int | str, float]:
         """Passes through the examples of each domain in a loop, or, without an end, in an epoch of the largest domain.
 

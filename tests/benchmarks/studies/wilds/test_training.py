@@ -230,7 +230,7 @@ def test_a_run_that_is_killed_goes_on(miniature, data: Path, records, tmp_path: 
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert results(tmp_path / "whole")["results"] == results(tmp_path / "killed")["results"]
     assert comparable(records("whole")) == comparable(records("killed"))
-    assert [attempt["status"] for attempt in records("killed")[0]["attempts"]] == ["lost", "finished"]
+    assert [attempt["status"] for attempt in records("killed")[0]["attempts"]] == ["interrupted", "finished"]
 
 
 def test_workers_change_nothing(call, tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_a_run_that_fails_is_a_row(call, records, capsys) -> None:
     assert call("poverty", **options) == 1
     assert "the mean loss before step 5 is" in capsys.readouterr().err
     (record,) = records()
-    assert (record["status"], record["failure"]) == ("failed", "diverged")
+    assert (record["status"], record["failure"]) == ("diverged", "diverged")
     assert "DivergedError" in record["traceback"]
     assert call("poverty", **options) == 2
     assert "--retry-failed does it again" in capsys.readouterr().err

@@ -1,10 +1,12 @@
 """Ten eigenpairs of the Gauss-Newton matrix of a ResNet-50 over 64 pictures: cost before, time and memory after.
 
-    python examples/curvature.py              # pictures of 224 x 224 pixels
-    python examples/curvature.py --pixels 64
+    python -m benchmarks.studies.performance.curvature              # pictures of 224 x 224 pixels
+    python -m benchmarks.studies.performance.curvature --pixels 64
 
 Weights and pictures are random: it is about what a product costs. Needs torchvision and pgrad[analysis].
 """
+
+from __future__ import annotations
 
 import argparse
 import resource
@@ -16,8 +18,9 @@ import torchvision
 from pgrad import analysis
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def main() -> None:
+    """Prints what it measures."""
+    parser = argparse.ArgumentParser(description="Ten eigenpairs of the Gauss-Newton matrix of a ResNet-50.")
     parser.add_argument("--pixels", type=int, default=224)
     parser.add_argument("--pictures", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=16)
