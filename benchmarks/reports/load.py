@@ -112,12 +112,15 @@ def store_of(source: str) -> str | None:
 
 
 def sweeps_of(source: str) -> list[Mapping[str, Any]]:
-    """The configurations of the sweeps of its store; none if it has no store."""
+    """The configurations of the sweeps of its store; none if it has no store.
+
+    Runs that were named one by one (`again`, those on WILDS) are left out: they do not say what is reported on.
+    """
     address = store_of(source)
     if address is None:
         return []
     with Store(address) as store:
-        return [sweep["config"] for sweep in store.sweeps()]
+        return [sweep["config"] for sweep in store.sweeps() if isinstance(sweep["config"]["datasets"], Mapping)]
 
 
 def load(sources: Iterable[str]) -> Loaded:

@@ -126,6 +126,7 @@ def test_again_does_a_finished_run_once_more(said, folder):
     after = records(folder)
     assert len(after[finished]["attempts"]) == 2
     assert after[finished]["curves"] == before[finished]["curves"]
+    assert said("report", folder)[0] == 0  # runs that were named do not say what a report is about
 
 
 def test_again_refuses_what_it_cannot_do(said, folder):
