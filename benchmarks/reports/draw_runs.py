@@ -77,8 +77,8 @@ def sensitivity(selection: Selection, dataset: str, algorithms: Sequence[str], l
     dots: dict[str, dict[str, list[tuple[float, float, bool]]]] = {}
     for algorithm in algorithms:
         for (_, point), runs in _points(selection, dataset, algorithm).items():
-            found = [selections_of(run)["training-domain"]["held_out"] for run in runs]
-            scores = [math.nan if score is None else score for score in found]  # where it is not defined
+            known = [selections_of(run)["training-domain"]["held_out"] for run in runs]
+            scores = [math.nan if score is None else score for score in known]  # where it is not defined
             hparams = runs[0]["config"]["hparams"].items()
             for name, value in ((name, value) for name, value in hparams if isinstance(value, (int, float))):
                 dot = (value, selection.scale(dataset).factor * float(np.mean(scores)), point == 0)
