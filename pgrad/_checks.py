@@ -22,6 +22,7 @@ from pgrad.principal import PrincipalWeights, Update, principal_weights
 __all__ = [
     "LossValue",
     "check_aggregation",
+    "check_closures",
     "check_group",
     "check_inside",
     "check_lr",
@@ -321,3 +322,20 @@ def refuse_nonfinite(losses: dict[int, LossValue]) -> None:
             raise ValueError(
                 f"closures[{index}] must return a finite loss, got {float(loss)}; the roll-out was dropped"
             )
+
+
+def check_closures(closures: Any, rollout_length: int | None, position: int) -> None:
+    """Accept the closures of a whole roll-out that begins at an anchor."""
+    if isinstance(closures, str) or not isinstance(closures, Sequence):
+        raise TypeError(f"closures must be a list with one callable per inner step, got {type(closures).__name__}")
+    for index, closure in enumerate(closures):
+        if not callable(closure):
+            raise TypeError(f"closures[{index}] must be callable, got {closure!r}")
+    if not closures or rollout_length not in (None, len(closures)):
+        expected = "at least 1" if rollout_length is None else f"rollout_length={rollout_length}"
+        raise ValueError(f"closures must hold {expected} of them, one per inner step, got {len(closures)}")
+    if position > 0:
+        raise RuntimeError(
+            f"rollout() starts at an anchor, but {position} steps of a roll-out are done: "
+            "call finish_rollout() or discard_rollout() first"
+        )

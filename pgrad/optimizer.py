@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from pgrad._checks import (
     LossValue,
+    check_closures,
     check_group,
     check_inside,
     check_lr,
@@ -33,13 +34,13 @@ from pgrad._checks import (
 )
 from pgrad._engine import sharding
 from pgrad._engine.checkpoint import Parts, Progress, pack, unpack
-from pgrad._engine.fingerprint import samples
 from pgrad._engine.groups import follow_groups
 from pgrad._engine.holding import refuse_holding
-from pgrad._engine.hooks import inside_a_step, without_hooks
+from pgrad._engine.hooks import inside_a_step
+from pgrad._engine.templates import is_template_step, make_templates
 from pgrad._engine.trajectory import Trajectory
-from pgrad._notices import Notices, unequal_parts
-from pgrad._settings import HasRolloutLength, Settings, Shared
+from pgrad._following import ONE_DOMAIN, Following
+from pgrad._settings import HasRolloutLength, Shared
 from pgrad._trial import keeps_weights
 from pgrad.aggregation import Aggregation, Rollout, name_of, principal
 from pgrad.principal import Update
@@ -55,11 +56,10 @@ class OptimizerFactory(Protocol):
     def __call__(self, params: Any, *, lr: Any) -> Optimizer: ...
 
 
-_ONE_DOMAIN = "every mini-batch of a roll-out must be of one domain, as those of pgrad.DomainBatchSampler"
 _NOT_GIVEN: Any = object()  # the default of an argument that has none and cannot come first
 
 
-class PGrad(Settings):
+class PGrad(Following):
     """Roll-outs over domains, as a drop-in torch optimizer: along their principal gradient, or another aggregation.
 
     An inner optimizer makes ``rollout_length`` = T ordinary steps from the anchor theta_0, each on a mini-batch of one
@@ -127,9 +127,6 @@ class PGrad(Settings):
     last_parts: dict[str, Tensor] = Shared()  # type: ignore[assignment]
     _watched: dict[str, list[Tensor]] = Shared()  # type: ignore[assignment]
     _at_anchor: bool = Shared()  # type: ignore[assignment]
-    _given_up: int = Shared()  # type: ignore[assignment]
-    _domains: tuple[int | str | None, ...] = Shared()  # type: ignore[assignment]
-    _loaded: dict[Tensor, list[float]] = Shared()  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -160,7 +157,7 @@ class PGrad(Settings):
         super().__init__([{"params": []}], {})  # the hooks of torch; groups and state are those of the inner optimizer
         self._shared: dict[str, Any] = {}
         self._position = 0
-        self._notices = Notices()
+        self._follow_from_here()
         self._trajectory = Trajectory(check_trajectory_dtype(trajectory_dtype), device)
         self.rollout_length = rollout_length
         self.n_components = n_components
@@ -181,9 +178,6 @@ class PGrad(Settings):
         self.last_update = None
         self.last_parts, self._watched = {}, {}
         self._at_anchor = False
-        self._given_up = 0  # roll-outs in a row that ended because weights were set
-        self._domains = ()  # of the inner steps so far
-        self._loaded = {}  # some values that the parameters should have since a state dict was loaded
 
     # ------------------------------------------------------------------------------------------------ the two ways in
 
@@ -221,14 +215,16 @@ class PGrad(Settings):
         """
         self._refuse_at_anchor("step()")
         refuse_capture()
-        if closure is None and self._is_template_step():
-            self._make_templates()
+        if closure is None and is_template_step(self.inner):
+            make_templates(self.inner, None if self._position > 0 else self.outer)
+            if self._position > 0:
+                self._trajectory.left()
             return None
         if self._length is None:
             raise RuntimeError("step() needs a rollout_length; with rollout_length=None use rollout(closures)")
         name, mixed = checked_domain("domain", domain)
         if mixed:
-            self._notices.give("mixed", f"a mini-batch mixed {mixed}; {_ONE_DOMAIN}")
+            self._notices.give("mixed", f"a mini-batch mixed {mixed}; {ONE_DOMAIN}")
         self._follow(stepping=True)
         self._follow_sampler()
         loss = None
@@ -287,7 +283,7 @@ class PGrad(Settings):
         """
         self._refuse_at_anchor("rollout()")
         self._follow()
-        self._check_closures(closures)
+        check_closures(closures, self.rollout_length, self._position)
         names = checked_domains(domains, len(closures))
         order = _order(len(closures), generator) if shuffle else range(len(closures))
         losses: dict[int, LossValue] = {}
@@ -371,12 +367,6 @@ class PGrad(Settings):
         else:
             self._trajectory.swap()
 
-    def _begin_anew(self) -> None:
-        """The parameters, as they are, are an anchor."""
-        self._phase.end(self._sampler, self._position)
-        self._position, self._domains = 0, ()
-        self._trajectory.forget()
-
     def watch(self, parts: Mapping[str, Iterable[Tensor]]) -> None:
         """From the next outer step on, say what some parameters add to the Gram matrix of a roll-out.
 
@@ -388,141 +378,6 @@ class PGrad(Settings):
         """
         self._watched = {str(name): list(params) for name, params in parts.items()}
         self.last_parts = {}
-
-    # ---------------------------------------------------------------------------------------- what others did meanwhile
-
-    def _follow(self, stepping: bool = False) -> None:
-        """Take note of groups that were changed, and of weights that were set: they end the roll-out."""
-        follow_groups(self.inner, self.outer)
-        if self._loaded:
-            self._follow_model()
-        elif self._position > 0 and self._trajectory.moved(self._position, wait=not stepping):
-            if stepping and sharding.is_checking(self.check_ranks):
-                self._trajectory.remember_move()  # all ranks must do the same: they are compared at the outer step
-            else:
-                self._give_up_roll_out()
-
-    def _is_elsewhere(self) -> bool:
-        """Whether the parameters are not where the roll-out is: it is only read, and nothing follows from it yet.
-
-        Other weights may be there for a while (an average), or those of a checkpoint may still be on their way.
-        """
-        follow_groups(self.inner, self.outer)
-        if self._loaded:
-            return not self._has_its_model()
-        return self._position > 0 and self._trajectory.moved(self._position)
-
-    def _has_its_model(self) -> bool:
-        """Whether the model has been loaded with the state dict that was loaded."""
-        if not _have_values(self._loaded):
-            return False
-        self._loaded = {}
-        self._trajectory.arrived(self._position)
-        return True
-
-    def _follow_model(self) -> None:
-        """Since a state dict was loaded, the model should have been loaded with it, before or after."""
-        if self._has_its_model():
-            return
-        dropped, self._loaded = self._position, {}
-        self._begin_anew()
-        self._notices.give(
-            "model",
-            "the weights are not those with which the optimizer's state_dict was saved"
-            + (f", so that the {dropped} steps of its roll-out were dropped" if dropped else "")
-            + ": load the model's own state_dict of that moment too (outside at_anchor, as the optimizer's), or "
-            "make a new optimizer",
-        )
-
-    def _give_up_roll_out(self, steps: int | None = None) -> None:
-        done = f"after {self._position}" if steps is None else f"somewhere in the {steps}"
-        self._begin_anew()
-        self._given_up += 1
-        self._notices.give(
-            "weights",
-            f"parameters were set from outside {done} of {self._length} steps of a roll-out (a "
-            "checkpoint, an average, a projection), so that it ended without an outer step and these weights are the "
-            "new anchor: change them at rollout_position 0, after finish_rollout() or discard_rollout(), in a hook of "
-            "opt.inner, or say so by forget_rollout()",
-        )
-        if self._given_up == 3:
-            self._notices.give(
-                "weights again",
-                "the last 3 roll-outs all ended so, without an outer step: something writes to the parameters between "
-                "steps, as nn.Embedding(max_norm=...) does whenever it is called, and the inner optimizer alone trains "
-                "the model; do it after each inner step, opt.inner.register_step_post_hook(...), so that it is part of "
-                "the step",
-            )
-
-    def _follow_sampler(self) -> None:
-        """A new loop over the sampler starts with a roll-out, and so must the optimizer.
-
-        Its gradient is there already, so that the parameters may not move now: they are the anchor as they are.
-        """
-        if self._lost_sampler:
-            self._notices.give(
-                "copy",
-                "a copy of the optimizer does not know the sampler that the original was made with, and cannot keep "
-                "in phase with it: set opt.rollout_length = sampler",
-            )
-        loop = getattr(self._sampler, "loops", None)
-        if loop is not None and loop != self._phase.loop:
-            self._enter_loop(loop, self._sampler.entry_position)
-        self._phase.count(self._sampler)
-        if self._phase.accumulates_surely(self._length or 1):
-            self._notices.give(
-                "accumulation",
-                "several batches of the sampler went into one step (gradient accumulation), and with them several "
-                "domains: rollout_length counts steps, and each batch is one of them; let batch_size be all examples "
-                "of a step and cut every batch into parts in the loop, with a backward() for each part and one step(), "
-                "and let the accumulation of a framework be 1",
-            )
-
-    def _enter_loop(self, loop: int, entry: int) -> None:
-        position = self._position
-        is_known, done = self._phase.loop is not None, position + self._phase.skipped
-        if entry == done:
-            self._phase.enter(loop, self._phase.skipped)
-            return
-        if position > 0:
-            self._begin_anew()
-        left_out = self._phase.left_out
-        self._phase.enter(loop, entry)
-        if is_known and position == 0 and entry == 0:  # the loop before was left after a roll-out that was finished
-            return
-        why = "the loop before was left by a break, a GradScaler skipped steps, or not both were resumed"
-        remedy = "call finish_rollout() or discard_rollout() before leaving a loop, and load the state_dict of both"
-        if self._phase.accumulates:
-            why = "several batches of the loop before went into each step, so that it did not end with a roll-out"
-            remedy = "let every batch of the sampler be one step"
-        elif left_out:
-            why = (
-                "batches of the loop before made no step: a GradScaler or a `continue` skipped some, or the optimizer "
-                "was made within the loop"
-            )
-            remedy = "a few of them do no harm; make the optimizer before the loop"
-        self._notices.give(
-            "phase",
-            f"a loop over the sampler entered at step {entry} of a roll-out, but {done} of {self._length} steps "
-            f"were done ({why})"
-            + ("; these steps stand without an outer step, so that both are in phase" if position > 0 else "")
-            + f": {remedy}",
-        )
-
-    def _check_data(self, domains: tuple[int | str, ...] | None) -> None:
-        """At the end of a whole roll-out: whether the batches were those that it is made for."""
-        if self._phase.is_forgotten(self._sampler):
-            self._notices.give(
-                "sampler",
-                "the sampler that was given as rollout_length has dealt no batch of this roll-out: pass it to the "
-                f"loader too, DataLoader(dataset, batch_sampler=sampler); {_ONE_DOMAIN}",
-            )
-        unequal = unequal_parts(domains) if domains and not hasattr(self._sampler, "group_ids") else None
-        if unequal:
-            self._notices.give("parts", unequal)
-
-    def _own_parameters(self) -> set[Tensor]:
-        return {p for group in self.param_groups for p in group["params"]}
 
     # ------------------------------------------------------------------------------------------------- the outer step
 
@@ -584,30 +439,6 @@ class PGrad(Settings):
         if self.nonfinite == "raise":
             raise FloatingPointError(message)
         self._notices.give("nonfinite", f"{message}; nonfinite_rollouts counts", RuntimeWarning)
-
-    def _is_template_step(self) -> bool:
-        """Whether torch.distributed.checkpoint steps: with nothing but zeros, so that empty optimizers get a state.
-
-        Its `get_optimizer_state_dict` and `set_optimizer_state_dict` do so. It is not an inner step of a roll-out.
-        """
-        if self.state or any(group.get("lr") is None or float(group["lr"]) != 0.0 for group in self.param_groups):
-            return False
-        grads = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
-        return bool(grads) and all(sharding.is_zero(grad) for grad in grads)
-
-    def _make_templates(self) -> None:
-        self.inner.step()
-        if self._position > 0:
-            self._trajectory.left()
-        if self._position > 0 or self.outer.state:
-            return
-        rates = [group["lr"] for group in self.outer.param_groups]
-        for group in self.outer.param_groups:
-            group["lr"] = torch.zeros_like(group["lr"]) if isinstance(group["lr"], Tensor) else 0.0
-        with without_hooks(self.outer):  # they would take it for a step
-            self.outer.step()
-        for group, rate in zip(self.outer.param_groups, rates, strict=True):
-            group["lr"] = rate
 
     # ------------------------------------------------------------------------------------------- groups, state, copies
 
@@ -722,21 +553,6 @@ class PGrad(Settings):
         if self._at_anchor:
             raise RuntimeError(f"{what} is not possible inside at_anchor(): leave the block first")
 
-    def _check_closures(self, closures: Any) -> None:
-        if isinstance(closures, str) or not isinstance(closures, Sequence):
-            raise TypeError(f"closures must be a list with one callable per inner step, got {type(closures).__name__}")
-        for index, closure in enumerate(closures):
-            if not callable(closure):
-                raise TypeError(f"closures[{index}] must be callable, got {closure!r}")
-        if not closures or self.rollout_length not in (None, len(closures)):
-            expected = "at least 1" if self.rollout_length is None else f"rollout_length={self.rollout_length}"
-            raise ValueError(f"closures must hold {expected} of them, one per inner step, got {len(closures)}")
-        if self._position > 0:
-            raise RuntimeError(
-                f"rollout() starts at an anchor, but {self._position} steps of a roll-out are done: "
-                "call finish_rollout() or discard_rollout() first"
-            )
-
 
 def _order(number: int, generator: torch.Generator | None) -> list[int]:
     device = "cpu" if generator is None else generator.device  # or else the default device of torch, whatever that is
@@ -747,19 +563,6 @@ def _order(number: int, generator: torch.Generator | None) -> list[int]:
 def _all_named(domains: tuple[int | str | None, ...]) -> tuple[int | str, ...] | None:
     names = tuple(domain for domain in domains if domain is not None)
     return names if len(names) == len(domains) else None
-
-
-def _have_values(expected: dict[Tensor, list[float]]) -> bool:
-    """Whether some values of each parameter are these, up to a conversion to its dtype."""
-    found = samples(expected)
-    for p, here, there in zip(expected, found, expected.values(), strict=True):
-        if here is None:
-            continue
-        real = torch.empty((), dtype=p.dtype, device="cpu").real.dtype
-        converted = torch.tensor(there, dtype=torch.float64, device="cpu").to(real).double()
-        if not torch.equal(torch.tensor(here, dtype=torch.float64, device="cpu").nan_to_num(), converted.nan_to_num()):
-            return False
-    return True
 
 
 def _replay(closure: Closure, loss: LossValue | None) -> Closure:
