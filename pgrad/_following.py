@@ -126,6 +126,9 @@ class Following(Settings):
         if loop is not None and loop != self._phase.loop:
             self._enter_loop(loop, self._sampler.entry_position)
         self._phase.count(self._sampler)
+        missed = self._phase.take_missed()
+        if missed:
+            self._leave_out(missed)
         if self._phase.accumulates_surely(self._length or 1):
             self._notices.give(
                 "accumulation",
@@ -134,6 +137,23 @@ class Following(Settings):
                 "of a step and cut every batch into parts in the loop, with a backward() for each part and one step(), "
                 "and let the accumulation of a framework be 1",
             )
+
+    def _leave_out(self, missed: int) -> None:
+        """Batches of the sampler made no step (a GradScaler, a `continue`): its roll-out ends sooner by so many."""
+        steps = self._position
+        at = steps + self._phase.skipped + missed
+        if at < (self._length or 1):
+            self._phase.skipped += missed
+            return
+        if steps > 0:
+            self._begin_anew()
+            self._notices.give(
+                "left out",
+                f"the last batches of a roll-out made no step (a GradScaler or a `continue` skipped them), and the "
+                f"gradient of the next one was there already: {steps} steps stand without an outer step, and the next "
+                "roll-out is in phase",
+            )
+        self._phase.skipped = at % (self._length or 1)
 
     def _enter_loop(self, loop: int, entry: int) -> None:
         position = self._position

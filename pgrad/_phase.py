@@ -27,6 +27,7 @@ class Phase:
         given: batches of it that were given, as far as it is known.
         single: steps for which one batch was given.
         several: steps for which there were more.
+        missed: batches between two steps that made none, and are not accounted for yet.
         left_out: whether batches of this loop made no step: more than one before its first, or between two.
     """
 
@@ -36,6 +37,7 @@ class Phase:
     given: int = 0
     single: int = 0
     several: int = 0
+    missed: int = 0
     left_out: bool = False
 
     def count(self, sampler: Any) -> None:
@@ -43,17 +45,28 @@ class Phase:
         given = getattr(sampler, "given", None)
         if given is None:
             return
-        more = given - self.given > 1
+        more = max(given - self.given - 1, 0) if self.steps else 0
         if self.steps:
-            self.several, self.single = self.several + more, self.single + (not more)
-            self.left_out |= more
-        else:
-            self.left_out = given > _AHEAD
+            self.several, self.single = self.several + (more > 0), self.single + (more == 0)
+        self.left_out |= more > 0 if self.steps else given > _AHEAD
+        self.missed += more
         self.steps, self.given = self.steps + 1, given
+
+    def catch_up(self, sampler: Any) -> None:
+        """What was given until now belongs to the steps that follow."""
+        self.given = getattr(sampler, "given", self.given)
+
+    def take_missed(self) -> int:
+        """Batches that made no step, since the last answer; none where several go into each step, as a rule."""
+        if self.accumulates:
+            return 0
+        missed, self.missed = self.missed, 0
+        return missed
 
     def enter(self, loop: int | None, skipped: int = 0) -> None:
         """Another loop, or none that is known of."""
-        self.loop, self.skipped, self.steps, self.given, self.left_out = loop, skipped, 0, 0, False
+        self.loop, self.skipped, self.steps, self.given, self.missed = loop, skipped, 0, 0, 0
+        self.left_out = False
 
     def end(self, sampler: Any, steps: int) -> None:
         """A roll-out ended after so many steps, before that of the sampler."""

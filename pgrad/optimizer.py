@@ -304,6 +304,7 @@ class PGrad(Following):
 
         self._length = len(closures)
         self._phase.skipped = 0
+        self._phase.catch_up(self._sampler)
         try:
             for index in order:
                 self.step(checked(index), domain=names[index])
@@ -385,6 +386,7 @@ class PGrad(Following):
         steps, domains = self._position, _all_named(self._domains)
         self._trajectory.drop_others(self._own_parameters())
         self._position, self._domains = 0, ()
+        is_whole = not early and self._phase.skipped == 0
         if early:
             self._phase.end(self._sampler, steps)
         else:
@@ -394,7 +396,7 @@ class PGrad(Following):
             return
         self._given_up = 0
         self._end_roll_out(steps, domains)
-        if not early:
+        if is_whole:
             self._check_data(domains)
 
     def _end_roll_out(self, steps: int, domains: tuple[int | str, ...] | None) -> None:

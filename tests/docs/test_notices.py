@@ -76,6 +76,17 @@ def accumulates():
             opt.zero_grad()
 
 
+def leaves_out_a_step():
+    net, ours = model(), sampler()
+    opt = optimizer(net, ours)
+    for _ in range(2):
+        for n, (x, y) in enumerate(DataLoader(DATA, batch_sampler=ours)):
+            opt.zero_grad()
+            nn.functional.cross_entropy(net(x), y).backward()
+            if n not in (2, 7):
+                opt.step()
+
+
 def finishes_in_a_loop():
     net, ours = model(), sampler()
     opt = optimizer(net, ours)
@@ -293,6 +304,7 @@ MISTAKES = [  # in the order of the table
     forgets_the_sampler,
     looks_at_a_batch,
     accumulates,
+    leaves_out_a_step,
     finishes_in_a_loop,
     begins_a_second_loop,
     breaks,

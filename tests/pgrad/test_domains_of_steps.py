@@ -318,19 +318,54 @@ def test_a_copy_is_given_its_sampler_in_the_middle_of_a_roll_out(early):
     assert (other.rollout_position, opt.rollout_position) == (0, 0)
 
 
-def test_steps_that_a_scaler_skips_are_no_points_and_the_next_loop_is_in_phase():
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("skipped", [{2}, {1, 2}, {7}, {2, 9}, {14}])
+def test_steps_that_a_scaler_skips_are_no_points_and_the_roll_outs_stay_in_phase(skipped, workers):
+    """A roll-out ends with that of the sampler: it is shorter by the batches without a step."""
+    net, ours = model(), sampler()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
+    ends, lengths = [], []
+    opt.outer.register_step_post_hook(lambda *_: ends.append(n))
+    for n, (x, y) in enumerate(DataLoader(dataset(), batch_sampler=ours, num_workers=workers)):
+        opt.zero_grad()
+        torch.nn.functional.cross_entropy(net(x), y).backward()
+        if n not in skipped:  # as GradScaler does
+            opt.step(domain=n % 3)
+            if n % 6 == 5:
+                lengths.append(len(opt.last_update.domains))
+    assert ends == [5, 11, 17, 23, 29]
+    assert lengths == [6 - sum(n // 6 == k for n in skipped) for k in range(5)]
+    assert opt.rollout_position == 0
+
+
+def test_a_scaler_that_skips_the_end_of_a_roll_out_is_told_of():
+    net, ours = model(), sampler()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
+    ends = []
+    opt.outer.register_step_post_hook(lambda *_: ends.append(n))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for n, (x, y) in enumerate(DataLoader(dataset(), batch_sampler=ours)):
+            opt.zero_grad()
+            torch.nn.functional.cross_entropy(net(x), y).backward()
+            if n != 11:
+                opt.step()
+    assert ends == [5, 17, 23, 29]
+    assert ["5 steps stand without an outer step" in str(warning.message) for warning in said] == [True]
+
+
+def test_the_last_batch_of_a_loop_is_skipped_and_the_next_loop_is_in_phase():
     net, ours = model(), sampler()
     opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
     loader = DataLoader(dataset(), batch_sampler=ours)
+    last = len(ours) - 1
     for n, (x, y) in enumerate(loader):
         opt.zero_grad()
         torch.nn.functional.cross_entropy(net(x), y).backward()
-        if n != 5:  # as GradScaler does
+        if n != last:
             opt.step()
     assert opt.rollout_position == 5
-    with pytest.warns(UserWarning, match=r"5 of 6 steps were done \(.*a GradScaler or a `continue` skipped"):
-        run(net, opt, loader)
-    with warnings.catch_warnings():
+    with pytest.warns(UserWarning, match=r"5 of 6 steps were done \(.*a GradScaler skipped steps"):
         run(net, opt, loader)
     assert opt.rollout_position == 0
 
