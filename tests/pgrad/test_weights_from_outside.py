@@ -403,6 +403,25 @@ def test_one_number_after_a_write_of_the_same_numbers():
         train_wide(net, opt, 3)
 
 
+def test_one_number_after_a_resume():
+    """Where the roll-out was loaded, its last point is written down as soon as the model is known to be there."""
+    net = nn.Linear(100, 100)
+    opt = optimizer(net)
+    for step in range(2):
+        train_wide(net, opt, step)
+    weights, state = copy.deepcopy((net.state_dict(), opt.state_dict()))
+    resumed_net = nn.Linear(100, 100)
+    resumed = optimizer(resumed_net)
+    resumed_net.load_state_dict(weights)
+    resumed.load_state_dict(state)
+    with resumed.at_anchor():
+        pass
+    with torch.no_grad():
+        resumed_net.weight[50, 51] += 1e-6
+    with pytest.warns(UserWarning, match=SAID):
+        train_wide(resumed_net, resumed, 2)
+
+
 def train_wide(net, opt, step):
     opt.zero_grad()
     net(torch.randn(8, 100, generator=torch.Generator().manual_seed(step))).square().mean().backward()
