@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import random
+import sys
 import warnings
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -50,11 +52,25 @@ def keeps_weights(factory: Callable[..., Any], params: list[Any], lr: float | Te
     devices = [device] if device.type == "cuda" else []
     try:
         # Compiling for parameters so small would take longer than all the rest.
-        with torch.random.fork_rng(devices), torch.compiler.set_stance("force_eager"), warnings.catch_warnings():
+        with _random_streams(devices), torch.compiler.set_stance("force_eager"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _goes_back(functools.partial(_Walk, factory, params, lr, device))
     except Exception:  # noqa: BLE001 - code of others, at work on parameters that it was not made for
         return False
+
+
+@contextmanager
+def _random_streams(devices: list[torch.device]) -> Iterator[None]:
+    """What is drawn inside from the global streams of torch, Python and numpy does not move them."""
+    state, numpy = random.getstate(), sys.modules.get("numpy")
+    numpys = None if numpy is None else numpy.random.get_state()
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(state)
+        if numpy is not None:
+            numpy.random.set_state(numpys)
 
 
 class _Walk:

@@ -3,7 +3,9 @@
 import copy
 import functools
 import math
+import random
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -235,6 +237,27 @@ class Langevin(torch.optim.SGD):
 def test_optimizers_that_draw_random_numbers_of_their_own_are_accepted(seed):
     factory = functools.partial(Langevin, generator=torch.Generator().manual_seed(seed))
     assert isinstance(pgrad.PGrad(model().parameters(), 1e-3, 3, inner=factory).inner, Langevin)
+
+
+class Drawing(torch.optim.SGD):
+    """It draws from every global stream."""
+
+    def step(self, closure=None):
+        _ = random.random(), np.random.rand(), torch.rand(1)
+        return super().step(closure)
+
+
+def test_the_trial_of_an_optimizer_moves_no_random_stream():
+    params = list(model().parameters())
+    drawn = []
+    for tried in (False, True):
+        random.seed(0)
+        np.random.seed(0)
+        torch.manual_seed(0)
+        if tried:
+            pgrad.PGrad(params, 1e-3, 3, inner=Drawing)
+        drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))
+    assert drawn[0] == drawn[1]
 
 
 class NoRate(torch.optim.Optimizer):
