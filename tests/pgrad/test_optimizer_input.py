@@ -243,7 +243,7 @@ class Drawing(torch.optim.SGD):
     """It draws from every global stream."""
 
     def step(self, closure=None):
-        _ = random.random(), np.random.rand(), torch.rand(1)
+        _ = random.random(), np.random.rand(), torch.rand(1)  # noqa: NPY002 - the global stream is what it is about
         return super().step(closure)
 
 
@@ -252,11 +252,11 @@ def test_the_trial_of_an_optimizer_moves_no_random_stream():
     drawn = []
     for tried in (False, True):
         random.seed(0)
-        np.random.seed(0)
+        np.random.seed(0)  # noqa: NPY002
         torch.manual_seed(0)
         if tried:
             pgrad.PGrad(params, 1e-3, 3, inner=Drawing)
-        drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))
+        drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))  # noqa: NPY002
     assert drawn[0] == drawn[1]
 
 
