@@ -209,6 +209,8 @@ def test_bad_input():
     net = problems.model()
     with pytest.raises(TypeError, match=r"opt must be a pgrad\.PGrad, got SGD"):
         analysis.Points(torch.optim.SGD(net.parameters(), lr=1e-2), net.parameters())
+    with pytest.raises(TypeError, match=r"opt must be a pgrad\.PGrad, got int"):
+        analysis.Points(3, net.parameters())
     opt = pgrad.PGrad(net.parameters(), lr=1e-2, rollout_length=2)
     with pytest.raises(ValueError, match="last must be at least 1"):
         analysis.Points(opt, net.parameters(), last=0)
