@@ -207,9 +207,9 @@ def read_jsonl(path: Path | str) -> list[Row]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise ValueError(f"{path}, line {line_number}: must be a JSON object, and {error}") from error
+            raise ValueError(f"path must hold a JSON object a line, and line {line_number} is none: {error}") from error
         if not isinstance(row, dict):
-            raise ValueError(f"{path}, line {line_number}: must be a JSON object, got {type(row).__name__}")
+            raise ValueError(f"path must hold a JSON object a line, got {type(row).__name__} in line {line_number}")
         rows.append(row)
     return rows
 
