@@ -98,10 +98,11 @@ def test_the_gradient_is_that_of_all_examples_at_once():
     torch.testing.assert_close(analysis.Hessian(model, cross_entropy, pairs).gradient(), expected)
 
 
+@pytest.mark.slow  # their imports
 @pytest.mark.filterwarnings("default")  # theirs
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_library_agrees(kind):
-    curvlinops = pytest.importorskip("curvlinops")
+    curvlinops = pytest.importorskip("curvlinops", reason="curvlinops is in the extra test")
     model, pairs = network(), batches()
     operator = {analysis.Hessian: "HessianLinearOperator", analysis.GaussNewton: "GGNLinearOperator"}[kind]
     theirs = getattr(curvlinops, operator)(model, nn.CrossEntropyLoss(), list(model.parameters()), pairs)
