@@ -41,8 +41,8 @@ def analyse_command(
     require_known("--held-out", held_out_domains(held_out), entry.domains)
     if (before := settings["rollouts"] // looks * seeds) < 2:
         raise ConfigError(
-            f"--looks {looks}: roll-outs before the first look must be two at least over all seeds, for an interval, got "
-            f"{before}: take more --rollouts or --seeds, or fewer --looks"
+            f"--looks {looks}: roll-outs before the first look must be two at least over all seeds, for an interval, "
+            f"got {before}: take more --rollouts or --seeds, or fewer --looks"
         )
     settings = {**settings, "model": settings["model"] or entry.model}
     fixed = {"dataset": dataset, "algorithm": "pgrad", "held_out": held_out, "point": 0, "hparams": {}, **settings}
@@ -62,7 +62,7 @@ def analyse_command(
                     file.write(json.dumps(asdict(look)) + "\n")
                     file.flush()
             except FloatingPointError as error:
-                raise ConfigError(f"--inner {name}, seed {config.seed}: {error}; take a smaller --lr") from error
+                raise ConfigError(f"--inner {name}, seed {config.seed}: {error}") from error
     text = tabulate(table(found), headers="keys", tablefmt="github", disable_numparse=True)
     (output / "table.md").write_text(text + "\n", encoding="utf-8")
     draw(found, output)
