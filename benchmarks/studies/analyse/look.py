@@ -117,7 +117,7 @@ def analyse(
             opt.step(domain=int(split.domains[index[0]]))
         if number in ends:
             cosines = [measured(row, "cosine") for row in recorder.rows[-LAST:]]
-            found = _look(model, loss, split, list(points.rollouts), eigenpairs, config.seed)
+            found = look_at(model, loss, split, list(points.rollouts), eigenpairs, config.seed)
             yield Look(
                 inner=inner,
                 seed=config.seed,
@@ -128,7 +128,7 @@ def analyse(
             )
 
 
-def _look(
+def look_at(
     model: nn.Module, loss: Any, split: Split, rollouts: list[Tensor], eigenpairs: int, seed: int
 ) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(seed)

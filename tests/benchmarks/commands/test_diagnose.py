@@ -22,6 +22,9 @@ def test_a_table_and_a_picture(tmp_path, capsys):
     assert done.value.code in (0, None)
     written = capsys.readouterr().out
     assert written.startswith(f"10 roll-outs: {pgrad.analysis.diagnose(recorder.rows).verdict}\n")
+    for name, values in pgrad.analysis.diagnose(recorder.rows).quantiles.items():
+        (row,) = [line for line in written.splitlines() if line.startswith(f"| {name} ")]
+        assert [cell.strip() for cell in row.strip("|").split("|")] == [name, *(f"{value:.4f}" for value in values)]
     assert "disagreement of domains" in written
     assert (tmp_path / "rows.png").stat().st_size > 10_000
 
