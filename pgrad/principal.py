@@ -102,14 +102,18 @@ class Update:
         return steps / row[-1] if row[-1] > 0 else torch.zeros_like(steps)
 
     def _by_domain(self, compute: Callable[[Tensor], Tensor]) -> dict[int | str, float]:
-        """``compute`` gets [D, P-1], which steps belong to each domain, and returns a number [D] for each."""
-        if self.domains is None or len(self.domains) != len(self.gram) - 1:
-            return {}
-        names = sorted(set(self.domains), key=str)
-        own = torch.tensor(
-            [[float(name == domain) for domain in self.domains] for name in names], dtype=torch.float64, device="cpu"
-        )
-        return dict(zip(names, compute(own).tolist(), strict=True))
+        """``compute`` gets `_own_steps` and returns a number [D] for each domain."""
+        names, own = self._own_steps()
+        return dict(zip(names, compute(own).tolist(), strict=True)) if names else {}
+
+    def _own_steps(self) -> tuple[list[int | str], Tensor]:
+        """The domains, sorted, and [D, P-1], which steps belong to each; empty where `domain_cosines` is."""
+        domains, steps = self.domains, len(self.gram) - 1
+        if domains is None or len(domains) != steps:
+            return [], torch.zeros(0, steps, dtype=torch.float64, device="cpu")
+        names = sorted(set(domains), key=str)
+        own = [[float(name == domain) for domain in domains] for name in names]
+        return names, torch.tensor(own, dtype=torch.float64, device="cpu")
 
     def _products(self) -> Tensor:
         """[P], inner products <x_i, g> = (G w)_i."""

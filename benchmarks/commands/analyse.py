@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from benchmarks.base.errors import require_known
+from benchmarks.base.errors import ConfigError, require_known
+from benchmarks.base.records import held_out_domains
 from benchmarks.commands import say
 from benchmarks.datasets import DATASETS
+from benchmarks.models import require_fitting
 from benchmarks.runs.config import RunConfig
 from benchmarks.studies.analyse import INNERS, Look, analyse, draw, table
 
@@ -33,29 +36,33 @@ def analyse_command(
     inner = inner or tuple(INNERS)
     require_known("--inner", inner, INNERS)
     require_known("DATASET", (dataset,), DATASETS)
-    torch.set_num_threads(1)  # the networks are too small for more
     entry = DATASETS[dataset]
+    held_out = held_out or entry.domains[0]
+    require_known("--held-out", held_out_domains(held_out), entry.domains)
+    if (before := settings["rollouts"] // looks * seeds) < 2:
+        raise ConfigError(
+            f"--looks {looks}: roll-outs before the first look must be two at least over all seeds, for an interval, "
+            f"got {before}: take more --rollouts or --seeds, or fewer --looks"
+        )
+    settings = {**settings, "model": settings["model"] or entry.model}
+    fixed = {"dataset": dataset, "algorithm": "pgrad", "held_out": held_out, "point": 0, "hparams": {}, **settings}
+    configs = [RunConfig.model_validate({**fixed, "seed": seed}) for seed in range(seeds)]
+    try:
+        require_fitting(configs[0], configs[0].model)
+    except ValueError as error:
+        raise ConfigError(f"--model {configs[0].model}: {error}") from error
+    torch.set_num_threads(1)  # the networks are too small for more
     output.mkdir(parents=True, exist_ok=True)
     found: list[Look] = []
     with (output / "looks.jsonl").open("w", encoding="utf-8") as file:
-        for name in inner:
-            for seed in range(seeds):
-                config = RunConfig.model_validate(
-                    {
-                        "dataset": dataset,
-                        "algorithm": "pgrad",
-                        "held_out": held_out or entry.domains[0],
-                        "seed": seed,
-                        "point": 0,
-                        "hparams": {},
-                        **settings,
-                        "model": settings["model"] or entry.model,
-                    }
-                )
+        for name, config in itertools.product(inner, configs):
+            try:
                 for look in analyse(config, name, looks, eigenpairs, output, lr):
                     found.append(look)
                     file.write(json.dumps(asdict(look)) + "\n")
                     file.flush()
+            except FloatingPointError as error:
+                raise ConfigError(f"--inner {name}, seed {config.seed}: {error}") from error
     text = tabulate(table(found), headers="keys", tablefmt="github", disable_numparse=True)
     (output / "table.md").write_text(text + "\n", encoding="utf-8")
     draw(found, output)

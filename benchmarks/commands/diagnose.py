@@ -7,14 +7,18 @@ from pathlib import Path
 from tabulate import tabulate
 
 import pgrad
+from benchmarks.base.errors import ConfigError
 from benchmarks.commands import say
 from pgrad.analysis.measures import Row
 
 
 def diagnose_command(rows: Path, picture: Path) -> int:
     """See `benchmarks.commands.words.analysis`."""
-    found = pgrad.analysis.read_jsonl(rows)
-    diagnosis = pgrad.analysis.diagnose(found)
+    try:
+        found = pgrad.analysis.read_jsonl(rows)
+        diagnosis = pgrad.analysis.diagnose(found)
+    except ValueError as error:
+        raise ConfigError(f"{rows}: {error}") from error
     table = [(name, *(f"{value:.4f}" for value in values)) for name, values in diagnosis.quantiles.items()]
     console = say.console()
     say.line(console, f"{diagnosis.rollouts} roll-outs: {diagnosis.verdict}\n")

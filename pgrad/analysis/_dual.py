@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgrad.analysis._lanczos import Eigenpairs, check_number, eigenpairs
+from pgrad.analysis._lanczos import Eigenpairs, Options, check_number, eigenpairs
 from pgrad.analysis._objective import Objective, flat
 from pgrad.analysis._outputs import loss_product, outputs_of, tangent
-from pgrad.analysis._progress import Teller
 
 __all__ = ["Dual"]
 
@@ -67,13 +65,11 @@ class Dual:
         self.batches = [self._batch(*batch) for batch in objective.passes()]
         self.size = sum(batch.shape.numel() for batch in self.batches)
 
-    def top(
-        self, k: int, tol: float, max_products: int | None, seed: int, progress: bool | Teller, what: str, cost: str
-    ) -> Eigenpairs:
+    def top(self, k: int, options: Options, what: str, cost: str) -> Eigenpairs:
         """As `pgrad.analysis.curvature.GaussNewton.top`."""
         check_number("k", k, self.size, "outputs")
         like = torch.empty(0, dtype=torch.float64, device=self.objective.device)
-        small = eigenpairs(self._product, like, self.size, k, "LA", tol, max_products, seed, progress, what, cost)
+        small = eigenpairs(self._product, like, self.size, k, "LA", options, what, cost)
         if float(small.values[-1]) <= _ROUND_OFF * float(small.values[0]):
             rank = int((small.values > _ROUND_OFF * small.values[0]).sum())
             raise ValueError(
@@ -124,10 +120,9 @@ class Dual:
         with torch.enable_grad():
             loss = objective.checked(objective.loss(at, targets))
         batch = _Batch(weight, inputs, outputs.shape, _roots(loss, at))
-        probe = torch.randn(at.shape, dtype=at.dtype, generator=torch.Generator().manual_seed(0), device="cpu").to(
-            at.device
-        )
-        expected = _rows(loss_product(_again(objective, at, targets), at, probe))
+        generator = torch.Generator().manual_seed(0)
+        probe = torch.randn(at.shape, dtype=at.dtype, generator=generator, device="cpu").to(at.device)
+        expected = _rows(loss_product(loss, at, probe))
         found = batch.times(batch.transposed_times(_rows(probe)))
         if (found - expected).norm() > 1e-6 * max(float(expected.norm()), 1e-300):
             raise ValueError(
@@ -135,11 +130,6 @@ class Dual:
                 "convex in them, for the top of the Gauss-Newton matrix: use the Hessian"
             )
         return batch
-
-
-def _again(objective: Objective, outputs: Tensor, targets: Any) -> Tensor:
-    with torch.enable_grad():
-        return objective.loss(outputs, targets)
 
 
 def _rows(outputs: Tensor) -> Tensor:
@@ -172,7 +162,7 @@ def _roots(loss: Tensor, outputs: Tensor) -> Tensor:
 def _is_cross_entropy(slope: Tensor, outputs: Tensor, probabilities: Tensor) -> bool:
     """Whether the second derivatives are those of the mean cross-entropy of all examples, on two random vectors."""
     generator = torch.Generator().manual_seed(1)
-    for _ in itertools.repeat(None, 2):
+    for _ in range(2):
         along = torch.randn(outputs.shape, dtype=outputs.dtype, generator=generator, device="cpu").to(outputs.device)
         (found,) = torch.autograd.grad(slope, outputs, along, retain_graph=True)
         weighted = probabilities * along

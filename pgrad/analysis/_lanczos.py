@@ -12,7 +12,10 @@ from torch import Tensor
 from pgrad.analysis._needs import need
 from pgrad.analysis._progress import Progress, Teller
 
-__all__ = ["Eigenpairs", "check_number", "eigenpairs", "tridiagonal"]
+__all__ = ["Eigenpairs", "Options", "Product", "check_number", "eigenpairs", "sweep", "tridiagonal"]
+
+# Of a symmetric matrix with a vector [d].
+Product = Callable[[Tensor], Tensor]
 
 _SHIFT_STEPS = 5  # products for an estimate of the norm of the matrix
 _RESTARTS = 200  # what has not converged then hardly will
@@ -37,6 +40,23 @@ class Eigenpairs:
         return f"Eigenpairs(values=[{values}], products={self.products})"
 
 
+@dataclass(frozen=True)
+class Options:
+    """How eigenpairs are looked for.
+
+    Attributes:
+        tol: accuracy of the eigenvalues, relative; of the smallest, relative to the largest.
+        max_products: None for no limit.
+        seed: of the first vector, which is the same everywhere.
+        progress: as for `pgrad.analysis._progress.Progress`.
+    """
+
+    tol: float = 1e-4
+    max_products: int | None = None
+    seed: int = 0
+    progress: bool | Teller = False
+
+
 def check_number(name: str, k: Any, most: int, of: str = "parameters") -> None:
     """Refuse a number of eigenpairs that there cannot be."""
     if isinstance(k, bool) or not isinstance(k, int):
@@ -45,54 +65,46 @@ def check_number(name: str, k: Any, most: int, of: str = "parameters") -> None:
         raise ValueError(f"{name} must be from 1 to the number of {of}, {most}, got {k}")
 
 
+def sweep(k: int, size: int) -> int:
+    """Products of the first sweep for ``k`` eigenpairs: as many vectors are held. A restart adds fewer."""
+    return min(max(2 * k + 1, 20), size)
+
+
 def eigenpairs(
-    product: Callable[[Tensor], Tensor],
-    like: Tensor,
-    size: int,
-    k: int,
-    which: str,
-    tol: float,
-    max_products: int | None,
-    seed: int,
-    progress: bool | Teller,
-    what: str,
-    cost: str,
+    product: Product, like: Tensor, size: int, k: int, which: str, options: Options, what: str, cost: str
 ) -> Eigenpairs:
     """Extreme eigenpairs of a symmetric matrix, by `scipy.sparse.linalg.eigsh`.
 
     Args:
-        product: of the matrix with a vector [d], or with the rows of a matrix.
+        product: of the matrix with a vector [d].
         like: a tensor with the dtype and device that ``product`` wants.
         size: d.
         k: how many pairs.
         which: "LA" for the largest, "SA" for the smallest.
-        tol: accuracy of the eigenvalues, relative; of the smallest, relative to the largest.
-        max_products: None for no limit.
-        seed: of the first vector, which is the same everywhere.
-        progress: as for `pgrad.analysis._progress.Progress`.
+        options: see there.
         what: is computed.
         cost: said before, in words.
     """
     check_number("k", k, size)
-    if not 0 < tol < 1:
-        raise ValueError(f"tol must be between 0 and 1, got {tol}")
-    sweep = min(max(2 * k + 1, 20), size)
-    if max_products is not None and max_products < sweep:
-        raise ValueError(f"max_products must be None or at least {sweep} for {k} eigenvalues, got {max_products}")
-    counter = Progress(progress, what, sweep, cost)
-    if k >= size - 1 or size <= sweep:  # scipy's method must leave something out
+    if not 0 < options.tol < 1:
+        raise ValueError(f"tol must be between 0 and 1, got {options.tol}")
+    first, limit = sweep(k, size), options.max_products
+    if limit is not None and limit < first:
+        raise ValueError(f"max_products must be None or at least {first} for {k} eigenvalues, got {limit}")
+    counter = Progress(options.progress, what, first, cost)
+    if k >= size - 1 or size <= first:  # scipy's method must leave something out
         unit = torch.eye(size, dtype=like.dtype, device=like.device)
         matrix = torch.stack([_counted(product, row, counter) for row in unit]).double()
         values, columns = torch.linalg.eigh((matrix + matrix.T) / 2)
         order = torch.arange(size, device="cpu") if which == "SA" else torch.arange(size, device="cpu").flip(0)
         counter.end()
         return Eigenpairs(values[order[:k]].cpu(), columns.T[order[:k]].to(like.dtype), counter.done)
-    found = _scipy(product, like, size, k, which, tol, max_products, seed, counter, sweep)
+    found = _scipy(product, like, size, k, which, options, counter)
     counter.end()
     return found
 
 
-def _counted(product: Callable[[Tensor], Tensor], vector: Tensor, counter: Progress) -> Tensor:
+def _counted(product: Product, vector: Tensor, counter: Progress) -> Tensor:
     found = product(vector)
     counter.step()
     return found
@@ -103,28 +115,20 @@ class _Enough(Exception):
 
 
 def _scipy(
-    product: Callable[[Tensor], Tensor],
-    like: Tensor,
-    size: int,
-    k: int,
-    which: str,
-    tol: float,
-    max_products: int | None,
-    seed: int,
-    counter: Progress,
-    sweep: int,
+    product: Product, like: Tensor, size: int, k: int, which: str, options: Options, counter: Progress
 ) -> Eigenpairs:
     linalg = need("scipy.sparse.linalg", "eigenvalues")
     numpy = need("numpy", "eigenvalues")
+    tol, limit = options.tol, options.max_products
     dtype = numpy.float64 if like.dtype == torch.float64 else numpy.float32
 
     def apply(array: Any) -> Any:
-        if max_products is not None and counter.done >= max_products:
+        if limit is not None and counter.done >= limit:
             raise _Enough
         vector = torch.from_numpy(numpy.ascontiguousarray(array).reshape(-1)).to(like.device)
         return _counted(product, vector, counter).cpu().numpy()
 
-    start = torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=like.dtype, device="cpu")
+    start = torch.randn(size, generator=torch.Generator().manual_seed(options.seed), dtype=like.dtype, device="cpu")
     # scipy's accuracy is relative to an eigenvalue, and the smallest may be zero: they are shifted by the largest.
     shift = 0.0
     if which == "SA":
@@ -134,9 +138,8 @@ def _scipy(
         (size, size), matvec=lambda x: apply(x) - dtype(shift) * x.reshape(-1), dtype=dtype
     )
     try:
-        values, columns = linalg.eigsh(
-            operator, k, which=which, tol=tol, ncv=sweep, v0=start.numpy(), maxiter=_RESTARTS
-        )
+        ncv = sweep(k, size)
+        values, columns = linalg.eigsh(operator, k, which=which, tol=tol, ncv=ncv, v0=start.numpy(), maxiter=_RESTARTS)
     except (_Enough, linalg.ArpackNoConvergence) as error:
         raise RuntimeError(
             f"{k} eigenvalues have not converged to tol={tol} within {counter.done} products: ask for fewer, a larger "
@@ -147,7 +150,7 @@ def _scipy(
     return Eigenpairs(torch.from_numpy(values[order].astype(numpy.float64) + shift), directions, counter.done)
 
 
-def tridiagonal(product: Callable[[Tensor], Tensor], start: Tensor, steps: int, counter: Progress) -> Tensor:
+def tridiagonal(product: Product, start: Tensor, steps: int, counter: Progress) -> Tensor:
     """Lanczos' method from one vector, re-orthogonalised twice at each step.
 
     Args:

@@ -28,20 +28,8 @@ _SAME = 1e-3  # a loss that differs by more from one pass to the next is another
 class Objective:
     """The mean loss of a model over batches, and its gradient.
 
-    Args:
-        model: in evaluation mode wherever it has BatchNorm or dropout. One in DistributedDataParallel stands for its
-            module, and is averaged over all ranks.
-        loss: called as ``loss(model(inputs), targets)``, returns the mean over the batch.
-        batches: pairs ``(inputs, targets)``, or longer tuples that begin so. Anything that can be looped over again and
-            again and has the same examples each time, in any order: a DataLoader, a list.
-        params: those that are looked at; None for all of the model that require a gradient. A parameter that the loss
-            does not depend on has a gradient of zero.
-        group: a process group of torch.distributed over which to average, each rank with batches of its own.
-
-    Raises:
-        TypeError: if an argument has another type, or parameters are in half precision or complex.
-        ValueError: if there is no example or no parameter, or the model is in training mode where that matters.
-        FloatingPointError: if a loss is not finite.
+    Its arguments, and what is refused of them, are those of `pgrad.analysis.Curvature`. A parameter that the loss does
+    not depend on has a gradient of zero.
     """
 
     def __init__(
@@ -163,15 +151,20 @@ class Objective:
     def gradient(self) -> Tensor:
         """[d], of the mean loss."""
         total = torch.zeros(self.size, dtype=self.dtype, device=self.device)
+        for weight, gradient in self.gradients():
+            total.add_(gradient, alpha=weight)
+        return self.reduce(total)
+
+    def gradients(self) -> Iterator[tuple[float, Tensor]]:
+        """The weight in the mean, and the gradient [d], of every batch of this rank: one pass over them."""
         found = 0.0
         for weight, inputs, targets in self.passes():
             with torch.enable_grad():
                 value = self.checked(self.loss(self.model(inputs), targets))
                 grads = torch.autograd.grad(value, self.params, allow_unused=True)
             found += weight * float(value.detach())
-            total.add_(flat(grads, self.params), alpha=weight)
+            yield weight, flat(grads, self.params)
         self.pass_done(found)
-        return self.reduce(total)
 
     def pass_done(self, found: float) -> None:
         """A pass over the batches of this rank has found this sum of losses: `same` on all ranks."""

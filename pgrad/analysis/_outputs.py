@@ -26,17 +26,22 @@ def outputs_of(outputs: Any) -> Tensor:
 
 
 def tangent(objective: Objective, vector: Tensor, inputs: Any) -> tuple[Tensor, Tensor]:
-    """The outputs z, with the graph of their backward pass if grad mode is on, and J v, by forward mode."""
+    """The outputs z, with the graph of their backward pass if grad mode is on, and J v, by forward mode.
+
+    Raises:
+        ValueError: if an operation of the model has no derivative in forward mode.
+    """
     with forward_ad.dual_level(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)  # torch's own, at its first derivative
         parts = zip(objective.names, objective.params, objective.split(vector), strict=True)
         weights = {name: forward_ad.make_dual(p, part) for name, p, part in parts}
         try:
             outputs = outputs_of(functional_call(objective.model, weights, (inputs,)))
-        except NotImplementedError as error:
-            raise NotImplementedError(
-                "the Gauss-Newton matrix needs derivatives in forward mode, which an operation of the model has not: "
-                f"use another implementation of it (math attention, an RNN without cuDNN), or the Hessian ({error})"
+        except NotImplementedError as error:  # what torch raises for an operation without them
+            raise ValueError(
+                "model must have derivatives in forward mode for the Gauss-Newton matrix, and one of its operations "
+                "has none: use another implementation of it (math attention, an RNN without cuDNN), or the Hessian "
+                f"({error})"
             ) from error
         found: Any = forward_ad.unpack_dual(outputs)
     moved = torch.zeros_like(outputs) if found.tangent is None else found.tangent

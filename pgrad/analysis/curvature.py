@@ -19,6 +19,7 @@ A product with the Hessian is two backward passes; one with the Gauss-Newton mat
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -27,10 +28,9 @@ import torch
 from torch import Tensor, nn
 
 from pgrad.analysis._dual import Dual
-from pgrad.analysis._lanczos import Eigenpairs, check_number, eigenpairs
+from pgrad.analysis._lanczos import Eigenpairs, Options, check_number, eigenpairs, sweep
 from pgrad.analysis._objective import Loss, Objective, flat
 from pgrad.analysis._outputs import loss_product, outputs_of, tangent
-from pgrad.analysis._progress import Teller
 
 __all__ = ["Cost", "Curvature", "Difference", "GaussNewton", "Hessian"]
 
@@ -98,7 +98,7 @@ class Symmetric(abc.ABC):
     def cost(self, k: int) -> Cost:
         """What `top` or `bottom` would cost for ``k`` pairs."""
         check_number("k", k, self.size)
-        products = min(max(2 * k + 1, 20), self.size)
+        products = sweep(k, self.size)
         return Cost(products, products * self._gradients_per_product, products + k + 4)
 
     def top(self, k: int, **options: Any) -> Eigenpairs:
@@ -117,27 +117,16 @@ class Symmetric(abc.ABC):
             RuntimeError: if ``max_products`` did not suffice.
             ImportError: if scipy is not installed.
         """
-        return self._extreme("LA", k, **options)
+        return self._extreme("LA", k, Options(**options))
 
     def bottom(self, k: int, **options: Any) -> Eigenpairs:
         """The ``k`` smallest eigenvalues (the most negative first), as `top`; tol is relative to the largest."""
-        return self._extreme("SA", k, **options)
+        return self._extreme("SA", k, Options(**options))
 
-    def _extreme(
-        self,
-        which: str,
-        k: int,
-        tol: float = 1e-4,
-        max_products: int | None = None,
-        seed: int = 0,
-        progress: bool | Teller = False,
-    ) -> Eigenpairs:
+    def _extreme(self, which: str, k: int, options: Options) -> Eigenpairs:
         end = "largest" if which == "LA" else "smallest"
         what = f"the {k} {end} eigenvalues of {self._name}"
-        cost = self.cost(k)
-        return eigenpairs(
-            self.product, self._like(), self.size, k, which, tol, max_products, seed, progress, what, str(cost)
-        )
+        return eigenpairs(self.product, self._like(), self.size, k, which, options, what, str(self.cost(k)))
 
 
 class Curvature(Symmetric):
@@ -241,7 +230,7 @@ class GaussNewton(Curvature):
 
     For the cross-entropy it is the Fisher matrix. `top` works on outputs instead of parameters where these are more:
     it holds ``k + 2`` vectors of the size of the model. Arguments and rules are those of `Curvature`; the model returns
-    one tensor, and its operations have derivatives in forward mode.
+    one tensor, and its operations have derivatives in forward mode: products raise a ValueError where one has none.
 
     Example:
         >>> model = nn.Linear(2, 1, bias=False)
@@ -253,18 +242,6 @@ class GaussNewton(Curvature):
 
     _name = "the Gauss-Newton matrix"
     _gradients_per_product = 2.0
-
-    def __init__(
-        self,
-        model: nn.Module,
-        loss: Loss,
-        batches: Iterable[Any],
-        *,
-        params: Iterable[Tensor] | None = None,
-        group: Any = None,
-    ) -> None:
-        super().__init__(model, loss, batches, params=params, group=group)
-        self._outputs: int | None = None
 
     def _add_batch(self, total: Tensor, vectors: list[Tensor], weight: float, inputs: Any, targets: Any) -> float:
         objective = self.objective
@@ -282,36 +259,24 @@ class GaussNewton(Curvature):
     def cost(self, k: int) -> Cost:
         """What `top` would cost for ``k`` pairs."""
         check_number("k", k, self.size)
-        outputs = self._count_outputs()
-        if self.objective.group is not None or outputs >= self.size:
+        if self.objective.group is not None or self._outputs >= self.size:
             return super().cost(k)
-        products = min(max(2 * k + 1, 20), outputs)
+        products = sweep(k, self._outputs)
         return Cost(products, (products + k / 2) * self._gradients_per_product, k + 2)
 
-    def _extreme(
-        self,
-        which: str,
-        k: int,
-        tol: float = 1e-4,
-        max_products: int | None = None,
-        seed: int = 0,
-        progress: bool | Teller = False,
-    ) -> Eigenpairs:
+    def _extreme(self, which: str, k: int, options: Options) -> Eigenpairs:
         check_number("k", k, self.size)
-        outputs = self._count_outputs()
+        outputs = self._outputs
         if which == "SA" or self.objective.group is not None or k >= outputs or outputs >= self.size:
-            return super()._extreme(which, k, tol, max_products, seed, progress)
+            return super()._extreme(which, k, options)
         what = f"the {k} largest eigenvalues of {self._name}"
-        return Dual(self.objective).top(k, tol, max_products, seed, progress, what, str(self.cost(k)))
+        return Dual(self.objective).top(k, options, what, str(self.cost(k)))
 
-    def _count_outputs(self) -> int:
-        """Of all examples together."""
-        if self._outputs is None:
-            self._outputs = 0
-            for _, inputs, _ in self.objective.passes():
-                with torch.no_grad():
-                    self._outputs += outputs_of(self.objective.model(inputs)).numel()
-        return self._outputs
+    @functools.cached_property
+    @torch.no_grad()
+    def _outputs(self) -> int:
+        """Number of outputs of all examples together."""
+        return sum(outputs_of(self.objective.model(inputs)).numel() for _, inputs, _ in self.objective.passes())
 
 
 class Difference(Symmetric):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pgrad.analysis.measures import Row
+from pgrad.analysis.measures import Row, number
 
 __all__ = ["Diagnosis", "diagnose"]
 
@@ -53,7 +53,7 @@ def diagnose(rows: Sequence[Row]) -> Diagnosis:
         >>> diagnose([pgrad.analysis.measures(pgrad.principal_weights(points @ points.T))]).verdict
         'one direction'
     """
-    kept = [row for row in rows if _number(row, "points") > 2]
+    kept = [row for row in rows if number(row, "points") > 2]
     if not kept:
         raise ValueError(
             "rows must be of roll-outs of at least two steps whose points were all kept (aggregation=pgrad.aggregation."
@@ -81,14 +81,7 @@ def _column(rows: Sequence[Row], name: str) -> Tensor:
     """Its numbers; rows that have none are left out, unless the others need them."""
     if name in ("straightness", "disagreement"):
         rows = [row for row in rows if row.get(name) is not None]
-    return torch.tensor([_number(row, name) for row in rows], dtype=torch.float64, device="cpu")
-
-
-def _number(row: Row, name: str) -> float:
-    value = row.get(name)
-    if not isinstance(value, (int, float)):
-        raise ValueError(f"rows must have a number as {name}, got {value!r}: give those of a pgrad.analysis.Recorder")
-    return float(value)
+    return torch.tensor([number(row, name) for row in rows], dtype=torch.float64, device="cpu")
 
 
 def _quantiles(values: Tensor) -> tuple[float, float, float]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pgrad.analysis._needs import need
 from pgrad.analysis.landscape import Plane
-from pgrad.analysis.measures import Row
+from pgrad.analysis.measures import Row, number
 from pgrad.analysis.overlaps import Interval
 from pgrad.analysis.spectrum import Density
 
@@ -60,7 +60,7 @@ def spectrum_over_training(rows: Sequence[Row], *, components: int = 3, window: 
     ax = _axes(ax)
     for index in range(components):
         name = f"explained/{index + 1}"
-        found = [(_number(row, "inner_steps"), _number(row, name)) for row in rows if row.get(name) is not None]
+        found = [(number(row, "inner_steps"), number(row, name)) for row in rows if row.get(name) is not None]
         if not found:
             continue
         places, low, middle, high = _summed_up(found, window)
@@ -92,8 +92,8 @@ def cosine_over_training(rows: Sequence[Row], *, window: int = 20, ax: Any = Non
     if not rows or window < 1:
         raise ValueError(f"rows must hold one at least and window be at least 1, got {len(rows)} and {window}")
     ax = _axes(ax)
-    angles = [math.degrees(math.acos(max(-1.0, min(1.0, _number(row, "cosine"))))) for row in rows]
-    steps = [_number(row, "inner_steps") for row in rows]
+    angles = [math.degrees(math.acos(max(-1.0, min(1.0, number(row, "cosine"))))) for row in rows]
+    steps = [number(row, "inner_steps") for row in rows]
     places, low, middle, high = _summed_up(list(zip(steps, angles, strict=True)), window)
     style = _style(1)
     ax.fill_between(places, low, high, color=style["color"], alpha=0.2, linewidth=0)
@@ -267,10 +267,3 @@ def _axes(ax: Any) -> Any:
 
 def _style(index: int) -> dict[str, Any]:
     return {"color": _COLOURS[index % 6], "linestyle": _DASHES[index % 6], "linewidth": 1.6}
-
-
-def _number(row: Row, name: str) -> float:
-    value = row[name]
-    if not isinstance(value, (int, float)):
-        raise ValueError(f"rows must have a number as {name}, got {value!r}")
-    return float(value)

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pgrad.analysis._objective import Loss, Objective, flat
+from pgrad.analysis._objective import Loss, Objective
+from pgrad.analysis.measures import cosines
 
 __all__ = ["Alignment", "NoiseScale", "alignment", "noise_scale"]
 
@@ -37,8 +38,7 @@ class Alignment:
     @property
     def cosines(self) -> Tensor:
         """[D, D]; zero for a gradient of zero."""
-        outer = self.norms[:, None] * self.norms
-        return torch.where(outer > 0, self.gram / outer, 0).clamp(-1, 1)
+        return cosines(self.gram)
 
     @property
     def inner_product(self) -> float:
@@ -119,17 +119,15 @@ def noise_scale(
     """
     objective = Objective(model, loss, batches, params)
     mean = torch.zeros(objective.size, dtype=torch.float64, device=objective.device)
-    squares, number = 0.0, 0
-    for weight, inputs, targets in objective.passes():
-        with torch.enable_grad():
-            value = objective.checked(objective.loss(objective.model(inputs), targets))
-            grads = torch.autograd.grad(value, objective.params, allow_unused=True)
-        gradient = flat(grads, objective.params).double()
+    sums = torch.zeros(2, dtype=torch.float64, device=objective.device)
+    for weight, single in objective.gradients():
+        gradient = single.double()
         mean.add_(gradient, alpha=weight)
-        squares += weight * float(gradient.square().sum())
-        number += 1
+        sums[0] += weight * gradient.square().sum()
+        sums[1] += 1
+    whole = float(objective.reduce(mean).square().sum())
+    squares, number = objective.reduce(sums).tolist()
     if number < 2:
-        raise ValueError(f"batches must be at least two for a noise scale, got {number}")
-    whole = float(mean.square().sum())
+        raise ValueError(f"batches must be at least two for a noise scale, got {number:.0f}")
     variance = (squares - whole) * objective.examples / (number - 1)
     return NoiseScale(whole - variance / objective.examples, variance)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pgrad.principal import Update
 
-__all__ = ["Row", "domain_cosine_matrix", "measures"]
+__all__ = ["Row", "cosines", "domain_cosine_matrix", "measures", "number"]
 
 Row = dict[str, float | int | str | None]
 
@@ -50,8 +50,7 @@ def measures(update: Update, parts: Mapping[str, Tensor] | None = None) -> Row:
         >>> round(row["straightness"], 4), row["domains/a|b"], row["disagreement"]
         (0.7071, 0.0, 0.5)
     """
-    increments = _increments(update.gram)
-    norms = increments.diagonal().clamp_min(0).sqrt()
+    norms = update._increments().diagonal().clamp_min(0).sqrt()
     path, displacement = float(norms.sum()), float(update.gram[-1, -1].clamp_min(0).sqrt())
     row: Row = {
         "points": len(update.gram),
@@ -79,22 +78,38 @@ def domain_cosine_matrix(update: Update) -> tuple[list[str], Tensor]:
     Both are empty where domains are unknown or not all points were kept.
     """
     names, products = _domain_products(update)
+    return names, cosines(products)
+
+
+def cosines(products: Tensor) -> Tensor:
+    """[n, n], cosines of vectors with each other from their inner products [n, n]; zero for a vector of zero."""
     norms = products.diagonal().clamp_min(0).sqrt()
     outer = norms[:, None] * norms
-    return names, torch.where(outer > 0, products / outer, 0).clamp(-1, 1)
+    return torch.where(outer > 0, products / outer, 0).clamp(-1, 1)
+
+
+def number(row: Row, name: str) -> float:
+    """The number in this column of a row.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    value = row.get(name)
+    if not isinstance(value, (int, float)):
+        raise ValueError(f"rows must have a number as {name}, got {value!r}: give those of a pgrad.analysis.Recorder")
+    return float(value)
 
 
 def _of_domains(update: Update) -> Row:
-    names, cosines = domain_cosine_matrix(update)
+    names, products = _domain_products(update)
     if not names:
         return {}
-    _, products = _domain_products(update)
-    norms = products.diagonal().clamp_min(0).sqrt()
+    norms, between = products.diagonal().clamp_min(0).sqrt(), cosines(products)
     row: Row = {f"domain_norm/{name}": float(norm) for name, norm in zip(names, norms, strict=True)}
     row |= {f"domain_share/{name}": share for name, share in update.domain_shares.items()}
     row |= {f"domain_cosine/{name}": cosine for name, cosine in update.domain_cosines.items()}
     pairs = [(i, j) for i in range(len(names)) for j in range(i + 1, len(names))]
-    row |= {f"domains/{names[i]}|{names[j]}": float(cosines[i, j]) for i, j in pairs}
+    row |= {f"domains/{names[i]}|{names[j]}": float(between[i, j]) for i, j in pairs}
     total = float(products.diagonal().sum())
     row["disagreement"] = 1 - float(products.sum()) / (len(names) * total) if total > 0 else None
     return row
@@ -117,19 +132,7 @@ def _numbered(name: str, values: Tensor) -> Row:
     return {f"{name}/{number}": value for number, value in enumerate(values.tolist(), 1)}
 
 
-def _increments(gram: Tensor) -> Tensor:
-    """[P-1, P-1], products of the steps with each other."""
-    rows = gram[1:] - gram[:-1]
-    return rows[:, 1:] - rows[:, :-1]
-
-
 def _domain_products(update: Update) -> tuple[list[str], Tensor]:
     """[D, D], products of the sums of each domain's steps with each other."""
-    domains, increments = update.domains, _increments(update.gram)
-    if domains is None or len(domains) != len(increments):
-        return [], torch.zeros(0, 0, dtype=torch.float64, device="cpu")
-    names = sorted(set(domains), key=str)
-    own = torch.tensor(
-        [[float(name == domain) for domain in domains] for name in names], dtype=torch.float64, device="cpu"
-    )
-    return [str(name) for name in names], own @ increments @ own.T
+    names, own = update._own_steps()
+    return [str(name) for name in names], own @ update._increments() @ own.T

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgrad.averaging.following import unwrapped
-from pgrad.optimizer import PGrad
+from pgrad.analysis._rolling import rolling
 from pgrad.principal import check_n_components, principal_weights
 
 __all__ = ["Directions", "Points", "principal_directions", "products"]
@@ -52,9 +51,7 @@ class Points:
     def __init__(
         self, opt: Any, params: Iterable[Tensor], *, last: int = 1, device: torch.device | str | None = None
     ) -> None:
-        found = unwrapped(opt)
-        if not isinstance(found, PGrad):
-            raise TypeError(f"opt must be a pgrad.PGrad, got {type(found).__name__}: others make no roll-outs")
+        found = rolling(opt)
         if last < 1:
             raise ValueError(f"last must be at least 1, got {last}")
         self._params = [p for p in params if p.requires_grad]

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from pgrad.analysis._needs import need
+from pgrad.analysis._rolling import rolling
 from pgrad.analysis.measures import Row, measures
-from pgrad.averaging.following import unwrapped
 from pgrad.optimizer import PGrad
 
 __all__ = ["Recorder", "layers", "read_jsonl"]
@@ -49,9 +48,7 @@ class Recorder:
     """
 
     def __init__(self, opt: Any, *, parts: str | Mapping[str, Iterable[Tensor]] | None = None, every: int = 1) -> None:
-        found = unwrapped(opt) if isinstance(opt, Optimizer) or hasattr(opt, "optimizer") else opt
-        if not isinstance(found, PGrad):
-            raise TypeError(f"opt must be a pgrad.PGrad, got {type(found).__name__}: others make no roll-outs")
+        found = rolling(opt)
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise ValueError(f"every must be an int of at least 1, got {every!r}")
         if isinstance(parts, str) and parts != "groups":
@@ -200,8 +197,21 @@ def layers(model: nn.Module, depth: int | None = None) -> dict[str, list[Tensor]
 
 
 def read_jsonl(path: Path | str) -> list[Row]:
-    """The rows that `Recorder.to_jsonl` wrote."""
-    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    """The rows that `Recorder.to_jsonl` wrote.
+
+    Raises:
+        ValueError: if a line is no JSON object: the file is another one, or was cut off.
+    """
+    rows = []
+    for line_number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"path must hold a JSON object a line, and line {line_number} is none: {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"path must hold a JSON object a line, got {type(row).__name__} in line {line_number}")
+        rows.append(row)
+    return rows
 
 
 def _by_group(opt: PGrad) -> dict[str, list[Tensor]]:

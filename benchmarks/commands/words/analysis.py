@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.base.errors import ConfigError
-from benchmarks.commands.kinds import Positive, Words
+from benchmarks.commands.kinds import Positive, Rate, Words
 from benchmarks.commands.places import output_folder
 from benchmarks.commands.say import refusing
 
@@ -25,7 +25,7 @@ def analyse_command(
     model: str | None = None,
     weights: str = "none",
     tuning: str = "full",
-    lr: float | None = None,
+    lr: Rate | None = None,
 ) -> int:
     """How principal directions of roll-outs overlap with the top eigenspace of the Hessian; a table and pictures.
 
@@ -44,7 +44,7 @@ def analyse_command(
     rollouts:
         Length of every run.
     looks:
-        How often each run is looked at.
+        How often each run is looked at, the last time at its end.
     eigenpairs:
         Dimensions of the top eigenspace.
     width:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 import pgrad
+from benchmarks.base.errors import ConfigError
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import DATASETS
 from benchmarks.models import build
@@ -20,6 +21,7 @@ from benchmarks.runs.config import RunConfig
 from benchmarks.runs.features import featured, frozen_backbone
 from benchmarks.runs.prepared import prepared
 from benchmarks.runs.protocol import Split, batches, fitted, leave_out
+from pgrad.analysis.measures import number as measured
 
 INNERS: dict[str, tuple[Callable[..., Optimizer], float]] = {
     "adam": (torch.optim.Adam, 1e-3),
@@ -67,34 +69,45 @@ class Look:
 def analyse(
     config: RunConfig, inner: str, looks: int, eigenpairs: int, folder: Path | None, lr: float | None = None
 ) -> Iterator[Look]:
-    """Trains PGrad with this optimizer inside, and looks after every equal part of the run.
+    """Trains PGrad with this optimizer inside, and looks after every equal part of the run, the last time at its end.
 
     Args:
         config: data set, network, held-out domains, seed and length; its algorithm and hyper-parameters do not count.
         inner: one of `INNERS`.
-        looks: how many.
+        looks: how many, at most the roll-outs of the run.
         eigenpairs: dimensions of the top eigenspace.
         folder: with prepared data; None for none.
         lr: learning rate inside; None for that of `INNERS`.
+
+    Raises:
+        ConfigError: if there are not so many eigenpairs.
+        ValueError: if the data and the settings do not go together.
+        FloatingPointError: if a roll-out diverges.
     """
-    data = prepared(config.dataset, folder)
-    backbone = frozen_backbone(config, data.input_shape)
-    data = data if backbone is None else featured(config.dataset, backbone, folder)
+    whole = prepared(config.dataset, folder)
+    backbone = frozen_backbone(config, whole.input_shape)
+    data = whole if backbone is None else featured(config.dataset, backbone, folder)
     split = fitted(leave_out(data, config.held_out, config.seed), DATASETS[config.dataset].fit)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_from("initialisation", config.dataset, config.seed))
         cut = backbone.cut if backbone else None
-        shape = prepared(config.dataset, folder).input_shape if cut else tuple(split.inputs.shape[1:])
+        shape = whole.input_shape if cut else tuple(split.inputs.shape[1:])
         model = build(config, shape, data.n_outputs, cut)
     length = config.splits * len(split.validation)
     factory, rate = INNERS[inner]
     rate = rate if lr is None else lr
-    opt = pgrad.PGrad([p for p in model.parameters() if p.requires_grad], lr=rate, rollout_length=length, inner=factory)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if eigenpairs >= (size := sum(p.numel() for p in trained)):
+        raise ConfigError(
+            f"eigenpairs must be below the number of parameters that are trained, {size}, got {eigenpairs}"
+        )
+    opt = pgrad.PGrad(trained, lr=rate, rollout_length=length, inner=factory, nonfinite="raise")
     seed = seed_from("order", config.dataset, config.held_out[0], config.seed)
     order = batches("single-domain", split.domains, config.batch_size, config.splits, seed=seed)
     loss = DATASETS[config.dataset].loss
     points = pgrad.analysis.Points(opt, model.parameters(), last=LAST).attach()
-    cosines: list[float] = []
+    recorder = pgrad.analysis.Recorder(opt).attach()
+    ends = {config.rollouts * part // looks for part in range(1, looks + 1)}
     model.train()
     for number in range(1, config.rollouts + 1):
         for _ in range(length):
@@ -102,21 +115,20 @@ def analyse(
             opt.zero_grad()
             loss(model(split.inputs[index]), split.labels[index]).backward()
             opt.step(domain=int(split.domains[index[0]]))
-        cosines.append(opt.last_update.cosine if opt.last_update is not None else 0.0)
-        if number % max(config.rollouts // looks, 1) == 0:
-            bend = rate * length if inner == "sgd" else None
-            found = _look(model, loss, split, list(points.rollouts), eigenpairs, config.seed)
+        if number in ends:
+            cosines = [measured(row, "cosine") for row in recorder.rows[-LAST:]]
+            found = look_at(model, loss, split, list(points.rollouts), eigenpairs, config.seed)
             yield Look(
                 inner=inner,
                 seed=config.seed,
                 inner_steps=number * length,
-                bend=None if bend is None else bend * found["top"][0],
-                cosine=sum(cosines[-LAST:]) / len(cosines[-LAST:]),
+                bend=rate * length * found["top"][0] if inner == "sgd" else None,
+                cosine=sum(cosines) / len(cosines),
                 **found,
             )
 
 
-def _look(
+def look_at(
     model: nn.Module, loss: Any, split: Split, rollouts: list[Tensor], eigenpairs: int, seed: int
 ) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(seed)

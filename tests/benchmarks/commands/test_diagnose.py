@@ -22,5 +22,22 @@ def test_a_table_and_a_picture(tmp_path, capsys):
     assert done.value.code in (0, None)
     written = capsys.readouterr().out
     assert written.startswith(f"10 roll-outs: {pgrad.analysis.diagnose(recorder.rows).verdict}\n")
+    for name, values in pgrad.analysis.diagnose(recorder.rows).quantiles.items():
+        (row,) = [line for line in written.splitlines() if line.startswith(f"| {name} ")]
+        assert [cell.strip() for cell in row.strip("|").split("|")] == [name, *(f"{value:.4f}" for value in values)]
     assert "disagreement of domains" in written
     assert (tmp_path / "rows.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("content", "wrong"), [('{"points": 4, "cos', "line 1 is none"), ("", "got 0 rows without")])
+def test_a_file_that_is_no_table_is_refused_in_words(tmp_path, capsys, content, wrong):
+    file = tmp_path / "rows.jsonl"
+    file.write_text(content)
+    with pytest.raises(SystemExit) as done:
+        app(["diagnose", str(file)])
+    assert done.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {file}: ")
+    assert wrong in said
+    assert not (tmp_path / "rows.png").exists()

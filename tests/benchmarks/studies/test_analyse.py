@@ -1,10 +1,14 @@
 """The study of directions against curvature: a small run from the command to its table and pictures."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from benchmarks.__main__ import app
+from benchmarks.studies.analyse import Look, table
+from benchmarks.studies.analyse.look import look_at
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +20,74 @@ def output(tmp_path_factory):
         app(["analyse", *words])
     assert done.value.code in (0, None)
     return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "wrong"),
+    [
+        (["--held-out", "33°"], "--held-out: '33°' is not known"),
+        (["--model", "nope"], "--model nope: 'nope' is not known"),
+        (["--seeds", "1", "--rollouts", "4", "--looks", "3"], "for an interval, got 1: take more --rollouts"),
+        (["--eigenpairs", "999999"], "eigenpairs must be below the number of parameters that are trained, 610"),
+        (["--lr", "1e30", "--inner", "sgd"], "--inner sgd, seed 0: "),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_words(tmp_path, capsys, words, wrong):
+    with pytest.raises(SystemExit) as done:
+        app(["analyse", "rotated-digits", "--width", "8", "--output", str(tmp_path), *words])
+    assert done.value.code == 2
+    assert wrong in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_looks_are_as_many_as_were_asked_for_and_the_last_is_at_the_end(tmp_path):
+    words = ["--inner", "sgd", "--seeds", "1", "--rollouts", "11", "--looks", "4", "--width", "8", "--eigenpairs", "3"]
+    with pytest.raises(SystemExit):
+        app(["analyse", "rotated-digits", *words, "--output", str(tmp_path)])
+    looks = [json.loads(line) for line in (tmp_path / "looks.jsonl").read_text().splitlines()]
+    assert [look["inner_steps"] // 15 for look in looks] == [2, 5, 8, 11]
+
+
+def test_a_look_has_the_shares_of_what_it_names():
+    """Against dense algebra, on a linear model whose Hessian is 2/n X'X."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(40, 6, generator=generator, dtype=torch.float64)
+    model = torch.nn.Linear(6, 1, bias=False).double()
+    points = torch.randn(8, 6, generator=generator, dtype=torch.float64).cumsum(0)
+    split = SimpleNamespace(inputs=inputs, labels=torch.zeros(40, 1).double())
+    found = look_at(model, torch.nn.functional.mse_loss, split, [points], eigenpairs=2, seed=0)
+    values, vectors = torch.linalg.eigh(2 / 40 * inputs.T @ inputs)
+    top = vectors[:, -2:]
+    components = torch.linalg.svd(points - points.mean(0), full_matrices=False).Vh[:4]
+
+    def share(way):
+        return float((way @ top).square().sum() / way.square().sum())
+
+    assert found["top"] == pytest.approx(values.flip(0)[:2].tolist())
+    assert found["shares"] == {
+        "component 1": [pytest.approx(share(components[0]))],
+        "components 2 to 4": [pytest.approx(sum(map(share, components[1:])) / 3)],
+        "displacement": [pytest.approx(share(points[0] - points[-1]))],
+        "first step": [pytest.approx(share(points[0] - points[1]))],
+    }
+
+
+def test_the_table_has_means_over_seeds():
+    common = {"inner": "sgd", "inner_steps": 30, "size": 10, "cosine": 0.5}
+    one = Look(**common, seed=0, loss=1.0, top=[4.0], bend=2.0, shares={"a": [0.1, 0.3]}, nulls={"walk": [0.02, 0, 1]})
+    two = Look(**common, seed=1, loss=2.0, top=[6.0], bend=3.0, shares={"a": [0.2, 0.6]}, nulls={"walk": [0.04, 0, 1]})
+    (row,) = table([one, two])
+    assert row.pop("a").startswith("0.300 [")
+    assert row == {
+        "inside": "sgd",
+        "inner steps": "30",
+        "loss": "1.500",
+        "largest eigenvalue": "5",
+        "lr T h_1": "2.50",
+        "cosine": "0.5000",
+        "null: walk": "0.0300",
+    }
 
 
 @pytest.mark.slow

@@ -50,6 +50,10 @@ def test_the_spectrum_is_the_median_of_the_rows(rows):
             for start in (0, 20, 40)
         ]
         assert line.get_ydata() == pytest.approx(expected)
+    band = torch.tensor(ax.collections[0].get_paths()[0].vertices[:, 1])
+    first = torch.tensor([row["explained/1"] for row in rows[:20]], dtype=torch.float64)
+    for part in (0.1, 0.9):
+        assert float((band - first.quantile(part)).abs().min()) < 1e-12
     nulls = [line.get_ydata()[0] for line in ax.lines if not line.get_label().startswith("component")]
     assert nulls == pytest.approx(pgrad.random_walk_spectrum(6)[:3].tolist())
 

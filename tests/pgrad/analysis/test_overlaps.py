@@ -1,5 +1,6 @@
 """Overlaps, nulls and angles against dense projections, exact distributions and brute force."""
 
+import itertools
 import math
 
 import pytest
@@ -32,6 +33,7 @@ def test_points_are_those_of_every_roll_out():
     problems.train(net, opt, 0, 1)
     points = analysis.Points(opt, net.parameters(), last=2).attach()  # in the middle: the first roll-out is not whole
     problems.train(net, opt, 1, 3)
+    assert not points.rollouts
     anchors = []
     for step in range(3, 12):
         if opt.rollout_position == 0:
@@ -146,6 +148,26 @@ def test_the_walk_keeps_what_each_coordinate_moved():
     assert analysis.mirrored_null(points, resting, draws=5).high < 1e-12
 
 
+def test_the_walk_carries_momentum_over():
+    """The mean over every sign of every innovation."""
+    points = torch.tensor([[0.0, 0.0], [1.0, 0.5], [2.4, 1.1], [3.6, 1.2]], dtype=torch.float64)
+    basis = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    steps = points.diff(dim=0)
+    for beta in (0.0, 0.5, 0.95):
+        shares = []
+        for signs in itertools.product([1.0, -1.0], repeat=6):
+            drawn = torch.tensor(signs, dtype=torch.float64).view(3, 2)
+            one = drawn[0] * steps[0]
+            two = drawn[1] * (steps[1] - beta * steps[0]) + beta * one
+            three = drawn[2] * (steps[2] - beta * steps[1]) + beta * two
+            walk = torch.stack([torch.zeros(2).double(), one, one + two, one + two + three])
+            first = torch.linalg.svd(walk - walk.mean(0)).Vh[0]
+            shares.append(float(first[0]) ** 2)
+        generator = torch.Generator().manual_seed(0)
+        null = analysis.walk_null(points, basis, momentum=beta, draws=2000, generator=generator)
+        assert null.mean == pytest.approx(sum(shares) / len(shares), abs=0.02)
+
+
 def test_momentum_is_measured():
     generator = torch.Generator().manual_seed(3)
     steps = [torch.randn(5000, generator=generator, dtype=torch.float64)]
@@ -169,6 +191,8 @@ def test_the_bootstrap_covers_the_mean():
     narrow = analysis.bootstrap(values, generator=generator)
     assert wide.mean == narrow.mean == pytest.approx(14.5)
     assert wide.high - wide.low > narrow.high - narrow.low
+    alternating = analysis.bootstrap(torch.tensor([1.0, -1.0] * 15), block=2, generator=generator)
+    assert (alternating.low, alternating.high) == (0, 0)  # any two neighbours cancel
 
 
 # -------------------------------------------------------------------------------------------------------- gradients
@@ -205,10 +229,24 @@ def test_the_noise_scale_of_gradients_with_a_known_covariance():
     assert analysis.NoiseScale(-1.0, 1.0).scale == math.inf
 
 
+def test_the_noise_scale_is_without_bias():
+    """Four examples with the gradients 2 and -1, in all ways: variance 9/4 and squared mean 1/4 on average, exactly."""
+    model = nn.Linear(1, 1, bias=False).double()
+    found = []
+    for values in itertools.product([2.0, -1.0], repeat=4):
+        inputs = torch.tensor(values, dtype=torch.float64)[:, None]
+        pairs = [(inputs[:1], inputs[:1]), (inputs[1:], inputs[1:])]
+        found.append(analysis.noise_scale(model, lambda outputs, _: outputs.mean(), pairs))
+    assert sum(each.variance for each in found) / 16 == pytest.approx(9 / 4)
+    assert sum(each.gradient_square for each in found) / 16 == pytest.approx(1 / 4)
+
+
 def test_bad_input():
     net = problems.model()
     with pytest.raises(TypeError, match=r"opt must be a pgrad\.PGrad, got SGD"):
         analysis.Points(torch.optim.SGD(net.parameters(), lr=1e-2), net.parameters())
+    with pytest.raises(TypeError, match=r"opt must be a pgrad\.PGrad, got int"):
+        analysis.Points(3, net.parameters())
     opt = pgrad.PGrad(net.parameters(), lr=1e-2, rollout_length=2)
     with pytest.raises(ValueError, match="last must be at least 1"):
         analysis.Points(opt, net.parameters(), last=0)

@@ -219,6 +219,15 @@ def test_tables(recorded, tmp_path):
     json.loads((tmp_path / "rows.jsonl").read_text().splitlines()[0], parse_constant=pytest.fail)
 
 
+@pytest.mark.parametrize(
+    ("line", "wrong"), [('{"length": 1.', "line 2 is none: Expecting"), ("3", "got int in line 2")]
+)
+def test_a_file_that_was_cut_off_is_no_table(tmp_path, line, wrong):
+    (tmp_path / "rows.jsonl").write_text(f'{{"length": 1.5}}\n{line}\n')
+    with pytest.raises(ValueError, match=f"a JSON object a line, .*{wrong}"):
+        analysis.read_jsonl(tmp_path / "rows.jsonl")
+
+
 def test_tensorboard(recorded):
     class Writer:
         def __init__(self):

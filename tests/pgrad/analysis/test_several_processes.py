@@ -11,6 +11,7 @@ from pgrad import analysis
 from tests.pgrad.analysis.small import batches, dense_gauss_newton, dense_hessian, network
 
 WORLD = 2
+NOISY = [batches(sizes=(7, 13)), batches(sizes=(5,), seed=2)]  # of each rank
 
 
 def work(rank, file, folder):
@@ -29,6 +30,8 @@ def work(rank, file, folder):
                 "gradient": curvature.gradient(),
                 "loss": curvature.objective.mean_loss(),
             }
+        noise = analysis.noise_scale(model, nn.functional.cross_entropy, NOISY[rank])
+        found["noise"] = {"gradient_square": noise.gradient_square, "variance": noise.variance}
         torch.save(found, f"{folder}/{rank}.pt")
     finally:
         dist.destroy_process_group()
@@ -46,5 +49,9 @@ def test_ranks_together_have_the_matrix_of_all_batches(tmp_path):
         alone = analysis.Hessian(network(), nn.functional.cross_entropy, pairs)
         torch.testing.assert_close(one[kind]["gradient"], alone.gradient())
         assert one[kind]["loss"] == pytest.approx(alone.objective.value)
-        for name, value in one[kind].items():  # the same on all ranks, bit for bit
-            assert torch.equal(torch.as_tensor(value), torch.as_tensor(other[kind][name])), name
+    noise = analysis.noise_scale(network(), nn.functional.cross_entropy, [*NOISY[0], *NOISY[1]])
+    assert one["noise"]["gradient_square"] == pytest.approx(noise.gradient_square)
+    assert one["noise"]["variance"] == pytest.approx(noise.variance)
+    for kind, values in one.items():  # the same on all ranks, bit for bit
+        for name, value in values.items():
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(other[kind][name])), (kind, name)

@@ -23,6 +23,7 @@ def spectrum(hessian):
 def test_the_trace_is_within_its_error(hessian, spectrum):
     found = analysis.trace(hessian, samples=200)
     assert abs(found.value - float(spectrum.sum())) < 4 * found.standard_error
+    assert analysis.Estimate.of(torch.tensor([1.0, 2.0, 3.0, 6.0])).standard_error == pytest.approx((14 / 3 / 4) ** 0.5)
     assert analysis.trace(hessian, samples=1).standard_error == float("inf")
     assert analysis.trace(hessian, 5, seed=1) == analysis.trace(hessian, 5, seed=1)
 
