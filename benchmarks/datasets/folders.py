@@ -35,6 +35,7 @@ import numpy as np
 import torch
 
 from benchmarks.base.metrics import accuracy
+from benchmarks.base.wording import count, some
 from benchmarks.datasets import folder_groups
 from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
 from benchmarks.datasets.cache import Built, Recipe, track
@@ -264,10 +265,9 @@ def build(how: Reading) -> Built:
         labels_of = torch.tensor([label for _, label in kept])
         domains.append(Domain(name, torch.from_numpy(np.stack(inputs)), labels_of, groups))
     if wrong and (not how.skip or len(domains) < len(how.tree)):
-        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise ValueError(
-            f"{len(wrong)} pictures cannot be taken: {'; '.join(wrong[:3])}{more}. Mend them, take them away, or go on "
-            "without them: allow=unreadable"
+            f"{count(len(wrong), 'picture')} cannot be taken: {some(wrong, sign='; ')}. Mend them, take them away, "
+            "or go on without them: allow=unreadable"
         )
     facts = {"classes": ", ".join(how.classes)} | ({"left out": "; ".join(wrong)} if wrong else {})
     return Built(MultiDomainData(tuple(domains), n_outputs=len(how.classes)), facts)

@@ -21,6 +21,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.base.wording import count
 from benchmarks.datasets.inventory import Finding
 from benchmarks.datasets.table_excel import look_into
 
@@ -148,7 +149,9 @@ def _check_lengths(content: str, sign: str, skipped: int, columns: int) -> None:
     """Raises ValueError for a row that ends early: pandas would fill it up."""
     for number, row in enumerate(csv.reader(content.splitlines(keepends=True), delimiter=sign), start=-skipped):
         if number > 0 and "".join(row).strip() and len(row) < columns:
-            raise ValueError(f"row {number} has {len(row)} cells and the line of names {columns}; is it cut off?")
+            raise ValueError(
+                f"row {number} has {count(len(row), 'cell')} and the line of names {columns}; is it cut off?"
+            )
 
 
 def _unpacked(path: Path) -> bytes:
@@ -253,10 +256,10 @@ def _named(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
     blank = rows.map(_blank)
     empty = [number for number, name in enumerate(names) if not name and blank.iloc[:, number].all()]
     if empty:
-        findings.append(Finding("empty", f"{len(empty)} columns without a name and without cells are left out"))
+        findings.append(Finding("empty", f"left out: {count(len(empty), 'column')} without a name and without cells"))
     gone = blank.all(axis=1)
     if gone.any():
-        findings.append(Finding("empty", f"{int(gone.sum())} rows without any cell are left out"))
+        findings.append(Finding("empty", f"left out: {count(int(gone.sum()), 'row')} without any cell"))
     kept = [number for number in range(len(names)) if number not in empty]
     rows = rows.loc[~gone].iloc[:, kept].reset_index(drop=True)
     rows.columns = pd.Index(_checked([names[number] or f"Unnamed: {number}" for number in kept]))

@@ -12,6 +12,7 @@ from functools import cached_property
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from benchmarks.base.wording import count
 from benchmarks.reports import draw_runs, draw_scores, tables
 from benchmarks.reports.answer import Answer, answers
 from benchmarks.reports.comparisons import Comparison, against_controls, compare, compare_overall
@@ -24,7 +25,6 @@ from benchmarks.reports.spectra import agreements
 from benchmarks.reports.style import RC, Look, looks, without_warnings
 from benchmarks.reports.tables import Table
 from benchmarks.reports.template import rendered
-from benchmarks.reports.text import count
 from benchmarks.reports.throughput import work
 from benchmarks.runs.protocol import METHODS
 
@@ -206,8 +206,8 @@ def _repetition(selection: Selection, dataset: str) -> list[str]:
     if not found:
         return []
     text = (
-        f"Mini-batches on {dataset} were drawn with repetition in {len(found)} runs: a roll-out went through the "
-        f"examples of the smallest training domain up to {max(found):.3g} times (less with a smaller --batch-size "
+        f"Mini-batches on {dataset} were drawn with repetition in {count(len(found), 'run')}: a roll-out went through "
+        f"the examples of the smallest training domain up to {max(found):.3g} times (less with a smaller --batch-size "
         "or --splits)."
     )
     return [text]

@@ -6,8 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from benchmarks.base.wording import count
 from benchmarks.reports.load import store_of
-from benchmarks.reports.text import count
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.states import DECIDED
 

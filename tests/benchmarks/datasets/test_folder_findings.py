@@ -86,7 +86,7 @@ def test_all_that_is_not_taken_is_counted(root):
     assert rows["folder empty", "no pictures inside"]["number"] == "1"
     assert rows[".png", "beside the folders of classes"]["pictures"] == "1"
     found = findings(root)
-    assert "1 pictures lie beside folders and have no class" in found["loose"]
+    assert "1 picture lies beside folders and without a class" in found["loose"]
     assert "empty" in found["empty"]
 
 
@@ -129,12 +129,12 @@ def test_identical_files_across_domains_are_refused(root):
 
 def test_identical_files_with_two_labels_are_refused(root):
     shutil.copy(root / "a" / "cat" / "p0_000.png", root / "a" / "dog" / "again.png")
-    refused(root, "labels", "stand in different classes .*one label is wrong")
+    refused(root, "labels", "1 picture stands in different classes.*one label is wrong")
 
 
 def test_identical_files_in_one_class_are_said(root):
     shutil.copy(root / "a" / "cat" / "p0_000.png", root / "a" / "cat" / "again.png")
-    assert "1 pictures stand several times in a class of a domain" in findings(root)["repeats"]
+    assert "1 picture stands several times in a class of a domain" in findings(root)["repeats"]
 
 
 def test_splits_at_the_top_are_refused(tmp_path):
@@ -215,7 +215,7 @@ def test_a_mended_file_is_read(root):
     broken = root / "a" / "cat" / "p0_000.png"
     before = broken.read_bytes()
     broken.write_bytes(b"")
-    refused(root, "unreadable", "1 files cannot be read")
+    refused(root, "unreadable", "1 file cannot be read")
     broken.write_bytes(before)
     again()
     assert len(DATASETS[f"folder:{root}?size=8"].factory().domains[0]) == 12
@@ -229,7 +229,7 @@ def test_a_link_to_nothing_is_named(root):
 def test_several_pages_are_refused_or_the_first_is_taken(root):
     pages = [Image.fromarray(noise(number)) for number in (700, 701)]
     pages[0].save(root / "a" / "cat" / "pages.tif", save_all=True, append_images=pages[1:])
-    entry = refused(root, "frames", r"1 files hold several pages or are films: a/cat/pages\.tif \(2\)")
+    entry = refused(root, "frames", r"1 file holds several pages or is a film: a/cat/pages\.tif \(2\)")
     assert len(entry.factory().domains[0]) == 13
 
 

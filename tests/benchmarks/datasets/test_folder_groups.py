@@ -102,7 +102,7 @@ def test_a_file_of_groups_that_is_wrong(root, tmp_path):
     with pytest.raises(ValueError, match=r"gives several groups to a/cat/p0_000\.png"):
         DATASETS[f"{name}{twice}"]
     empty = written(tmp_path / "empty.csv", [*rows(root)[1:], ("a/cat/p0_000.png", "")])
-    with pytest.raises(ValueError, match="has 1 rows without a file or a group"):
+    with pytest.raises(ValueError, match="has 1 row without a file or a group"):
         DATASETS[f"{name}{empty}"]
     (tmp_path / "other.csv").write_text("name;patient\na;b\n")
     with pytest.raises(ValueError, match=r"must be CSV with the columns file, group; it has name;patient"):

@@ -315,7 +315,7 @@ def test_zero_as_number_and_as_text_is_one_class(name):
         (cycle("2024-01-31", "2024-02-01"), "holds dates"),
         ([f"word {number}" for number in range(ROWS)], "60 different values.*too many to be classes"),
         (cycle("ill"), "one class only"),
-        (["", *cycle("ill", "well")[1:]], "'y' of the table is empty in 1 rows"),
+        (["", *cycle("ill", "well")[1:]], "'y' of the table is empty in 1 row"),
         (cycle("", "1.5", "2.5"), "'y' of the table is empty in 20 rows"),
         (cycle("0.5", "0.5"), "there is nothing to predict"),
         (cycle("100000000.5", "100000001.25", "100000002.75"), "keep seven digits"),
@@ -347,7 +347,7 @@ def test_na_and_none_are_labels(name):
 def test_na_among_the_numbers_of_a_target_is_asked_back(name):
     frame = table(y=cycle("0", "1"))
     frame.loc[7, "y"] = "NA"
-    with pytest.raises(ValueError, match=r"'y' holds 'NA' in 1 rows, which among numbers is an empty cell.*words=y"):
+    with pytest.raises(ValueError, match=r"'y' holds 'NA' in 1 row, which among numbers is an empty cell.*words=y"):
         DATASETS[name(frame)]
     assert DATASETS[name(frame, "words=y")].classes == ("0", "1", "NA")
 
@@ -629,7 +629,7 @@ def test_hidden_rows_are_said(tmp_path):
         sheet.row_dimensions[5].hidden = True
 
     entry = DATASETS[workbook(tmp_path / "t.xlsx", change)]
-    assert [found.what for found in entry.inventory().findings if "1 rows" in found.text] == ["hidden"]
+    assert [found.what for found in entry.inventory().findings if "1 row" in found.text] == ["hidden"]
     assert sum(len(domain.labels) for domain in entry.factory().domains) == ROWS
 
 
