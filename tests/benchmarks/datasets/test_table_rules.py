@@ -660,6 +660,27 @@ def test_a_file_without_a_line_of_names_or_with_an_open_quotation_says_so(name, 
         DATASETS[name(text)]
 
 
+@pytest.mark.parametrize("rows", [2, 5])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_two_lost_quotation_marks_that_glue_rows_are_refused(name, rows, ending):
+    lines = table(ward=cycle("low", "high"), site=cycle("x", "z")).to_csv(index=False).splitlines()
+    for number in (7, 7 + rows - 1):  # in the fourth column
+        cells = lines[number].split(",")
+        cells[3] = f'"{cells[3]}' if number == 7 else f'{cells[3]}"'
+        lines[number] = ",".join(cells)
+    text = ending.join(lines)
+    with pytest.raises(RefusedError, match=r"separators of whole rows: ward in row 7; .*allow=quotes"):
+        DATASETS[name(text)]
+    assert sum(map(len, DATASETS[name(text, "allow=quotes")].factory().domains)) == ROWS - rows + 1
+
+
+def test_cells_of_several_lines_are_said(name):
+    """A note may have line breaks, and a comma or two."""
+    entry = DATASETS[name(table(note=cycle("fine", "cough, some\nfever", "well, and\nnothing\nelse")))]
+    assert "cells of note hold line breaks" in found(entry, "quotes")
+    assert len(entry.columns) == 4
+
+
 @pytest.mark.parametrize("cell", ["120/{}", "{} ± 2", "1:{}", "{}.5/80"])
 def test_pairs_of_numbers_are_no_words(name, cell):
     with pytest.raises(ValueError, match=r"holds pairs of numbers.*make a column of each part"):
