@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.base.wording import count, some
@@ -237,19 +237,28 @@ def _pairs(copies: Sequence[Sequence[tuple[str, str, str]]]) -> str:
     return some((" = ".join(paths) for paths in shown), 2)
 
 
-def sections(walk: Walk, tree: Tree, classes: Sequence[str], scan: Scan, rules: Rules) -> tuple[Section, ...]:
-    """Pictures of each class and domain, their kinds, and what is left out."""
-    return (_counts(tree, classes), _kinds(scan, rules), *_left(walk))
+def of_decoding(listed: int, taken: int) -> list[Finding]:
+    """Files that could be looked at, and ended early when they were decoded; known once the set is prepared."""
+    if listed == taken:
+        return []
+    text = f"{count(listed - taken, 'picture')} left out that could not be decoded; the table of kinds counts them"
+    return [Finding("unreadable", text, refused=True)]
 
 
-def _counts(tree: Tree, classes: Sequence[str]) -> Section:
-    numbers = {domain: [len(own.get(name, ())) for name in classes] for domain, own in tree.items()}
-    if len(classes) <= MANY or len(tree) > MANY:
+def sections(
+    walk: Walk, numbers: Mapping[str, Sequence[int]], classes: Sequence[str], scan: Scan, rules: Rules
+) -> tuple[Section, ...]:
+    """Pictures of each domain, by class, as `numbers` says; their kinds; and what is left out."""
+    return (_counts(numbers, classes), _kinds(scan, rules), *_left(walk))
+
+
+def _counts(numbers: Mapping[str, Sequence[int]], classes: Sequence[str]) -> Section:
+    if len(classes) <= MANY or len(numbers) > MANY:
         rows = [(domain, str(sum(own)), *map(str, own)) for domain, own in numbers.items()]
         return Section("Pictures", ("domain", "pictures", *classes), tuple(rows))
     by_class = zip(classes, zip(*numbers.values(), strict=True), strict=True)
     sums = ("all", *(str(sum(own)) for own in numbers.values()))
-    return Section("Pictures", ("class", *tree), (sums, *((name, *map(str, own)) for name, own in by_class)))
+    return Section("Pictures", ("class", *numbers), (sums, *((name, *map(str, own)) for name, own in by_class)))
 
 
 def _kinds(scan: Scan, rules: Rules) -> Section:

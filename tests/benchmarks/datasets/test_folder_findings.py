@@ -207,8 +207,15 @@ def test_files_that_end_early_are_all_named(root):
         (root / name).write_bytes((root / name).read_bytes()[:-60])
     with pytest.raises(ValueError, match=r"2 pictures cannot be taken: .*p0_000.*p1_001.*allow=unreadable"):
         DATASETS[f"folder:{root}?size=8"].factory()
-    data = DATASETS[f"folder:{root}?size=8&allow=unreadable"].factory()
+    query = "size=8&allow=unreadable"
+    data = DATASETS[f"folder:{root}?{query}"].factory()
     assert [len(domain) for domain in data.domains] == [11, 11, 12]
+    again()
+    assert section(root, "Pictures", query)[:2] == [
+        {"domain": "a", "pictures": "11", "cat": "5", "dog": "6"},
+        {"domain": "b", "pictures": "11", "cat": "6", "dog": "5"},
+    ]
+    assert "2 pictures left out that could not be decoded" in findings(root, query)["unreadable"]
 
 
 def test_a_mended_file_is_read(root):
