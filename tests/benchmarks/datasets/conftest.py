@@ -1,8 +1,22 @@
-"""Names of tables that are written anew."""
+"""A folder for prepared data, a tree of pictures, tables that are written anew."""
 
 import pytest
 
+from benchmarks.datasets import cache
 from benchmarks.datasets.lookup import _entry
+from tests.benchmarks.datasets.trees import grey, tree
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """Data are prepared in a folder of the test."""
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three domains, two classes, files p0_000, p1_001, p2_002, p0_003, ... in every class."""
+    return tree(tmp_path / "mine", grey)
 
 
 @pytest.fixture

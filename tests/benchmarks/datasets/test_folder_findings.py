@@ -8,19 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.datasets import DATASETS, cache
+from benchmarks.datasets import DATASETS
 from benchmarks.datasets.lookup import _entry
 from tests.benchmarks.datasets.trees import grey, noise, tree
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def root(tmp_path):
-    return tree(tmp_path / "mine", grey)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def findings(root, query="size=8"):

@@ -3,20 +3,11 @@
 import pytest
 import torch
 
-from benchmarks.datasets import DATASETS, cache
+from benchmarks.datasets import DATASETS
 from benchmarks.runs.protocol import leave_out
 from tests.benchmarks.datasets.trees import grey, tree
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def root(tmp_path):
-    """Files p0_000, p1_001, p2_002, p0_003, ... in every class."""
-    return tree(tmp_path / "mine", grey)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def groups(name):
