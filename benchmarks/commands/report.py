@@ -6,11 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.base.wording import count
 from benchmarks.commands import say
 from benchmarks.reports import overview as side_by_side
 from benchmarks.reports.page import Report
 from benchmarks.reports.request import Request
-from benchmarks.reports.text import count
 from benchmarks.reports.watch import follow
 from benchmarks.runs import plugins
 from benchmarks.sweeps.store import StoreError

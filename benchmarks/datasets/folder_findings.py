@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.base.wording import count, some
 from benchmarks.datasets.folder_scan import Kind, Scan
 from benchmarks.datasets.folder_tree import (
     DEEPER,
@@ -27,18 +28,6 @@ FEW = 5
 """Fewer pictures of a class in a domain are said: one of five is kept for validation."""
 MANY = 10
 HALF_OF_BYTE = 128
-
-
-def some(words: Iterable[str], number: int = 3) -> str:
-    """The first few, and how many more.
-
-    Example:
-        >>> some(["a", "b", "c", "d", "e"])
-        'a, b, c and 2 more'
-    """
-    words = list(words)
-    more = f" and {len(words) - number} more" if len(words) > number else ""
-    return ", ".join(words[:number]) + more
 
 
 def of_tree(walk: Walk, all_domains: Tree) -> list[Finding]:
@@ -77,7 +66,7 @@ def _splits(tree: Tree) -> Iterable[Finding]:
 def _domains(walk: Walk) -> Iterable[Finding]:
     without = [left for left in walk.left if left.why == NO_CLASSES]
     if without:
-        named = some(f"{shown(left.path, walk.root)} ({left.pictures} pictures)" for left in without)
+        named = some(f"{shown(left.path, walk.root)} ({count(left.pictures, 'picture')})" for left in without)
         text = (
             f"folders beside the domains whose pictures are in no folders of classes: {named}; make folders of classes"
         )
@@ -88,8 +77,8 @@ def _deeper(walk: Walk) -> Iterable[Finding]:
     files = [shown(left.path, walk.root) for left in walk.left if left.why == DEEPER]
     if files:
         text = (
-            f"{len(files)} pictures lie deeper than domain/class ({some(files, 2)}); move them, or allow takes them as "
-            "pictures of the class they are in"
+            f"{count(len(files), 'picture lies', 'pictures lie')} deeper than domain/class ({some(files, 2)}); move "
+            "them, or allow takes them as pictures of the class they are in"
         )
         yield Finding("deeper", text, refused=True)
 
@@ -97,7 +86,8 @@ def _deeper(walk: Walk) -> Iterable[Finding]:
 def _loose(walk: Walk) -> Iterable[Finding]:
     files = [shown(left.path, walk.root) for left in walk.left if left.why == LOOSE]
     if files:
-        yield Finding("loose", f"{len(files)} pictures lie beside folders and have no class ({some(files)}): left out")
+        number = count(len(files), "picture lies", "pictures lie")
+        yield Finding("loose", f"{number} beside folders and without a class ({some(files)}): left out")
     others = [shown(left.path, walk.root) for left in walk.left if left.why == OTHER_SPLIT and left.pictures]
     if others:
         yield Finding("splits", f"beside full, which is taken, these splits are left out: {some(others)}")
@@ -109,9 +99,7 @@ def _loose(walk: Walk) -> Iterable[Finding]:
 def _linked(walk: Walk) -> Iterable[Finding]:
     links = [shown(left.path, walk.root) for left in walk.left if left.why == LINKED]
     if links:
-        text = (
-            f"{len(links)} links to folders inside classes are not followed ({some(links)}): what they show is left out"
-        )
+        text = f"{count(len(links), 'link')} to folders inside classes not followed ({some(links)}): left out"
         yield Finding("links", text)
 
 
@@ -151,16 +139,19 @@ def of_files(scan: Scan, rules: Rules, allowed: Collection[str]) -> list[Finding
 
 def _unreadable(scan: Scan, allowed: Collection[str]) -> Iterable[Finding]:
     if scan.unreadable:
-        said = "; ".join(list(scan.unreadable.values())[:3])
+        said = some(scan.unreadable.values(), sign="; ")
         what = "are left out" if "unreadable" in allowed else "mend them, take them away, or allow leaves them out"
-        text = f"{len(scan.unreadable)} files cannot be read: {said}; {what}"
+        text = f"{count(len(scan.unreadable), 'file')} cannot be read: {said}; {what}"
         yield Finding("unreadable", text, refused=True)
 
 
 def _frames(scan: Scan) -> Iterable[Finding]:
     if scan.frames:
         said = some(f"{name} ({number})" for name, number in scan.frames.items())
-        text = f"{len(scan.frames)} files hold several pages or are films: {said}; save the pages as files"
+        holding = count(
+            len(scan.frames), "file holds several pages or is a film", "files hold several pages or are films"
+        )
+        text = f"{holding}: {said}; save the pages as files"
         yield Finding("frames", f"{text}, or allow takes the first of each", refused=True)
 
 
@@ -221,19 +212,22 @@ def _copies(scan: Scan) -> Iterable[Finding]:
     within = [same for same in scan.copies if same not in across and same not in labels]
     if across:
         text = (
-            f"{len(across)} pictures stand in several domains, byte by byte ({_pairs(across)}): what is tested would be"
+            f"{count(len(across), 'picture stands', 'pictures stand')} in several domains, byte by byte "
+            f"({_pairs(across)}): what is tested would be trained on; take the copies away"
         )
-        yield Finding("copies", f"{text} trained on; take the copies away", refused=True)
+        yield Finding("copies", text, refused=True)
     if labels:
         text = (
-            f"{len(labels)} pictures are the same and stand in different classes ({_pairs(labels)}); one label is wrong"
+            f"{count(len(labels), 'picture stands', 'pictures stand')} in different classes, byte by byte "
+            f"({_pairs(labels)}); one label is wrong"
         )
         yield Finding("labels", text, refused=True)
     if within:
         text = (
-            f"{len(within)} pictures stand several times in a class of a domain ({_pairs(within)}): validation may see"
+            f"{count(len(within), 'picture stands', 'pictures stand')} several times in a class of a domain "
+            f"({_pairs(within)}): validation may see what was trained on; take the copies away"
         )
-        yield Finding("repeats", f"{text} what was trained on; take the copies away")
+        yield Finding("repeats", text)
 
 
 def _pairs(copies: Sequence[Sequence[tuple[str, str, str]]]) -> str:
@@ -243,19 +237,28 @@ def _pairs(copies: Sequence[Sequence[tuple[str, str, str]]]) -> str:
     return some((" = ".join(paths) for paths in shown), 2)
 
 
-def sections(walk: Walk, tree: Tree, classes: Sequence[str], scan: Scan, rules: Rules) -> tuple[Section, ...]:
-    """Pictures of each class and domain, their kinds, and what is left out."""
-    return (_counts(tree, classes), _kinds(scan, rules), *_left(walk))
+def of_decoding(listed: int, taken: int) -> list[Finding]:
+    """Files that could be looked at, and ended early when they were decoded; known once the set is prepared."""
+    if listed == taken:
+        return []
+    text = f"{count(listed - taken, 'picture')} left out that could not be decoded; the table of kinds counts them"
+    return [Finding("unreadable", text, refused=True)]
 
 
-def _counts(tree: Tree, classes: Sequence[str]) -> Section:
-    numbers = {domain: [len(own.get(name, ())) for name in classes] for domain, own in tree.items()}
-    if len(classes) <= MANY or len(tree) > MANY:
+def sections(
+    walk: Walk, numbers: Mapping[str, Sequence[int]], classes: Sequence[str], scan: Scan, rules: Rules
+) -> tuple[Section, ...]:
+    """Pictures of each domain, by class, as `numbers` says; their kinds; and what is left out."""
+    return (_counts(numbers, classes), _kinds(scan, rules), *_left(walk))
+
+
+def _counts(numbers: Mapping[str, Sequence[int]], classes: Sequence[str]) -> Section:
+    if len(classes) <= MANY or len(numbers) > MANY:
         rows = [(domain, str(sum(own)), *map(str, own)) for domain, own in numbers.items()]
         return Section("Pictures", ("domain", "pictures", *classes), tuple(rows))
     by_class = zip(classes, zip(*numbers.values(), strict=True), strict=True)
     sums = ("all", *(str(sum(own)) for own in numbers.values()))
-    return Section("Pictures", ("class", *tree), (sums, *((name, *map(str, own)) for name, own in by_class)))
+    return Section("Pictures", ("class", *numbers), (sums, *((name, *map(str, own)) for name, own in by_class)))
 
 
 def _kinds(scan: Scan, rules: Rules) -> Section:

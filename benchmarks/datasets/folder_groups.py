@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.datasets.folder_findings import some
+from benchmarks.base.wording import count, some
 from benchmarks.datasets.folder_scan import files_of
 from benchmarks.datasets.folder_tree import Tree, shown
 from benchmarks.datasets.inventory import Finding
@@ -43,7 +43,7 @@ def by_pattern(pattern: str, tree: Tree, root: Path) -> Groups:
         else:
             found[file] = "+".join(part or "" for part in match.groups()) if match.groups() else match.group()
     if without:
-        raise ValueError(f"group: {pattern!r} finds nothing in {len(without)} names of files: {some(without)}")
+        raise ValueError(f"group: {pattern!r} finds nothing in {count(len(without), 'name')} of files: {some(without)}")
     return found
 
 
@@ -68,8 +68,8 @@ def by_file(path: Path, tree: Tree, root: Path) -> Groups:
             (several if groups else without).append(shown(file, root))
     if without:
         raise ValueError(
-            f"groups: {path} has no row for {len(without)} pictures: {some(without)}; the column file holds paths "
-            f"below {root}"
+            f"groups: {path} has no row for {count(len(without), 'picture')}: {some(without)}; the column file holds "
+            f"paths below {root}"
         )
     if several:
         raise ValueError(f"groups: {path} gives several groups to {some(several)}")
@@ -91,7 +91,7 @@ def _rows(path: Path) -> list[tuple[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"groups: {path} cannot be read as CSV in UTF-8 ({error})") from error
     if empty := sum(not file or not group for file, group in rows):
-        raise ValueError(f"groups: {path} has {empty} rows without a file or a group; fill or drop them")
+        raise ValueError(f"groups: {path} has {count(empty, 'row')} without a file or a group; fill or drop them")
     return [(file.replace("\\", "/").removeprefix("./"), group) for file, group in rows]
 
 

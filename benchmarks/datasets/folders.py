@@ -35,10 +35,11 @@ import numpy as np
 import torch
 
 from benchmarks.base.metrics import accuracy
+from benchmarks.base.wording import count, some
 from benchmarks.datasets import folder_groups
 from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
-from benchmarks.datasets.cache import Built, Recipe, track
-from benchmarks.datasets.folder_findings import of_files, of_tree, sections
+from benchmarks.datasets.cache import Built, DamagedError, Recipe, read, track
+from benchmarks.datasets.folder_findings import of_decoding, of_files, of_tree, sections
 from benchmarks.datasets.folder_groups import Groups
 from benchmarks.datasets.folder_scan import Scan, scanned
 from benchmarks.datasets.folder_tree import Tree, Walk, shown, walk
@@ -79,12 +80,13 @@ def entry(rest: str) -> DatasetEntry:
     if groups is not None:
         findings += folder_groups.findings(groups, tree)
     classes = _classes(tree, path)
-    known = Known(walked, tree, classes, scan, rules, tuple(findings))
-    # What ends early is found when pictures are decoded; whoever allows it beforehand is right.
-    words = [word for word in allowed if word != "unreadable" or scan.unreadable]
-    refuse(known.inventory(), words, f"folder:{path}")
     how = Reading(tree, classes, rules, groups, walked.root, scan.deep, "unreadable" in allowed)
     recipe = Recipe(f"folder-{_identity(tree, walked.root, how.settings())}", functools.partial(build, how), "2")
+    known = Known(walked, how, scan, tuple(findings), recipe)
+    inventory = known.inventory()
+    # What ends early is found when pictures are decoded; whoever allows it beforehand is right.
+    found = {finding.what for finding in inventory.findings}
+    refuse(inventory, [word for word in allowed if word != "unreadable" or word in found], f"folder:{path}")
     return DatasetEntry(
         factory=recipe,
         description=f"pictures of {len(classes)} classes in the folders {', '.join(tree)}, {rules.size} pixels",
@@ -99,22 +101,6 @@ def entry(rest: str) -> DatasetEntry:
         inventory=known.inventory,
         classes=classes,
     )
-
-
-@dataclass(frozen=True)
-class Known:
-    """What there is to say about a tree."""
-
-    walked: Walk
-    tree: Tree
-    classes: tuple[str, ...]
-    scan: Scan
-    rules: Rules
-    findings: tuple[Finding, ...]
-
-    def inventory(self) -> Inventory:
-        """All of it."""
-        return Inventory(sections(self.walked, self.tree, self.classes, self.scan, self.rules), self.findings)
 
 
 @dataclass(frozen=True)
@@ -142,6 +128,38 @@ class Reading:
         """All but the files that decides what comes out."""
         names = sorted(f"{file.relative_to(self.root)}\0{group}" for file, group in (self.groups or {}).items())
         return f"{self.rules}\0{self.skip}\0{names}"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What there is to say about a tree."""
+
+    walked: Walk
+    how: Reading
+    scan: Scan
+    findings: tuple[Finding, ...]
+    recipe: Recipe
+
+    def inventory(self) -> Inventory:
+        """All of it; without the pictures that ended early, once they are decoded."""
+        tree, classes = self.how.tree, self.how.classes
+        numbers = {domain: [len(own.get(name, ())) for name in classes] for domain, own in tree.items()}
+        taken = self._taken() if self.how.skip else None
+        findings = self.findings
+        if taken is not None:
+            findings += tuple(of_decoding(*(sum(map(sum, each.values())) for each in (numbers, taken))))
+        return Inventory(sections(self.walked, taken or numbers, classes, self.scan, self.how.rules), findings)
+
+    def _taken(self) -> dict[str, list[int]] | None:
+        """Pictures of each domain, by class, in the prepared file; None if there is none that can be read."""
+        if not self.recipe.path.exists():
+            return None
+        try:
+            data, _ = read(self.recipe.path)
+        except DamagedError:  # whoever needs the pictures says so, and prepares them again
+            return None
+        number = len(self.how.classes)
+        return {domain.name: domain.labels.bincount(minlength=number).tolist() for domain in data.domains}
 
 
 def _background(options: Mapping[str, str]) -> tuple[int, int, int]:
@@ -264,10 +282,9 @@ def build(how: Reading) -> Built:
         labels_of = torch.tensor([label for _, label in kept])
         domains.append(Domain(name, torch.from_numpy(np.stack(inputs)), labels_of, groups))
     if wrong and (not how.skip or len(domains) < len(how.tree)):
-        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise ValueError(
-            f"{len(wrong)} pictures cannot be taken: {'; '.join(wrong[:3])}{more}. Mend them, take them away, or go on "
-            "without them: allow=unreadable"
+            f"{count(len(wrong), 'picture')} cannot be taken: {some(wrong, sign='; ')}. Mend them, take them away, "
+            "or go on without them: allow=unreadable"
         )
     facts = {"classes": ", ".join(how.classes)} | ({"left out": "; ".join(wrong)} if wrong else {})
     return Built(MultiDomainData(tuple(domains), n_outputs=len(how.classes)), facts)

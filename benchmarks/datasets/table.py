@@ -36,12 +36,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss
 
 from benchmarks.base.metrics import accuracy
+from benchmarks.base.wording import count, some
 from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
 from benchmarks.datasets.inventory import Finding, Inventory, refuse
 from benchmarks.datasets.named import checked_domains, listed, parse
 from benchmarks.datasets.scaling import standardise
 from benchmarks.datasets.table_cells import Column, as_words, decode, in_order
-from benchmarks.datasets.table_columns import Inputs, encode, shortened
+from benchmarks.datasets.table_columns import Inputs, encode
 from benchmarks.datasets.table_files import FILE_OPTIONS, read
 from benchmarks.datasets.table_inventory import Parts, findings_of, sections_of
 from benchmarks.datasets.table_roles import Roles, roles_of
@@ -145,7 +146,7 @@ def _taken_apart(
         column = as_words(name, frame[name], marks)
         if column.empty.any():
             raise ValueError(
-                f"column {name!r} of the table is empty in {int(column.empty.sum())} rows; fill or drop them"
+                f"column {name!r} of the table is empty in {count(int(column.empty.sum()), 'row')}; fill or drop them"
             )
         findings.extend(_refused(column))
         return column
@@ -163,7 +164,7 @@ def _taken_apart(
         raise ValueError("; ".join(inputs.troubles))
     _check_missing(columns, inputs, options)
     if not inputs.names:
-        left = shortened([f"{name} ({why})" for name, why in inputs.coding.items()])
+        left = some([f"{name} ({why})" for name, why in inputs.coding.items()], 5)
         why = f": {left}" if left else ""
         raise ValueError(f"it has no column for inputs besides target, domain and what is dropped{why}")
     parts = Parts(
@@ -184,9 +185,9 @@ def _target_column(frame: pd.DataFrame, roles: Roles, marks: Marks) -> Column:
     words = as_words(roles.target, frame[roles.target], marks)
     said = sorted({word for word in words.values[found.empty] if word is not None})
     if said and found.kind != EMPTY and not found.trouble:
-        number, missing = int((~words.empty)[found.empty].sum()), shortened(list(map(repr, said)))
+        rows, missing = count(int((~words.empty)[found.empty].sum()), "row"), some(list(map(repr, said)), 5)
         raise ValueError(
-            f"the target {roles.target!r} holds {missing} in {number} rows, which among {found.kind} is an empty cell: "
+            f"the target {roles.target!r} holds {missing} in {rows}, which among {found.kind} is an empty cell: "
             f"drop these rows, or say words={roles.target} if it is a class"
         )
     return words if found.kind in (CODES, EMPTY) else found

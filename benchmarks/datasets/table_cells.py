@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.base.wording import count, some
 from benchmarks.datasets.inventory import Finding
 from benchmarks.datasets.table_texts import (
     ADVICE,
@@ -118,14 +119,13 @@ def as_words(name: str, cells: pd.Series, marks: Marks, said: bool = True) -> Co
     values = values if same else bare
     findings = []
     if same:
-        found = "; ".join(" and ".join(map(repr, texts)) for texts in same[:3])
-        found += f" and {len(same) - 3} more" if len(same) > 3 else ""
+        found = some((" and ".join(map(repr, texts)) for texts in same), sign="; ")
         text = f"column {name!r} holds words that differ in their writing only ({found}): mend them"
         findings.append(Finding("spelling", text))
     doubtful = sorted({own for own in bare if own is not None and own.lower() in MISSING})
     if doubtful and said:
-        number, found = int(np.isin(bare, doubtful).sum()), ", ".join(map(repr, doubtful))
-        text = f"column {name!r} holds {found} in {number} rows, which is taken as a word"
+        rows, found = count(int(np.isin(bare, doubtful).sum()), "row"), ", ".join(map(repr, doubtful))
+        text = f"column {name!r} holds {found} in {rows}, which is taken as a word"
         findings.append(Finding("words", f"{text}; empty={','.join(doubtful)} makes these cells empty"))
     return Column(name, WORDS, values, findings=tuple(findings))
 
@@ -204,10 +204,10 @@ class _Seen:
         wanted = {self.texts.index(text) for text in odd}
         where = int(np.flatnonzero(np.isin(self.codes, list(wanted)))[0]) + 1
         number = sum(held.values()) - held[NUMBERS]
-        shown = ", ".join(map(repr, odd[:3])) + (f" and {len(odd) - 3} more" if len(odd) > 3 else "")
+        shown = some(map(repr, odd))
         say = ",".join(odd[:3])
         return (
-            f"is one of numbers but for {shown} ({number} cell{'s' * (number > 1)}, first in row {where}): mend "
+            f"is one of numbers but for {shown} ({count(number, 'cell')}, first in row {where}): mend "
             f"{'them' if number > 1 else 'it'}, or say empty={say} if it means that nothing is known"
         )
 

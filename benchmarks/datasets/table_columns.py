@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.base.wording import count, some
 from benchmarks.datasets.inventory import Finding
 from benchmarks.datasets.table_cells import Column, in_order
 from benchmarks.datasets.table_files import is_nameless
 from benchmarks.datasets.table_texts import EMPTY, NUMBERS, WORDS
 
-__all__ = ["Inputs", "encode", "shortened"]
+__all__ = ["Inputs", "encode"]
 
 MOST_WORDS = 100
 FEW_ROWS = 20
@@ -78,17 +79,6 @@ def encode(columns: Sequence[Column], domains: np.ndarray[Any, Any], allowed: Co
     return Inputs(values, inputs, coding, tuple(findings), tuple(troubles))
 
 
-def shortened(words: Sequence[str], most: int = 5) -> str:
-    """Some of them, and how many more there are.
-
-    Example:
-        >>> shortened(["a", "b", "c"], most=2)
-        'a, b and 1 more'
-    """
-    more = f" and {len(words) - most} more" if len(words) > most else ""
-    return ", ".join(words[:most]) + more
-
-
 def _coded(column: Column) -> tuple[list[str], np.ndarray[Any, Any]]:
     if column.numeric:
         return [column.name], column.values.astype(np.float64)[:, np.newaxis]
@@ -119,7 +109,7 @@ def _left_out(column: Column, suspicious: Sequence[Finding], allowed: Collection
 
 def _constant(columns: Sequence[Column]) -> list[Finding]:
     same = [column.name for column in columns if not column.trouble and _left_out(column, (), ()).startswith("it")]
-    return [Finding("constant", f"{shortened(same)}: empty or the same in all rows, and left out")] if same else []
+    return [Finding("constant", f"{some(same, 5)}: empty or the same in all rows, and left out")] if same else []
 
 
 def _suspicious(column: Column, domains: np.ndarray[Any, Any]) -> list[Finding]:
@@ -152,8 +142,8 @@ def _suspicious(column: Column, domains: np.ndarray[Any, Any]) -> list[Finding]:
         text = f"column {name!r} never {growing} from row to row: a number of visits or patients does; if it is one"
         found.append(Finding("index", f"{text}, and no measurement that the rows are sorted by, drop={name}"))
     if sentinel := _sentinel(known):
-        number = int((known == sentinel).sum())
-        text = f"column {name!r} is {sentinel:g} in {number} rows, far from all other values"
+        rows = count(int((known == sentinel).sum()), "row")
+        text = f"column {name!r} is {sentinel:g} in {rows}, far from all other values"
         found.append(Finding("sentinels", f"{text}; say empty={sentinel:g} if it means that nothing is known"))
     return found
 

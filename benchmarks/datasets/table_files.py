@@ -12,6 +12,7 @@ import csv
 import gzip
 import importlib.util
 import io
+import re
 import zipfile
 import zlib
 from collections import Counter
@@ -21,6 +22,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.base.wording import count, some
 from benchmarks.datasets.inventory import Finding
 from benchmarks.datasets.table_excel import look_into
 
@@ -137,18 +139,37 @@ def _text(path: Path, options: Mapping[str, str]) -> tuple[pd.DataFrame, list[Fi
     if (rows.iloc[:, -1] == "").any():
         _check_lengths(content.decode(encoding), sign, skipped, len(rows.columns))
     frame, findings = _named(rows)
-    broken = [str(name) for name in frame.columns if frame[name].str.contains("[\r\n]").any()]
+    return frame, [*findings, *_line_breaks(frame, sign, len(rows.columns))]
+
+
+def _line_breaks(frame: pd.DataFrame, sign: str, columns: int) -> list[Finding]:
+    """Cells of several lines: two lost quotation marks make one of whole rows, with the separators of them all."""
+    glued, broken = [], []
+    for name in map(str, frame.columns):
+        breaks = frame[name].str.count("\r\n|\r|\n")
+        if not breaks.any():
+            continue
+        broken.append(name)
+        whole = (breaks > 0) & (frame[name].str.count(re.escape(sign)) >= (columns - 1) * breaks)
+        glued += [f"{name} in row {number + 1}" for number in whole[whole].index]
+    if glued:
+        text = (
+            f"cells of several lines with the separators of whole rows: {some(glued)}; look there for a lost quotation"
+        )
+        return [Finding("quotes", f"{text} mark", refused=True)]
     if broken:
-        text = f"cells of {', '.join(broken[:5])} hold line breaks: a lost quotation mark makes one cell of many lines"
-        findings.append(Finding("quotes", f"{text}; look whether the number of rows is right"))
-    return frame, findings
+        text = f"cells of {some(broken, 5)} hold line breaks: a lost quotation mark makes one cell of many lines"
+        return [Finding("quotes", f"{text}; look whether the number of rows is right")]
+    return []
 
 
 def _check_lengths(content: str, sign: str, skipped: int, columns: int) -> None:
     """Raises ValueError for a row that ends early: pandas would fill it up."""
     for number, row in enumerate(csv.reader(content.splitlines(keepends=True), delimiter=sign), start=-skipped):
         if number > 0 and "".join(row).strip() and len(row) < columns:
-            raise ValueError(f"row {number} has {len(row)} cells and the line of names {columns}; is it cut off?")
+            raise ValueError(
+                f"row {number} has {count(len(row), 'cell')} and the line of names {columns}; is it cut off?"
+            )
 
 
 def _unpacked(path: Path) -> bytes:
@@ -253,10 +274,10 @@ def _named(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
     blank = rows.map(_blank)
     empty = [number for number, name in enumerate(names) if not name and blank.iloc[:, number].all()]
     if empty:
-        findings.append(Finding("empty", f"{len(empty)} columns without a name and without cells are left out"))
+        findings.append(Finding("empty", f"left out: {count(len(empty), 'column')} without a name and without cells"))
     gone = blank.all(axis=1)
     if gone.any():
-        findings.append(Finding("empty", f"{int(gone.sum())} rows without any cell are left out"))
+        findings.append(Finding("empty", f"left out: {count(int(gone.sum()), 'row')} without any cell"))
     kept = [number for number in range(len(names)) if number not in empty]
     rows = rows.loc[~gone].iloc[:, kept].reset_index(drop=True)
     rows.columns = pd.Index(_checked([names[number] or f"Unnamed: {number}" for number in kept]))

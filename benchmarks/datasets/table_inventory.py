@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.base.wording import some
 from benchmarks.datasets.inventory import Finding, Section
 from benchmarks.datasets.table_cells import Column
-from benchmarks.datasets.table_columns import Inputs, shortened
+from benchmarks.datasets.table_columns import Inputs
 from benchmarks.datasets.table_target import Target
 from benchmarks.datasets.table_texts import NUMBERS, TRUTH
 
@@ -101,17 +102,17 @@ def _holds(column: Column) -> str:
     if column.kind == TRUTH:
         return f"true {int(known.sum())}, false {int((known == 0).sum())}"
     words = pd.Series(known).value_counts()
-    return shortened([f"{word} {number}" for word, number in words.items()])
+    return some([f"{word} {number}" for word, number in words.items()], 5)
 
 
 def _absent_classes(parts: Parts) -> tuple[str, str]:
     absent = _class_counts(parts) == 0 if not parts.target.regression else np.zeros((0, 0), dtype=bool)
     said = [
-        f"{name} has no row of {shortened([parts.target.classes[number] for number in np.flatnonzero(own)])}"
+        f"{name} has no row of {some([parts.target.classes[number] for number in np.flatnonzero(own)], 5)}"
         for name, own in zip(parts.domains, absent, strict=False)
         if own.any()
     ]
-    return "classes", f"{shortened(said)}: a score there is one over fewer classes" if said else ""
+    return "classes", f"{some(said, 5)}: a score there is one over fewer classes" if said else ""
 
 
 def _extremes(parts: Parts) -> tuple[Array, Array]:
@@ -131,7 +132,7 @@ def _one_domain_only(parts: Parts) -> tuple[str, str]:
         varies = (low[place] < least) | (high[place] > most)
         gone = [parts.inputs.names[number] for number in np.flatnonzero((least >= most) & varies)]
         if gone:
-            said.append(f"{shortened(gone)} with {name} held out")
+            said.append(f"{some(gone, 5)} with {name} held out")
     text = f"the same in all training domains but not in the held-out one, and left out there: {'; '.join(said)}"
     return "constant", text if said else ""
 
@@ -140,16 +141,14 @@ def _names_domain(parts: Parts) -> tuple[str, str]:
     low, high = _extremes(parts)
     same = (low == high).all(axis=0) & (low.min(axis=0) < low.max(axis=0))
     names = [parts.inputs.names[number] for number in np.flatnonzero(same)]
-    text = (
-        f"{shortened(names)}: the same in all rows of a domain, so that it names the domain and nothing else; drop it"
-    )
+    text = f"{some(names, 5)}: the same in all rows of a domain, so that it names the domain and nothing else; drop it"
     return "domains", text if names else ""
 
 
 def _empty_in_domain(parts: Parts) -> tuple[str, str]:
     low, high = _extremes(parts)
     said = [
-        f"{shortened([parts.inputs.names[number] for number in np.flatnonzero(own)])} in {name}"
+        f"{some([parts.inputs.names[number] for number in np.flatnonzero(own)], 5)} in {name}"
         for name, own in zip(parts.domains, low > high, strict=True)
         if own.any()
     ]
@@ -159,9 +158,9 @@ def _empty_in_domain(parts: Parts) -> tuple[str, str]:
 def _tells_target(parts: Parts) -> tuple[str, str]:
     used = [column for column in parts.columns if not parts.inputs.coding[column.name].startswith("left out")]
     found = [column.name for column in used if not column.empty.any() and _is_target(column, parts.target)]
-    said = [f"{shortened(found)}: it is the target in other words, value by value or by thresholds"] if found else []
+    said = [f"{some(found, 5)}: it is the target in other words, value by value or by thresholds"] if found else []
     gaps = [column.name for column in used if _empty_as_target(column.empty, parts.target)]
-    said += [f"{shortened(gaps)}: which cells are empty tells the target"] if gaps else []
+    said += [f"{some(gaps, 5)}: which cells are empty tells the target"] if gaps else []
     return "leak", f"{'; '.join(said)}; drop it unless it is known beforehand" if said else ""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.base.wording import count
 from benchmarks.datasets.inventory import Finding
 from benchmarks.datasets.table_cells import Column, in_order
 from benchmarks.datasets.table_texts import EMPTY, NUMBERS, TRUTH
@@ -62,7 +63,8 @@ def target_of(column: Column, options: Mapping[str, str]) -> Target:
         rows = ", or drop these rows" if trouble != column.trouble else ""
         raise ValueError(f"the target {name!r} {trouble}{rows}; or words={name}, if these are classes")
     if column.kind == EMPTY or column.empty.any():
-        raise ValueError(f"column {name!r} of the table is empty in {int(column.empty.sum())} rows; fill or drop them")
+        rows = count(int(column.empty.sum()), "row")
+        raise ValueError(f"column {name!r} of the table is empty in {rows}; fill or drop them")
     if task == REGRESSION and column.kind != NUMBERS:
         raise ValueError(f"task=regression needs numbers in the target, column {name!r} holds {column.kind}")
     numbers = column.kind == NUMBERS

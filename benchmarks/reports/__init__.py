@@ -5,7 +5,7 @@
 - ``selection``, ``choice``, ``requested``: what is compared with what, and the matrices of scores;
 - ``comparisons``, ``evidence``, ``answer``: differences, verdicts, what they need, and the line at the top;
 - ``constant``, ``normalised``, ``spectra``, ``throughput``: what else is computed from them;
-- ``tables``: the figures, as numbers and as text; ``forest``: the plot at the top, as rows of text and bars;
-- ``style`` and the modules ``draw_*``: the pictures;
-- ``page``, ``template``, ``files``: the page that holds them all, and the files.
+- ``table`` and the modules ``tables_*``: the figures, as numbers and as text;
+- ``forest``: the plot at the top, as rows of text and bars; ``style`` and the modules ``draw_*``: the pictures;
+- ``facts``, ``sections``, ``page``, ``template``: what the page holds; ``build``: all of it; ``files``: the files.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from benchmarks.reports.text import count
+from benchmarks.base.wording import count
 
 LEVEL = 0.05
 """Of the corrected tests."""

@@ -14,12 +14,12 @@ from pydantic_core import from_json
 from sqlalchemy import Connection, Text, cast, select
 
 from benchmarks.sweeps.store import Store
+from benchmarks.sweeps.store.rows import CURVES
 from benchmarks.sweeps.store.schema import attempts, checkpoints, environments, runs, workers
+from benchmarks.sweeps.store.states import DECIDED, FAILED, FINISHED
 
-ENDED = ("finished", "failed", "diverged")
 CHUNK = 4000
 
-_CURVES = ("step", "loss", "validation", "held_out")
 _TIMES = ("wall_seconds", "cpu_seconds", "started", "ended")
 _MEMORY = ("resident_bytes", "cuda_bytes")
 
@@ -32,7 +32,7 @@ def stream(store: Store) -> Iterator[Mapping[str, Any]]:
         crossed = _cross_validated(connection)
         last = -1
         query = select(runs.c.id, runs.c.key, runs.c.code, cast(runs.c.config, Text), runs.c.evaluations, runs.c.status)
-        query = query.where(runs.c.status.in_(ENDED)).order_by(runs.c.id).limit(CHUNK)
+        query = query.where(runs.c.status.in_(DECIDED)).order_by(runs.c.id).limit(CHUNK)
         while chunk := connection.execute(query.where(runs.c.id > last)).all():
             first, last = chunk[0][0], chunk[-1][0]
             tries = _tries(connection, first, last)
@@ -65,7 +65,7 @@ def _tries(connection: Connection, first: int, last: int) -> Mapping[int, Sequen
 
 def _points(connection: Connection, first: int, last: int, crossed: bool) -> Mapping[int, Sequence[Any]]:
     own = select(attempts.c.id).where(attempts.c.run_id.between(first, last)).scalar_subquery()
-    columns: list[Any] = [checkpoints.c.attempt_id, *(checkpoints.c[name] for name in _CURVES)]
+    columns: list[Any] = [checkpoints.c.attempt_id, *(checkpoints.c[name] for name in CURVES)]
     columns.append(cast(checkpoints.c.measures, Text))
     if crossed:
         columns.append(cast(checkpoints.c.domains, Text))
@@ -76,6 +76,12 @@ def _points(connection: Connection, first: int, last: int, crossed: bool) -> Map
     return found
 
 
+def _decisive(status: str, tries: Sequence[Any]) -> Any:
+    """The attempt that decided; None in a store in which an older version or a hand has left none."""
+    found = [one for one in tries if one.status == status and (status != FINISHED or one.selections)]
+    return found[-1] if found else None
+
+
 def _record(
     run: Any,
     tries: Sequence[Any],
@@ -84,11 +90,11 @@ def _record(
     names: Mapping[int, str],
 ) -> dict[str, Any]:
     _, key, code, config, evaluations, status = run
-    # A store that was mended by hand may have a run without the attempt that decided it.
-    decisive = next((one for one in reversed(tries) if one.status == status), tries[-1] if tries else None)
     record: dict[str, Any] = {"key": key, "config": from_json(config), "status": status, "evaluations": evaluations}
+    decisive = _decisive(status, tries)
     if decisive is None:
-        return {**record, "status": "failed", "failure": "error", "error": "the store has no attempt at it"}
+        error = f"the store says that it is {status}, and has no attempt that says how"
+        return {**record, "status": FAILED, "environment": {"code": code}, "failure": "error", "error": error}
     record |= {
         "timings": {name: getattr(decisive, name) for name in _TIMES},
         "peak_memory": {name: getattr(decisive, name) for name in _MEMORY},
@@ -104,13 +110,13 @@ def _record(
     found = points.get(decisive.id, [])
     if found:
         _, *curves = zip(*(row[:5] for row in found), strict=True)
-        record["curves"] = dict(zip(_CURVES, map(list, curves), strict=True))
+        record["curves"] = dict(zip(CURVES, map(list, curves), strict=True))
         if found[0][5] not in ("{}", None):
             record["measures"] = _by_name([from_json(row[5]) for row in found])
         if len(found[0]) > 6:
             domains = [from_json(row[6]) for row in found]
             record["domain_curves"] = {name: [one[name] for one in domains] for name in domains[0]}
-    if status == "finished":
+    if status == FINISHED:
         record["selections"] = from_json(decisive.selections)
         record["diagnostics"] = from_json(decisive.diagnostics) if decisive.diagnostics else {}
     else:

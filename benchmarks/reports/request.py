@@ -12,8 +12,9 @@ from typing import Any
 
 from benchmarks.algorithms import BASELINE, CONTROL
 from benchmarks.reports import files
+from benchmarks.reports.build import build
 from benchmarks.reports.load import Loaded, load, store_of
-from benchmarks.reports.page import Report, build
+from benchmarks.reports.page import Report
 from benchmarks.reports.selection import Selection
 from benchmarks.runs.protocol import TRAINING_DOMAIN
 

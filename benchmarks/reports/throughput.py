@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from benchmarks.base.wording import count
 from benchmarks.reports.load import Run
 
 Intervals = dict[str, list[tuple[float, float]]]
@@ -50,9 +51,10 @@ class Work:
     def sentence(self) -> str:
         """All of it in words."""
         return (
-            f"{len(self.intervals)} workers finished {self.finished} runs in {self.end - self.start:.0f} s. Of the "
-            f"time between their first run and the end of their last one they spent {self.share:.0%} in runs whose "
-            f"results count; of the whole time, all workers together, {self.whole_share:.0%}."
+            f"{count(len(self.intervals), 'worker')} finished {count(self.finished, 'run')} in "
+            f"{self.end - self.start:.0f} s. Of the time between their first run and the end of their last one they "
+            f"spent {self.share:.0%} in runs whose results count; of the whole time, all workers together, "
+            f"{self.whole_share:.0%}."
         )
 
 

@@ -6,11 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from benchmarks.base.wording import count
 from benchmarks.reports.load import store_of
-from benchmarks.reports.text import count
 from benchmarks.sweeps.store import Store
-
-ENDED = ("finished", "failed", "diverged")
+from benchmarks.sweeps.store.states import DECIDED
 
 
 def counts(sources: tuple[str, ...]) -> Counter[str]:
@@ -47,7 +46,7 @@ def follow(
     before: Counter[str] | None = None
     while True:
         now = counts(sources)
-        ended, total = sum(now[status] for status in ENDED), sum(now.values())
+        ended, total = sum(now[status] for status in DECIDED), sum(now.values())
         open_ = total - ended
         if ended and (now != before or not open_):
             make(seconds if open_ else 0, f"{ended:,} of {count(total, 'run')} have ended." if open_ else "")

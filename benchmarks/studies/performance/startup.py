@@ -17,10 +17,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.runs.environment import ROOT
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.store import Store
 
-ROOT = Path(__file__).resolve().parents[3]
 HEAVY = ("torch", "pandas", "matplotlib", "scipy", "sqlalchemy", "numpy", "sklearn", "pydantic")
 
 _CALL = """

@@ -16,9 +16,7 @@ import itertools
 import json
 import multiprocessing
 import os
-import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +28,7 @@ import cyclopts
 from rich.console import Console
 
 from benchmarks.algorithms import ALGORITHMS
+from benchmarks.base.resources import peak_memory
 from benchmarks.sweeps.config import Overrides, SweepConfig
 from benchmarks.sweeps.plan import plan
 from benchmarks.sweeps.store import Store
@@ -100,7 +99,7 @@ def timed(what: str, action: Callable[[], Any], note: Callable[[Any], str] = lam
 
 def resident() -> float:
     """The largest resident size so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 * (1 if sys.platform != "darwin" else 1 / 1024)
+    return peak_memory("cpu")["resident_bytes"] / 2**20
 
 
 def calls(what: str, action: Callable[[], Any], number: int = CALLS) -> Timed:

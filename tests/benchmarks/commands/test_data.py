@@ -146,7 +146,7 @@ def test_it_ends_with_an_inventory(mine, capsys):
     assert "few: classes with fewer than 5 pictures" in printed.out
     assert data_command(mine, allow=("copies",)) == 0
     printed = capsys.readouterr().out
-    assert "copies (allowed): 1 pictures stand in several domains" in printed
+    assert "copies (allowed): 1 picture stands in several domains" in printed
     assert printed.index("content: SHA-256") < printed.index("Kinds of pictures")
     assert "  model: cnn, unless a sweep names another" in printed
 

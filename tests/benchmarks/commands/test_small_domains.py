@@ -224,7 +224,7 @@ def test_what_is_odd_is_said_by_plan_too_and_allowed_there(said, pictures, tmp_p
     assert "--allow copies" in errors
     code, text, _ = said("plan", *words, "--allow", "copies")
     assert code == 0
-    assert text.count("copies (allowed): 1 pictures stand in several domains") == 1
+    assert text.count("copies (allowed): 1 picture stands in several domains") == 1
     assert "allow=copies" in text  # the name that records will have
 
 

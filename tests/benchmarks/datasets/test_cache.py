@@ -12,10 +12,7 @@ from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
 from benchmarks.datasets.cache import Built, DamagedError, Recipe
 from benchmarks.runs.prepared import prepared
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def pictures(seed=0):

@@ -8,19 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.datasets import DATASETS, cache
+from benchmarks.datasets import DATASETS
 from benchmarks.datasets.lookup import _entry
 from tests.benchmarks.datasets.trees import grey, noise, tree
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def root(tmp_path):
-    return tree(tmp_path / "mine", grey)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def findings(root, query="size=8"):
@@ -86,7 +78,7 @@ def test_all_that_is_not_taken_is_counted(root):
     assert rows["folder empty", "no pictures inside"]["number"] == "1"
     assert rows[".png", "beside the folders of classes"]["pictures"] == "1"
     found = findings(root)
-    assert "1 pictures lie beside folders and have no class" in found["loose"]
+    assert "1 picture lies beside folders and without a class" in found["loose"]
     assert "empty" in found["empty"]
 
 
@@ -129,12 +121,12 @@ def test_identical_files_across_domains_are_refused(root):
 
 def test_identical_files_with_two_labels_are_refused(root):
     shutil.copy(root / "a" / "cat" / "p0_000.png", root / "a" / "dog" / "again.png")
-    refused(root, "labels", "stand in different classes .*one label is wrong")
+    refused(root, "labels", "1 picture stands in different classes.*one label is wrong")
 
 
 def test_identical_files_in_one_class_are_said(root):
     shutil.copy(root / "a" / "cat" / "p0_000.png", root / "a" / "cat" / "again.png")
-    assert "1 pictures stand several times in a class of a domain" in findings(root)["repeats"]
+    assert "1 picture stands several times in a class of a domain" in findings(root)["repeats"]
 
 
 def test_splits_at_the_top_are_refused(tmp_path):
@@ -207,15 +199,22 @@ def test_files_that_end_early_are_all_named(root):
         (root / name).write_bytes((root / name).read_bytes()[:-60])
     with pytest.raises(ValueError, match=r"2 pictures cannot be taken: .*p0_000.*p1_001.*allow=unreadable"):
         DATASETS[f"folder:{root}?size=8"].factory()
-    data = DATASETS[f"folder:{root}?size=8&allow=unreadable"].factory()
+    query = "size=8&allow=unreadable"
+    data = DATASETS[f"folder:{root}?{query}"].factory()
     assert [len(domain) for domain in data.domains] == [11, 11, 12]
+    again()
+    assert section(root, "Pictures", query)[:2] == [
+        {"domain": "a", "pictures": "11", "cat": "5", "dog": "6"},
+        {"domain": "b", "pictures": "11", "cat": "6", "dog": "5"},
+    ]
+    assert "2 pictures left out that could not be decoded" in findings(root, query)["unreadable"]
 
 
 def test_a_mended_file_is_read(root):
     broken = root / "a" / "cat" / "p0_000.png"
     before = broken.read_bytes()
     broken.write_bytes(b"")
-    refused(root, "unreadable", "1 files cannot be read")
+    refused(root, "unreadable", "1 file cannot be read")
     broken.write_bytes(before)
     again()
     assert len(DATASETS[f"folder:{root}?size=8"].factory().domains[0]) == 12
@@ -229,7 +228,7 @@ def test_a_link_to_nothing_is_named(root):
 def test_several_pages_are_refused_or_the_first_is_taken(root):
     pages = [Image.fromarray(noise(number)) for number in (700, 701)]
     pages[0].save(root / "a" / "cat" / "pages.tif", save_all=True, append_images=pages[1:])
-    entry = refused(root, "frames", r"1 files hold several pages or are films: a/cat/pages\.tif \(2\)")
+    entry = refused(root, "frames", r"1 file holds several pages or is a film: a/cat/pages\.tif \(2\)")
     assert len(entry.factory().domains[0]) == 13
 
 

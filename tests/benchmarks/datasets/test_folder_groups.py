@@ -3,20 +3,11 @@
 import pytest
 import torch
 
-from benchmarks.datasets import DATASETS, cache
+from benchmarks.datasets import DATASETS
 from benchmarks.runs.protocol import leave_out
 from tests.benchmarks.datasets.trees import grey, tree
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def root(tmp_path):
-    """Files p0_000, p1_001, p2_002, p0_003, ... in every class."""
-    return tree(tmp_path / "mine", grey)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def groups(name):
@@ -102,7 +93,7 @@ def test_a_file_of_groups_that_is_wrong(root, tmp_path):
     with pytest.raises(ValueError, match=r"gives several groups to a/cat/p0_000\.png"):
         DATASETS[f"{name}{twice}"]
     empty = written(tmp_path / "empty.csv", [*rows(root)[1:], ("a/cat/p0_000.png", "")])
-    with pytest.raises(ValueError, match="has 1 rows without a file or a group"):
+    with pytest.raises(ValueError, match="has 1 row without a file or a group"):
         DATASETS[f"{name}{empty}"]
     (tmp_path / "other.csv").write_text("name;patient\na;b\n")
     with pytest.raises(ValueError, match=r"must be CSV with the columns file, group; it has name;patient"):

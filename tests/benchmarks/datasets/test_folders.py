@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from benchmarks.commands.words.report import report_command as report
-from benchmarks.datasets import DATASETS, cache
+from benchmarks.datasets import DATASETS
 from benchmarks.datasets.lookup import _entry
 from benchmarks.datasets.pictures import Rules, decode
 from benchmarks.runs.environment import fingerprint
@@ -17,9 +17,7 @@ from benchmarks.sweeps.store import Store
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
 
 
-@pytest.fixture(autouse=True)
-def _folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def fill(root, domains, classes, number=3, ending="png", size=(20, 12)):

@@ -124,7 +124,7 @@ def test_files_that_are_refused(tmp_path):
         with pytest.raises(ValueError, match="cannot be read"):
             DATASETS[f"table:{tmp_path / name}"]
     pd.DataFrame({"domain": ["a", None, "b"], "y": [1, 0, 1], "x": [1, 2, 3]}).to_csv(tmp_path / "gap.csv")
-    with pytest.raises(ValueError, match=r"column 'domain' of .* is empty in 1 rows"):
+    with pytest.raises(ValueError, match=r"column 'domain' of .* is empty in 1 row;"):
         DATASETS[f"table:{tmp_path / 'gap.csv'}"]
     words = [f"word {number}" for number in range(150)]
     pd.DataFrame({"domain": ["a", "b"] * 75, "y": [1, 0, 1] * 50, "x": words}).to_csv(tmp_path / "words.csv")

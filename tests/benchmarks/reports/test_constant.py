@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from benchmarks.base.records import HINDSIGHT, MAJORITY, MEAN, constant_key
+from benchmarks.reports.build import build
 from benchmarks.reports.comparisons import compare
 from benchmarks.reports.constant import constant_of, nothing_learnt
 from benchmarks.reports.load import Loaded, load
-from benchmarks.reports.page import build
 from benchmarks.reports.selection import Selection
 from tests.benchmarks.reports.test_report import DOMAINS, command, put, record  # noqa: F401  a fixture
 

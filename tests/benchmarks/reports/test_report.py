@@ -11,8 +11,8 @@ from PIL import Image
 
 from benchmarks.__main__ import app
 from benchmarks.algorithms import ALGORITHMS
+from benchmarks.reports.build import build
 from benchmarks.reports.load import Loaded, load
-from benchmarks.reports.page import build
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.style import looks
 from benchmarks.reports.throughput import work

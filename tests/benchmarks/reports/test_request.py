@@ -1,6 +1,7 @@
 """What a report can be asked for: some algorithms or held-out sets, a sweep that still runs, several side by side."""
 
 import itertools
+import sqlite3
 
 import numpy as np
 import pytest
@@ -95,6 +96,28 @@ def test_a_store_gives_what_its_records_give(tmp_path):
             scores = [one.scores("coloured-digits", name) for one in (first, second)]
             assert not np.isnan(scores[0]).any()
             np.testing.assert_array_equal(*scores)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM attempts WHERE run_id = 1",
+        "UPDATE attempts SET status = 'lost' WHERE run_id = 1",
+        "UPDATE attempts SET selections = NULL WHERE run_id = 1",
+    ],
+)
+def test_a_run_without_the_attempt_that_decided_it_is_a_failure(tmp_path, statement):
+    done(sweep_of(1), tmp_path)
+    with sqlite3.connect(tmp_path / "store.sqlite") as connection:  # no foreign keys here
+        connection.execute(statement)
+    connection.close()
+    with Store(tmp_path / "store.sqlite") as store:
+        theirs = [(one["key"], one["status"], one["environment"]["code"]) for one in store.records()]
+    loaded = load([str(tmp_path / "store.sqlite")])
+    assert [(one["key"], one["status"], one["environment"]["code"]) for one in loaded.records] == theirs
+    (failed,) = [one for one in loaded.records if one["status"] == "failed"]
+    assert failed["error"] == "the store says that it is finished, and has no attempt that says how"
 
 
 @pytest.mark.slow
