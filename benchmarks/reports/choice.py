@@ -64,7 +64,7 @@ def _best(records: Iterable[Run], method: str) -> list[Choice]:
         known = best.get(place)
         if known is None or rank > known[0]:
             best[place] = (rank, run, found)
-    return [_choice(run, found["step"], found["validation"], found["held_out"]) for _, run, found in best.values()]
+    return [_choice(run, found["step"], found[by], found["held_out"]) for _, run, found in best.values()]
 
 
 def selections_of(run: Run) -> Mapping[str, Mapping[str, Any]]:

@@ -73,6 +73,19 @@ def test_learning_is_seen(content):
     assert nothing_learnt(Selection.of(content), "pictures") == ""
 
 
+@pytest.mark.parametrize(("first", "second", "learnt"), [(0.2, 0.33, True), (0.45, 0.3, False)])
+def test_the_second_half_of_the_checkpoints_decides(first, second, learnt):
+    selection = Selection.of(runs(lambda rng: [first] * 10 + list(second + 0.001 * rng.standard_normal(10))))
+    assert (nothing_learnt(selection, "pictures") == "") is learnt
+
+
+@pytest.mark.parametrize(("lowest", "learnt"), [(0.32, True), (0.3, False)])
+def test_of_few_runs_each_must_be_above(lowest, learnt):
+    levels = iter([0.5, 0.5, lowest])
+    selection = Selection.of(runs(lambda rng: [next(levels)] * 4, ("erm",), seeds=1))
+    assert (nothing_learnt(selection, "pictures") == "") is learnt
+
+
 def test_one_algorithm_that_learns_is_enough():
     content = runs(luck, ("erm", "reptile")) + runs(learning, ("pgrad",))
     assert nothing_learnt(Selection.of(content), "pictures") == ""

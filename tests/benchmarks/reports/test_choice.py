@@ -1,0 +1,50 @@
+"""Which record of a run counts, and what a method of selection chooses: against the protocol, record by record."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks.reports.load import load
+from benchmarks.reports.selection import Selection
+from benchmarks.runs import protocol
+from tests.benchmarks.reports.test_report import DOMAINS, put, record
+
+
+def drawn(seed):
+    """Runs of three points whose scores are often the same, or not defined; some have failed."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for algorithm, held_out, number, point in itertools.product(("erm", "pgrad"), DOMAINS, range(3), (2, 0, 1)):
+        one = record(algorithm, held_out, number, 0.5, point)
+        for name in ("validation", "held_out"):
+            one["curves"][name] = [math.nan if share < 0.1 else round(share, 1) for share in rng.random(2)]
+        found.append(one if rng.random() < 0.9 else {**one, "status": "failed"})
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("method", [protocol.TRAINING_DOMAIN, protocol.LAST, protocol.ORACLE])
+def test_a_report_chooses_as_the_protocol_does(method, seed):
+    content = drawn(seed)
+    place = ["dataset", "algorithm", "held_out", "seed"]
+    ours = Selection.of(content, method).selected.sort_values(place)
+    theirs = sorted(protocol.select_all(content, method), key=lambda row: [row[name] for name in place])
+    assert len(ours) == len(theirs) > 10
+    for name in (*place, "point", "step"):
+        assert ours[name].tolist() == [row[name] for row in theirs], name
+    for name in ("validation_accuracy", "held_out_accuracy"):
+        np.testing.assert_array_equal(ours[name], [row[name] for row in theirs])
+
+
+def test_a_result_counts_before_a_later_failure_and_of_results_the_later(tmp_path):
+    first, second = record("erm", "art", 0, 0.5), record("erm", "art", 0, 0.6)
+    second["timings"]["ended"] += 10
+    broken = {**record("erm", "art", 0, 0.7), "status": "failed", "failure": "error", "error": "e"}
+    broken["timings"]["ended"] += 20
+    for order in itertools.permutations((first, second, broken)):
+        sources = [put(tmp_path / f"{number}", [one]) for number, one in enumerate(order)]
+        (counts,) = load(sources).records
+        assert counts["status"] == "finished"
+        assert counts["curves"]["held_out"][-1] == 0.6
