@@ -31,18 +31,19 @@ def together(pairs):
     return torch.cat(inputs), torch.cat(targets)
 
 
+def outputs_at(model, theta, inputs):
+    """The outputs with theta [d] as parameters."""
+    names = [name for name, _ in model.named_parameters()]
+    shapes = [p.shape for p in model.parameters()]
+    parts = theta.split([shape.numel() for shape in shapes])
+    weights = {name: part.view(shape) for name, part, shape in zip(names, parts, shapes, strict=True)}
+    return functional_call(model, weights, (inputs,))
+
+
 def as_function(model, loss, pairs):
     """theta [d] -> the mean loss of all examples at once."""
     inputs, targets = together(pairs)
-    names = [name for name, _ in model.named_parameters()]
-    shapes = [p.shape for p in model.parameters()]
-
-    def function(theta):
-        parts = theta.split([shape.numel() for shape in shapes])
-        weights = {name: part.view(shape) for name, part, shape in zip(names, parts, shapes, strict=True)}
-        return loss(functional_call(model, weights, (inputs,)), targets)
-
-    return function
+    return lambda theta: loss(outputs_at(model, theta, inputs), targets)
 
 
 def vector(model):
@@ -56,13 +57,9 @@ def dense_hessian(model, loss, pairs):
 def dense_gauss_newton(model, loss, pairs):
     """J' L J from a dense Jacobian and the dense second derivatives of the loss by all outputs at once."""
     inputs, targets = together(pairs)
-    names = [name for name, _ in model.named_parameters()]
-    shapes = [p.shape for p in model.parameters()]
 
     def outputs(theta):
-        parts = theta.split([shape.numel() for shape in shapes])
-        weights = {name: part.view(shape) for name, part, shape in zip(names, parts, shapes, strict=True)}
-        return functional_call(model, weights, (inputs,)).reshape(-1)
+        return outputs_at(model, theta, inputs).reshape(-1)
 
     theta = vector(model)
     jacobian = torch.autograd.functional.jacobian(outputs, theta)
