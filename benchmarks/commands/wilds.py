@@ -23,8 +23,8 @@ from benchmarks.studies.wilds.miniatures import make
 from benchmarks.studies.wilds.run import keeper, run
 from benchmarks.studies.wilds.setup import assemble, require_fitting
 from benchmarks.studies.wilds.submission import add, claim
-from benchmarks.sweeps.config import SingleRun
 from benchmarks.sweeps.coordinator import Coordinator
+from benchmarks.sweeps.selected import SingleRun
 from benchmarks.sweeps.store import Store, StoreError
 from benchmarks.sweeps.store.backup import keep_backup, require_no_backup
 from pgrad.integrations import wilds as integration

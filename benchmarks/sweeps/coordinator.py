@@ -23,10 +23,11 @@ from typing import Any
 
 from benchmarks.base.records import Record
 from benchmarks.runs.runner import RunKind
-from benchmarks.sweeps.config import Sweep, SweepConfig
+from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.launcher_config import InProcess
 from benchmarks.sweeps.launchers import Ending, Launcher, WorkerHandle, launcher
 from benchmarks.sweeps.leases import Leases
+from benchmarks.sweeps.selected import Sweep
 from benchmarks.sweeps.store import Store, StoreError
 from benchmarks.sweeps.store.backup import keep_backup, require_no_backup
 from benchmarks.sweeps.store.identity import is_gone

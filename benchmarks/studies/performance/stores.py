@@ -30,8 +30,9 @@ import cyclopts
 from rich.console import Console
 
 from benchmarks.algorithms import ALGORITHMS
-from benchmarks.sweeps.config import Overrides, SweepConfig
+from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.plan import plan
+from benchmarks.sweeps.settings import Overrides
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.importing import Imported, bring_in
 from benchmarks.sweeps.store.store import Claim

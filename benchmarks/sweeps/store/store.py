@@ -24,7 +24,7 @@ from sqlalchemy import Connection, exists, func, insert, literal_column, select,
 from benchmarks.base.records import Record
 from benchmarks.runs.config import RunConfig, RunIdentity
 from benchmarks.runs.environment import fingerprint
-from benchmarks.sweeps.config import Kept, Sweep
+from benchmarks.sweeps.selected import Kept, Sweep
 from benchmarks.sweeps.store import identity, rows, tally
 from benchmarks.sweeps.store.database import Database
 from benchmarks.sweeps.store.entering import Entry, enter_sweep

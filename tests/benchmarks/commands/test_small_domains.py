@@ -11,9 +11,9 @@ from PIL import Image
 from benchmarks.__main__ import app
 from benchmarks.commands.options import Chosen, assigned, sweep_from
 from benchmarks.datasets import cache
-from benchmarks.sweeps.config import SweepSettings
 from benchmarks.sweeps.files import ConfigError
 from benchmarks.sweeps.plan import number_of_workers
+from benchmarks.sweeps.settings import SweepSettings
 from benchmarks.sweeps.store.transfer import read_lines
 from benchmarks.sweeps.timing import time_steps
 from tests.benchmarks.toy_sweeps import toy_sweep

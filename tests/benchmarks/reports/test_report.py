@@ -16,9 +16,10 @@ from benchmarks.reports.page import build
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.style import looks
 from benchmarks.reports.throughput import work
-from benchmarks.sweeps.config import Overrides, SweepConfig
+from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.coordinator import perform
 from benchmarks.sweeps.launcher_config import InProcess
+from benchmarks.sweeps.settings import Overrides
 from benchmarks.sweeps.store import Store
 
 DOMAINS = ("art", "photo", "sketch")

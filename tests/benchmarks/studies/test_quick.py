@@ -16,8 +16,9 @@ from benchmarks.studies import quick
 from benchmarks.studies.quick.figure import _accuracies, _spectrum
 from benchmarks.studies.quick.tables import Row
 from benchmarks.sweeps import worker
-from benchmarks.sweeps.config import Overrides, SweepConfig
+from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.launcher_config import InProcess
+from benchmarks.sweeps.settings import Overrides
 from benchmarks.sweeps.store.transfer import read_lines
 
 TINY = Overrides(rollouts=2, evaluate_every=1, batch_size=8, splits=1, width=4)
