@@ -1,14 +1,12 @@
 """The command line on made files: a table with small clinics and a folder with few pictures."""
 
 import re
-import signal
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmarks.__main__ import app
 from benchmarks.commands.options import Chosen, assigned, sweep_from
 from benchmarks.datasets import cache
 from benchmarks.sweeps.files import ConfigError
@@ -19,22 +17,9 @@ from benchmarks.sweeps.timing import time_steps
 from tests.benchmarks.toy_sweeps import toy_sweep
 
 
-@pytest.fixture
-def said(capsys, monkeypatch, tmp_path):
-    monkeypatch.setenv("COLUMNS", "200")
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
-
-    def call(*words):
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as stopped:
-                app([str(word) for word in words])
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        captured = capsys.readouterr()
-        return stopped.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

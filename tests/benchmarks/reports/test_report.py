@@ -1,3 +1,4 @@
+import functools
 import io
 import json
 import re
@@ -9,7 +10,6 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks.__main__ import app
 from benchmarks.algorithms import ALGORITHMS
 from benchmarks.reports.load import Loaded, load
 from benchmarks.reports.page import build
@@ -92,14 +92,8 @@ def put(folder, content):
 
 
 @pytest.fixture
-def command(capsys):
-    def call(*words):
-        with pytest.raises(SystemExit) as stopped:
-            app(["report", *words])
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return call
+def command(said):
+    return functools.partial(said, "report")
 
 
 def built(content, **options):

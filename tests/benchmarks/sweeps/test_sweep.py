@@ -12,7 +12,6 @@ import time
 import pytest
 import torch
 
-from benchmarks.__main__ import app
 from benchmarks.runs.environment import SOURCES
 from benchmarks.sweeps import coordinator as coordinator
 from benchmarks.sweeps import worker
@@ -22,23 +21,6 @@ from benchmarks.sweeps.store import Store, identity
 from benchmarks.sweeps.store.transfer import read_lines
 from tests.benchmarks.sweeps.conftest import empty
 from tests.benchmarks.toy_sweeps import ROOT, TOYS, command, comparable, end, toy_sweep
-
-
-@pytest.fixture
-def said(capsys):
-    """Calls the command line here; returns exit status, output and errors."""
-
-    def call(*words):
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as stopped:
-                app([str(word) for word in words])
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        captured = capsys.readouterr()
-        return stopped.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture
