@@ -73,7 +73,7 @@ def wilds(
 ) -> int:
     """See `benchmarks.commands.words.wilds`."""
     console, errors = lines.console(), lines.console(stderr=True)
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
         _check(dataset, algorithm, data, demo)
         output = output or Path("runs/wilds") / (f"demo-{dataset}" if demo else dataset)
@@ -191,10 +191,6 @@ def _perform(
     kept.path.unlink(missing_ok=True)  # nothing is left to go on with
     say(f"compare the runs in this folder with: {called('report', str(output))}")
     return 0
-
-
-def _interrupt(_signum: int, _frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _check(dataset: str, algorithm: str, data: Path | None, demo: bool) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.base.records import Record
+from benchmarks.base.whole import whole
 from benchmarks.runs.runner import RunKind
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.launcher_config import InProcess
@@ -330,7 +331,8 @@ def do(
     finally:
         keep_backup(store, folder)
         summary = summarize(store, coordinator.sweep_id, sweep)
-        (folder / "sweep.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
+        with whole(folder / "sweep.json") as partial:
+            partial.write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
     return coordinator.sweep_id
 
 

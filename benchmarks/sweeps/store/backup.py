@@ -45,9 +45,16 @@ def keep_backup(store: Store, folder: Path) -> int:
     """Writes the records of all sweeps of the store, and those that the file alone has; returns how many.
 
     Raises:
-        ValueError: if the file is damaged; it stays as it is then.
+        StoreError: if the file is damaged; it stays as it is then.
     """
-    return write_lines(_both(store, folder / LINES), folder / LINES)
+    path = folder / LINES
+    try:
+        return write_lines(_both(store, path), path)
+    except ValueError as error:
+        raise StoreError(
+            f"{error}; the backup stays as it is. What was done is in the store {store.database.shown}: mend the file "
+            "or move it away, and give the same command again"
+        ) from error
 
 
 def _both(store: Store, path: Path) -> Iterator[Record]:
