@@ -32,8 +32,8 @@ from benchmarks.sweeps.selected import Sweep
 from benchmarks.sweeps.store import Store, StoreError
 from benchmarks.sweeps.store.backup import keep_backup, require_no_backup
 from benchmarks.sweeps.store.identity import is_gone
+from benchmarks.sweeps.store.reader import Running
 from benchmarks.sweeps.store.states import DECIDED, INTERRUPTED, LOST
-from benchmarks.sweeps.store.store import Running
 from benchmarks.sweeps.worker import Job
 
 LEASE_BEATS = 9
