@@ -1,5 +1,6 @@
 """The command line on made files: a table with small clinics and a folder with few pictures."""
 
+import itertools
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from benchmarks.commands.options import Chosen, assigned, sweep_from
 from benchmarks.datasets import cache
+from benchmarks.sweeps import timing
 from benchmarks.sweeps.files import ConfigError
 from benchmarks.sweeps.plan import number_of_workers
 from benchmarks.sweeps.settings import SweepSettings
@@ -126,6 +128,13 @@ def test_every_kind_is_timed_and_known_ones_are_not():
     assert number_of_workers(sweep) == 1
     assert number_of_workers(toy_sweep("toy-sgd", launcher={"workers": 2})) == 2
     assert number_of_workers(toy_sweep("toy-sgd", launcher={"workers": 50})) == len(sweep.runs()) / 2
+
+
+def test_the_time_of_an_evaluation_is_shared_by_the_updates_between_checkpoints(monkeypatch):
+    """By a clock that goes on by 1 whenever it is read: each update takes 1, and so does the evaluation."""
+    monkeypatch.setattr(timing, "_now", itertools.count().__next__)
+    timed = time_steps(toy_sweep("toy-sgd"), seconds=0.0)
+    assert timed.speeds["toy", "toy-sgd"] == 1 + 2 / 4  # two checkpoints in a run of four gradient evaluations
 
 
 def test_every_setting_is_an_option():
