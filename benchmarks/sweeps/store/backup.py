@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from benchmarks.base.called import called
 from benchmarks.base.records import Record
 from benchmarks.sweeps.store.database import StoreError
 from benchmarks.sweeps.store.housekeeping import CHUNK
@@ -36,8 +37,8 @@ def require_no_backup(store: Store, folder: Path) -> None:
     if path.exists() and next(read_lines(path), None) is not None:
         raise StoreError(
             f"the store {store.database.shown} is empty, and {path} holds records. If they are its own, bring them "
-            f"back with python -m benchmarks import {path} --store {store.database.shown}; if not, move the file "
-            "away or choose another output folder"
+            f"back with {called('import', str(path), '--store', store.database.shown)}; if not, move the file away or "
+            "choose another output folder"
         )
 
 

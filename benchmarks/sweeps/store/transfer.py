@@ -63,8 +63,8 @@ def read_lines(path: Path) -> Iterator[Record]:
                 return
             try:
                 record = from_json(line)
-                if not {"key", "config", "status"} <= set(record):
-                    raise ValueError("a record needs at least key, config and status")
+                if not {"key", "config", "status"} <= set(record) or not isinstance(record["config"], dict):
+                    raise ValueError("a record needs at least key, status and config, a mapping")
             except (ValueError, TypeError) as error:
                 raise ValueError(f"{path}, line {number}: not a record ({error})") from error
             yield record

@@ -272,7 +272,7 @@ def test_a_torn_last_line_is_no_record(tmp_path, torn):
     assert [record["key"] for record in read_lines(path)] == ["a"]
 
 
-@pytest.mark.parametrize("wrong", ['{"key": ', "[]", '{"key": "a"}'])
+@pytest.mark.parametrize("wrong", ['{"key": ', "[]", '{"key": "a"}', '{"key": "a", "config": "x", "status": "failed"}'])
 def test_a_damaged_line_in_the_middle_is_an_error(tmp_path, wrong):
     path = tmp_path / "records.jsonl"
     path.write_text(f'{wrong}\n{{"key": "b", "config": {{}}, "status": "finished"}}\n')
