@@ -217,13 +217,14 @@ def test_interrupted_in_the_middle_of_a_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_kill_stop_the_workers_and_say_how_to_go_on(tmp_path, number):
     out = tmp_path / "out"
     words = ("sweep", "--datasets", "toy", "--algorithms", "toy-slow", "--plugin", TOYS, "--output", out)
     process = command(*words, "--seeds", "50", "--rollouts", "50", "--launcher", "local", "--workers", "2")
     try:
         wait_for(lambda: (out / "store.sqlite").exists() and running(out) == 2, process)
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, number)
         _, errors = process.communicate()
     finally:
         end(process)
