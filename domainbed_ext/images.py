@@ -59,14 +59,16 @@ def look_at(folder: Path) -> Tree:
     Raises:
         Refusal: if a folder is hidden or a program's, a class has no pictures, or one is not in all domains.
     """
-    domains = [path for path in _folders(folder) if _must_be_named(path, "a domain")]
+    domains = _folders(folder)
+    for domain in domains:
+        _refuse_hidden(domain, "a domain")
     tree = Tree(folder, {})
     beside = 0
     for domain in domains:
         found = tree.classes[domain.name] = {}
         beside += sum(1 for path in domain.iterdir() if not path.is_dir())
         for kind in _folders(domain):
-            _must_be_named(kind, f"a class of {domain.name}, and shift the labels of the classes after it")
+            _refuse_hidden(kind, f"a class of {domain.name}, and shift the labels of the classes after it")
             found[kind.name] = list(_pictures(kind, tree.ignored))
     _compare(tree)
     return Tree(folder, tree.classes, tree.ignored, beside)
@@ -76,13 +78,13 @@ def _folders(path: Path) -> list[Path]:
     return sorted(each for each in path.iterdir() if each.is_dir())
 
 
-def _must_be_named(path: Path, what: str) -> bool:
+def _refuse_hidden(path: Path, what: str) -> None:
+    """DomainBed takes every folder for `what`, those of programs too."""
     if path.name.startswith((".", "__", "@")) or path.name in _SYSTEM:
         raise Refusal(
             f"{path} is hidden or made by a program, and DomainBed would take it for {what}: take it away, "
             f"{_command('mv', path)} ELSEWHERE"
         )
-    return True
 
 
 def _pictures(kind: Path, ignored: Counter[str]) -> Iterator[Path]:
@@ -186,7 +188,7 @@ def _memory(files: Sequence[Path]) -> Path:
 
 
 def _read(files: Sequence[Path], dataset: str) -> list[str]:
-    with _strict(), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with _strict(), ThreadPoolExecutor() as pool:
         found = dict(zip(files, pool.map(_state, files), strict=True))
     wrong = {file: state for file, state in found.items() if state not in _NOTES}
     if wrong:

@@ -1,11 +1,10 @@
-"""What makes DomainBed hang, fail late or train something else than was asked for is refused before it starts."""
+"""What makes DomainBed fail late or train something else than was asked for is refused before it starts."""
 
 from __future__ import annotations
 
-import functools
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from domainbed.lib import misc
 from domainbed_ext import compat, images, miniature, own, values
 from domainbed_ext.errors import Refusal, closest
 
-__all__ = ["Job", "check", "check_sizes", "guard_loaders", "parse_hparams"]
+__all__ = ["Job", "check", "check_words", "parse_hparams"]
 
 _NEED_GPU = ("RDM", "TRM")  # they call .cuda() themselves
 _FOLDERS = {  # of the data folder
@@ -260,69 +259,3 @@ def _check_batch(job: Job) -> None:
             f"batch_size={h['batch_size']} is cut into pgrad_splits={h['pgrad_splits']} parts, some of them empty: "
             f"""--hparams '{{"pgrad_splits": {h["batch_size"]}}}' or a larger batch_size"""
         )
-
-
-# ------------------------------------------------------------------------------------------------- sizes of the data
-
-
-def check_sizes(jobs: Iterable[Job]) -> None:
-    """For a sweep, whose jobs would hang one by one: refuse a batch that some training split cannot fill.
-
-    Raises:
-        Refusal: for the first such job.
-    """
-    for job in jobs:
-        h = job.hparams()
-        sizes = _sizes(job.dataset, job.data_dir)
-        names = datasets.get_dataset_class(job.dataset).ENVIRONMENTS
-        for env, size in enumerate(sizes):
-            where = f"domain {env} ({names[env]}) of {job.dataset}"
-            held_out = int(size * job.holdout_fraction)
-            if env not in job.test_envs and not h["class_balanced"]:
-                _check_split(size - held_out, h["batch_size"], where)
-            if held_out == 0:
-                raise _no_holdout(f"{where}, with {size} images,")
-
-
-@functools.cache
-def _sizes(dataset: str, data_dir: str | None) -> list[int]:
-    """Images of each domain, for data sets that are quickly counted; the others are far larger than any batch."""
-    kind = datasets.get_dataset_class(dataset)
-    if not own.is_own(dataset) and not issubclass(kind, (datasets.Debug, datasets.MultipleEnvironmentImageFolder)):
-        return []
-    return [len(env) for env in kind(data_dir, [], {"data_augmentation": False})]
-
-
-def _check_split(size: int, batch_size: int, where: str) -> None:
-    if batch_size > size:
-        raise Refusal(
-            f"batch_size={batch_size} is larger than the training split of {where}, {size} images: DomainBed would "
-            f"""wait for ever; --hparams '{{"batch_size": {size}}}' or smaller"""
-        )
-
-
-def _no_holdout(where: str) -> Refusal:
-    return Refusal(
-        f"{where} has an empty held-out split, so that its accuracy cannot be computed: a larger --holdout_fraction"
-    )
-
-
-def guard_loaders(module: Any) -> None:
-    """Let DomainBed's loaders refuse what would hang or fail: exact for every data set, once the data are there."""
-    infinite, fast = module.InfiniteDataLoader, module.FastDataLoader
-    if infinite.__module__ == __name__:
-        return
-
-    class InfiniteDataLoader(infinite):  # type: ignore[misc,valid-type]
-        def __init__(self, dataset: Any, weights: Any, batch_size: int, num_workers: int) -> None:
-            if weights is None:
-                _check_split(len(dataset), batch_size, "a domain")
-            infinite.__init__(self, dataset, weights, batch_size, num_workers)
-
-    class FastDataLoader(fast):  # type: ignore[misc,valid-type]
-        def __init__(self, dataset: Any, batch_size: int, num_workers: int) -> None:
-            if len(dataset) == 0:
-                raise _no_holdout("a domain")
-            fast.__init__(self, dataset, batch_size, num_workers)
-
-    module.InfiniteDataLoader, module.FastDataLoader = InfiniteDataLoader, FastDataLoader

@@ -67,8 +67,8 @@ def main(argv: Sequence[str]) -> int:
     def seen(args: argparse.Namespace) -> None:
         sweep.look_at(args)
         registry = importlib.import_module("domainbed.command_launchers").REGISTRY
-        own = launchers.Options(options.jobs, Path(args.output_dir), options.cluster, _parameters(options.slurm))
-        launchers.install(registry, entry, own)
+        ways = launchers.Options(options.jobs, Path(args.output_dir), options.cluster, _parameters(options.slurm))
+        launchers.install(registry, entry, ways)
         if args.command_launcher not in registry:
             hint = closest(args.command_launcher, registry)
             raise Refusal(f"--command_launcher {args.command_launcher} is unknown{hint}: {', '.join(registry)}")
@@ -98,7 +98,7 @@ class _Sweep:
         self.options = options
 
     def look_at(self, args: argparse.Namespace) -> None:
-        from domainbed_ext import preflight
+        from domainbed_ext import preflight, sizes
 
         own.register(importlib.import_module("domainbed.datasets"), args.datasets)
         script = importlib.import_module("domainbed.scripts.sweep")
@@ -117,7 +117,7 @@ class _Sweep:
             sys.exit(0)
         if args.command == "launch":
             preflight.check(wanted, self.options.trust_images)
-            preflight.check_sizes(wanted)
+            sizes.check_sizes(wanted)
 
     def _print_jobs(self) -> None:
         for job in self.jobs:

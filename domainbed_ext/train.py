@@ -52,9 +52,9 @@ def main(argv: Sequence[str]) -> int:
     parser = common_parser("train")
     options, theirs = parser.parse_known_args(argv)
     root = prepare(options)
-    from domainbed_ext import preflight
+    from domainbed_ext import preflight, sizes
 
-    preflight.guard_loaders(importlib.import_module("domainbed.lib.fast_data_loader"))
+    sizes.guard_loaders(importlib.import_module("domainbed.lib.fast_data_loader"))
     stdout, stderr = sys.stdout, sys.stderr
     held: list[Path] = []
 

@@ -21,10 +21,11 @@ def watch_memory(device: str) -> None:
 def peak_memory(device: str) -> PeakMemory:
     """The most that this process held, and the most that torch held on the GPU since `watch_memory`."""
     cuda = torch.cuda.max_memory_allocated(device) if torch.device(device).type == "cuda" else None
-    return {"resident_bytes": _peak_resident(), "cuda_bytes": cuda}
+    return {"resident_bytes": peak_resident(), "cuda_bytes": cuda}
 
 
-def _peak_resident() -> int:
+def peak_resident() -> int:
+    """The most memory that this process held so far, in bytes."""
     try:
         import resource
     except ImportError:  # Windows

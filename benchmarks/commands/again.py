@@ -13,11 +13,11 @@ from benchmarks.base.errors import ConfigError, require_known
 from benchmarks.commands.sweep import Ended, carried_out, ended
 from benchmarks.runs import plugins
 from benchmarks.runs.config import RunConfig
-from benchmarks.sweeps.config import SelectedRuns
 from benchmarks.sweeps.coordinator import Coordinator
 from benchmarks.sweeps.glance import Found, Glance
 from benchmarks.sweeps.launcher_config import KINDS
 from benchmarks.sweeps.progress import live
+from benchmarks.sweeps.selected import SelectedRuns
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.backup import keep_backup
 from benchmarks.sweeps.store.states import DECIDED

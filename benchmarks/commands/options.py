@@ -13,8 +13,9 @@ from benchmarks.base.errors import ConfigError, unknown
 from benchmarks.commands.chosen import Chosen
 from benchmarks.datasets.lookup import SCHEMES
 from benchmarks.datasets.named import with_allowed
-from benchmarks.sweeps.config import SweepConfig, SweepSettings
+from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.files import read, validated
+from benchmarks.sweeps.settings import SweepSettings
 
 
 def content_of(chosen: Chosen) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 
 from benchmarks.base.errors import require_known
+from benchmarks.base.whole import whole
 from benchmarks.runs.environment import environment
 from benchmarks.studies.performance import report
 from benchmarks.studies.performance.memory import in_fresh_process
@@ -100,7 +101,5 @@ def _describe(device: str) -> str:
 
 
 def _write(path: Path, results: dict[str, Any]) -> None:
-    """In one step, so that a run that is killed leaves a whole file."""
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(results, indent=1) + "\n")
-    draft.replace(path)
+    with whole(path) as partial:
+        partial.write_text(json.dumps(results, indent=1) + "\n")

@@ -134,7 +134,7 @@ def ended(store: Store, number: int) -> Ended:
 def carried_out(carry_out: Callable[[Console], Ended], output: Path) -> int:
     """Lets runs be done, and tells how it ended; the exit status of ``sweep``."""
     console = say.console()
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
         found = carry_out(console)
     except (ConfigError, StoreError, SweepError, ImportError, RuntimeError) as error:
@@ -152,7 +152,3 @@ def carried_out(carry_out: Callable[[Console], Ended], output: Path) -> int:
     if found.counts["finished"]:
         say.line(console, f"Tables and pictures: {called('report', str(output))}")
     return 1 if failed else 0
-
-
-def _interrupt(_signum: int, _frame: object) -> None:
-    raise KeyboardInterrupt

@@ -17,11 +17,7 @@ __all__ = ["export_command", "import_command"]
 
 
 def export_command(
-    file: Path,
-    *,
-    output: Path = Path("runs/sweep"),
-    store: str | None = None,
-    table: Literal["runs", "checkpoints", "attempts"] = "runs",
+    file: Path, *, output: Path, store: str | None, table: Literal["runs", "checkpoints", "attempts"]
 ) -> int:
     """See `benchmarks.commands.words.transfer`."""
     try:
@@ -33,14 +29,7 @@ def export_command(
     return 0
 
 
-def import_command(
-    source: Path,
-    *,
-    output: Path = Path("runs/sweep"),
-    store: str | None = None,
-    domainbed: bool = False,
-    unfinished: bool = False,
-) -> int:
+def import_command(source: Path, *, output: Path, store: str | None, domainbed: bool, unfinished: bool) -> int:
     """See `benchmarks.commands.words.transfer`."""
     console = say.console()
     left_out = 0

@@ -23,8 +23,8 @@ from benchmarks.studies.wilds.miniatures import make
 from benchmarks.studies.wilds.run import keeper, run
 from benchmarks.studies.wilds.setup import assemble, require_fitting
 from benchmarks.studies.wilds.submission import add, claim
-from benchmarks.sweeps.config import SingleRun
 from benchmarks.sweeps.coordinator import Coordinator
+from benchmarks.sweeps.selected import SingleRun
 from benchmarks.sweeps.store import Store, StoreError
 from benchmarks.sweeps.store.backup import keep_backup, require_no_backup
 from pgrad.integrations import wilds as integration
@@ -73,7 +73,7 @@ def wilds(
 ) -> int:
     """See `benchmarks.commands.words.wilds`."""
     console, errors = lines.console(), lines.console(stderr=True)
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
         _check(dataset, algorithm, data, demo)
         output = output or Path("runs/wilds") / (f"demo-{dataset}" if demo else dataset)
@@ -191,10 +191,6 @@ def _perform(
     kept.path.unlink(missing_ok=True)  # nothing is left to go on with
     say(f"compare the runs in this folder with: {called('report', str(output))}")
     return 0
-
-
-def _interrupt(_signum: int, _frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _check(dataset: str, algorithm: str, data: Path | None, demo: bool) -> None:

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any, Literal, Protocol
+from collections.abc import Iterator
+from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SerializeAsAny,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from torch.nn.functional import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 
 from benchmarks.algorithms import ALGORITHMS, QUICK
@@ -25,72 +15,18 @@ from benchmarks.base.errors import all_different, one_of, unknown
 from benchmarks.base.search import draw
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import DATASETS
-from benchmarks.models import known_model, require_fitting
+from benchmarks.models import require_fitting
 from benchmarks.models.default import with_default
-from benchmarks.models.weights import pinned
-from benchmarks.runs.config import HeldOut, RunConfig, RunIdentity, Settings
+from benchmarks.runs.config import RunConfig
 from benchmarks.runs.judging import require_classes
 from benchmarks.runs.protocol import LEAVE_ONE_OUT, METHODS
 from benchmarks.sweeps.launcher_config import InProcess, LauncherConfig, Local
-from benchmarks.sweeps.written import HParams, Template, Written, written
+from benchmarks.sweeps.selected import Kept, key_of
+from benchmarks.sweeps.settings import Outputs, Overrides, SweepSettings
+from benchmarks.sweeps.written import HParams, Template, Written
 
 DatasetName = Annotated[str, one_of(DATASETS)]
 AlgorithmName = Annotated[str, one_of(ALGORITHMS)]
-ModelName = Annotated[str, AfterValidator(known_model)]
-Weights = Annotated[str, AfterValidator(pinned)]
-Scale = Annotated[float, Field(gt=0)]
-
-
-class SweepSettings(Settings):
-    """Settings whose model and weights are checked.
-
-    Attributes:
-        lr_scale: Every learning rate of the search is multiplied by it, where it is not fixed: the ranges are those of
-            small networks that are trained from scratch, and fine-tuning wants a hundredth of it.
-    """
-
-    model: ModelName | None = None
-    weights: Weights = "none"
-    lr_scale: Scale = 1.0
-
-
-class Overrides(SweepSettings):
-    """Settings of one data set that differ from those of the sweep; what is not given, or None, is the sweep's.
-
-    Attributes:
-        held_out: The sets of domains to leave out; None for all of the sweep's size.
-    """
-
-    held_out: tuple[HeldOut, ...] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_none(cls, content: Any) -> Any:
-        """None keeps the sweep's."""
-        if not isinstance(content, dict):
-            return content
-        return {name: value for name, value in content.items() if value is not None}
-
-    @model_serializer(mode="wrap")
-    def _given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in handler(self).items() if name in self.model_fields_set}
-
-    def settings(self, common: SweepSettings) -> SweepSettings:
-        """The settings of this data set."""
-        given = self.model_fields_set - {"held_out"}
-        return common.model_copy(update={name: getattr(self, name) for name in given})
-
-
-class Outputs(Frozen):
-    """What a run leaves besides its record. None of it changes a result.
-
-    Attributes:
-        tensorboard: Write TensorBoard logs during the runs.
-        weights: ``"none"``, or ``"best"``: the checkpoint with the best validation, floats as bfloat16.
-    """
-
-    tensorboard: bool = False
-    weights: Literal["none", "best"] = "none"
 
 
 def _as_list(value: Any) -> Any:
@@ -112,106 +48,6 @@ def _as_launcher(value: Any) -> Any:
 
 def _as_seeds(value: Any) -> Any:
     return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else value
-
-
-Kept = dict[tuple[str, int], list[list[HParams]]]
-"""Hyper-parameters by data set and seed, point and algorithm."""
-
-
-class Sweep(Protocol):
-    """What a store and a coordinator ask of a sweep: its runs, a name of their set, and how they are done."""
-
-    @property
-    def launcher(self) -> LauncherConfig: ...
-    @property
-    def plugins(self) -> tuple[str, ...]: ...
-    @property
-    def outputs(self) -> Outputs: ...
-    @property
-    def max_attempts(self) -> int: ...
-    def runs(self) -> Sequence[RunIdentity]: ...
-    def first_runs(self) -> Sequence[RunIdentity]: ...
-    def written(self, kept: Kept | None = None) -> Iterable[Written]: ...
-    def size(self) -> int: ...
-    def key(self, kept: Kept | None = None) -> str: ...
-    def model_dump(self, *, mode: Literal["json"]) -> dict[str, Any]: ...
-
-
-class SingleRun(Frozen):
-    """A sweep of one run, done in this process as often as it takes.
-
-    Attributes:
-        datasets: The name of its data set alone.
-        run: Its configuration.
-    """
-
-    datasets: tuple[str]
-    run: SerializeAsAny[RunIdentity]
-    launcher: LauncherConfig = InProcess()
-    plugins: tuple[str, ...] = ()
-    outputs: Outputs = Outputs()
-    max_attempts: Count = 2**31
-
-    @classmethod
-    def of(cls, run: RunIdentity) -> SingleRun:
-        """The sweep of a run."""
-        return cls(datasets=(run.dataset,), run=run)
-
-    def runs(self) -> list[RunIdentity]:
-        """The one."""
-        return [self.run]
-
-    def first_runs(self) -> list[RunIdentity]:
-        """The one."""
-        return [self.run]
-
-    def written(self, kept: Kept | None = None) -> list[Written]:  # noqa: ARG002  one is not worth keeping
-        """The one, as a store has it."""
-        return [written(self.run)]
-
-    def size(self) -> int:
-        """Of the list of runs."""
-        return 1
-
-    def key(self, kept: Kept | None = None) -> str:  # noqa: ARG002
-        """That of the run."""
-        return self.run.key()
-
-
-class SelectedRuns(Frozen):
-    """Runs that were chosen one by one.
-
-    Attributes:
-        datasets: Names of their data sets.
-        selected: Their configurations.
-    """
-
-    datasets: tuple[str, ...]
-    selected: tuple[RunConfig, ...]
-    launcher: LauncherConfig = Local()
-    plugins: tuple[str, ...] = ()
-    outputs: Outputs = Outputs()
-    max_attempts: Count = 3
-
-    def runs(self) -> list[RunConfig]:
-        """The chosen ones."""
-        return list(self.selected)
-
-    def first_runs(self) -> list[RunConfig]:
-        """One run of each algorithm and model on each data set."""
-        return list({(run.dataset, run.algorithm, run.model): run for run in self.selected}.values())
-
-    def written(self, kept: Kept | None = None) -> list[Written]:  # noqa: ARG002  nothing is drawn
-        """The same, as a store has them."""
-        return [written(run) for run in self.selected]
-
-    def size(self) -> int:
-        """How many they are."""
-        return len(self.selected)
-
-    def key(self, kept: Kept | None = None) -> str:  # noqa: ARG002
-        """That of the set of runs."""
-        return _key_of(run.key() for run in self.selected)
 
 
 class SweepConfig(Frozen):
@@ -406,7 +242,7 @@ class SweepConfig(Frozen):
 
     def key(self, kept: Kept | None = None) -> str:
         """A short name of the set of runs: the same for the same runs, wherever they are done."""
-        return _key_of(run.key for run in self.written(kept))
+        return key_of(run.key for run in self.written(kept))
 
     def in_process(self) -> SweepConfig:
         """The same runs, done in this process."""
@@ -415,17 +251,6 @@ class SweepConfig(Frozen):
 
 _OF_QUANTITIES = (mse_loss, l1_loss, smooth_l1_loss, huber_loss)
 """Losses that tell before the data are read that there are no classes."""
-
-
-def _key_of(keys: Iterable[str]) -> str:
-    """Of the list of all keys as JSON, which is not made."""
-    digest = hashlib.sha256()
-    before = "["
-    for key in keys:
-        digest.update(f'{before}"{key}"'.encode())
-        before = ", "
-    digest.update(b"]")
-    return digest.hexdigest()[:16]
 
 
 def _ordered(dataset: str, names: tuple[str, ...]) -> tuple[str, ...]:

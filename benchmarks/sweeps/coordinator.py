@@ -16,22 +16,25 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.base.records import Record
+from benchmarks.base.whole import whole
 from benchmarks.runs.runner import RunKind
-from benchmarks.sweeps.config import Sweep, SweepConfig
+from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.launcher_config import InProcess
 from benchmarks.sweeps.launchers import Ending, Launcher, WorkerHandle, launcher
 from benchmarks.sweeps.leases import Leases
+from benchmarks.sweeps.selected import Sweep
+from benchmarks.sweeps.snapshot import Snapshot, Watch
 from benchmarks.sweeps.store import Store, StoreError
 from benchmarks.sweeps.store.backup import keep_backup, require_no_backup
 from benchmarks.sweeps.store.identity import is_gone
-from benchmarks.sweeps.store.states import DECIDED, INTERRUPTED, LOST
-from benchmarks.sweeps.store.store import Running
+from benchmarks.sweeps.store.reader import Running
+from benchmarks.sweeps.store.states import INTERRUPTED, LOST
 from benchmarks.sweeps.worker import Job
 
 LEASE_BEATS = 9
@@ -56,36 +59,6 @@ IDLE = 0.2
 
 class SweepError(RuntimeError):
     """The sweep cannot go on; what is done is stored."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The state of a sweep.
-
-    Attributes:
-        counts: Runs by status.
-        workers: How many are at work for this coordinator.
-        lost: Attempts that this coordinator has given up.
-        note: The last thing that went wrong, or "".
-    """
-
-    counts: dict[str, int]
-    workers: int = 0
-    lost: int = 0
-    note: str = ""
-
-    @property
-    def total(self) -> int:
-        """All runs."""
-        return sum(self.counts.values())
-
-    @property
-    def done(self) -> int:
-        """Runs that have ended."""
-        return sum(self.counts[status] for status in DECIDED)
-
-
-Watch = Callable[[Snapshot], None]
 
 
 @dataclass
@@ -329,7 +302,8 @@ def do(
     finally:
         keep_backup(store, folder)
         summary = summarize(store, coordinator.sweep_id, sweep)
-        (folder / "sweep.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
+        with whole(folder / "sweep.json") as partial:
+            partial.write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
     return coordinator.sweep_id
 
 

@@ -9,10 +9,11 @@ from pydantic import BaseModel, ValidationError
 
 from benchmarks.base.errors import ConfigError, unknown
 from benchmarks.runs import plugins
-from benchmarks.sweeps.config import Outputs, Overrides, SweepConfig, SweepSettings
+from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.launcher_config import KINDS
 from benchmarks.sweeps.mistakes import wanted
 from benchmarks.sweeps.reading import Location, dotted, read
+from benchmarks.sweeps.settings import Outputs, Overrides, SweepSettings
 
 __all__ = ["ConfigError", "Location", "read", "validated"]
 

@@ -6,19 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
-
-class State(Protocol):
-    """What is told: see `benchmarks.sweeps.coordinator.Snapshot`."""
-
-    @property
-    def counts(self) -> dict[str, int]: ...
-    @property
-    def lost(self) -> int: ...
-    @property
-    def note(self) -> str: ...
-
+from benchmarks.sweeps.snapshot import Snapshot
 
 EVERY = 30.0
 """Seconds between two lines if nothing but the number of runs has changed: the sign that the sweep is alive."""
@@ -35,9 +24,8 @@ class Heartbeat:
         clock: Seconds that never go back.
 
     Example:
-        >>> from types import SimpleNamespace
-        >>> state = SimpleNamespace(counts={"finished": 3, "failed": 0, "running": 2, "pending": 7}, lost=0, note="")
-        >>> Heartbeat(lambda text: print(text[9:]), lambda: "about 5 min left")(state)
+        >>> now = Snapshot({"finished": 3, "failed": 0, "diverged": 0, "running": 2, "pending": 7})
+        >>> Heartbeat(lambda text: print(text[9:]), lambda: "about 5 min left")(now)
         3 of 12 runs done, 2 running, 7 waiting, about 5 min left
     """
 
@@ -49,7 +37,7 @@ class Heartbeat:
     _wrong: tuple[int, int] = field(default=(0, 0), init=False)
     _ended: bool = field(default=False, init=False)
 
-    def __call__(self, now: State) -> None:
+    def __call__(self, now: Snapshot) -> None:
         """Looks whether there is something to say."""
         counts = now.counts
         end = not counts["pending"] and not counts["running"]
@@ -60,12 +48,10 @@ class Heartbeat:
         self._said, self._wrong, self._ended = self.clock(), wrong, end
         self.say(f"{datetime.now():%H:%M:%S} {self._line(now, end)}")
 
-    def _line(self, now: State, end: bool) -> str:
+    def _line(self, now: Snapshot, end: bool) -> str:
         counts = now.counts
-        ahead = counts["running"] + counts["pending"]
-        total = sum(counts.values())
-        parts = [f"{total - ahead} of {total} runs done"]
-        parts += [f"{counts[name]} {name}" for name in ("failed", "diverged") if counts.get(name)]
+        parts = [f"{now.done} of {now.total} runs done"]
+        parts += [f"{counts[name]} {name}" for name in ("failed", "diverged") if counts[name]]
         if not end:
             parts += [f"{counts['running']} running", f"{counts['pending']} waiting"]
             parts += [left] if (left := self.left()) else []

@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from benchmarks.sweeps.coordinator import Snapshot, Watch
 from benchmarks.sweeps.heartbeat import Heartbeat
 from benchmarks.sweeps.plan import duration, seconds_left
+from benchmarks.sweeps.snapshot import Snapshot, Watch
 from benchmarks.sweeps.store import Store
 
 _EVERY = 1.0

@@ -57,7 +57,8 @@ def sweep_command(
     """Do the runs of a sweep that are not done yet.
 
     Whatever stops it, the same command goes on. Several may work on one store at a time, on several machines too.
-    The exit status is 0 if all runs finished, 1 if some failed, 2 if the sweep could not be done, 130 after Ctrl-C.
+    The exit status is 0 if all runs finished or diverged, 1 if some failed, 2 if the sweep could not be done, 130 after
+    Ctrl-C.
 
     Parameters
     ----------

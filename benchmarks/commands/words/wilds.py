@@ -53,7 +53,8 @@ def wilds_command(
 ) -> int:
     """Train on a WILDS data set and evaluate officially; a run that was killed goes on when called again.
 
-    The exit status is 0 if the run is finished, 1 if it failed, 2 if it could not be begun or go on, 130 after Ctrl-C.
+    The exit status is 0 if the run is finished, 1 if it failed or diverged (a sweep counts the latter as a result; here
+    it is all there is), 2 if it could not be begun or go on, 130 after Ctrl-C.
 
     Options that are not given are those published for the data set.
 
@@ -128,7 +129,7 @@ def wilds_command(
         Folder of the predictions; by default one in the folder of the run. Several seeds, or folds, of one algorithm
         with the same settings in one are a submission; others are refused there.
     retry_failed:
-        Go on with a run that failed before.
+        Go on with a run that failed or diverged before.
     """
     if output is not None:
         output_folder(output)

@@ -14,7 +14,7 @@ import cyclopts
 import torch
 import torchvision
 
-from benchmarks.base.resources import peak_memory
+from benchmarks.base.resources import peak_resident
 from pgrad import analysis
 
 
@@ -45,11 +45,11 @@ def main(
     begin = time.perf_counter()
     curvature.gradient()
     gradient = time.perf_counter() - begin
-    before = peak_memory("cpu")["resident_bytes"]
+    before = peak_resident()
     begin = time.perf_counter()
     pairs = curvature.top(eigenpairs, progress=True)
     seconds = time.perf_counter() - begin
-    more = (peak_memory("cpu")["resident_bytes"] - before) / (4 * curvature.size)
+    more = (peak_resident() - before) / (4 * curvature.size)
     print(f"{curvature.size / 1e6:.1f} million parameters, one gradient over all pictures {gradient:.1f} s")
     print(f"{eigenpairs} eigenpairs: {pairs.products} products, {seconds:.0f} s = {seconds / gradient:.0f} gradients")
     print(f"the peak of memory rose by {more:.1f} vectors of the size of the model over that of the gradient")

@@ -28,9 +28,10 @@ import cyclopts
 from rich.console import Console
 
 from benchmarks.algorithms import ALGORITHMS
-from benchmarks.base.resources import peak_memory
-from benchmarks.sweeps.config import Overrides, SweepConfig
+from benchmarks.base.resources import peak_resident
+from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.plan import plan
+from benchmarks.sweeps.settings import Overrides
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.importing import Imported, bring_in
 from benchmarks.sweeps.store.store import Claim
@@ -99,7 +100,7 @@ def timed(what: str, action: Callable[[], Any], note: Callable[[Any], str] = lam
 
 def resident() -> float:
     """The largest resident size so far, in MB."""
-    return peak_memory("cpu")["resident_bytes"] / 2**20
+    return peak_resident() / 2**20
 
 
 def calls(what: str, action: Callable[[], Any], number: int = CALLS) -> Timed:

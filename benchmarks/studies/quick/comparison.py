@@ -15,9 +15,10 @@ from benchmarks.runs.config import Settings
 from benchmarks.studies.quick import screen
 from benchmarks.studies.quick.figure import draw
 from benchmarks.studies.quick.tables import long_table, markdown, summarize
-from benchmarks.sweeps.config import Overrides, SweepConfig
+from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.coordinator import perform
 from benchmarks.sweeps.launcher_config import InProcess, Local
+from benchmarks.sweeps.settings import Overrides
 from benchmarks.sweeps.store import Store
 
 SETTINGS = {

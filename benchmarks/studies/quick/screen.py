@@ -15,8 +15,8 @@ from rich.table import Table
 from benchmarks.datasets import DATASETS
 from benchmarks.studies.quick.spectra import rollout_summary
 from benchmarks.studies.quick.tables import NOTES, Row, headline
-from benchmarks.sweeps.coordinator import Snapshot, Watch
 from benchmarks.sweeps.heartbeat import Heartbeat
+from benchmarks.sweeps.snapshot import Snapshot, Watch
 
 
 @contextmanager

@@ -21,6 +21,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks.base import resources
+from benchmarks.base.errors import ConfigError
 from benchmarks.sweeps.launcher_config import Local
 from benchmarks.sweeps.launchers.base import Ending, Launcher, WorkerHandle
 from benchmarks.sweeps.worker import Job, StoppedError, work
@@ -117,7 +118,9 @@ class LocalLauncher(Launcher):
 def _gpus(config: Local) -> list[int]:
     found = torch.cuda.device_count() if config.gpus != 0 else 0
     if config.gpus is not None and config.gpus > found:
-        raise ValueError(f"launcher.gpus={config.gpus}, but torch sees {found} here")
+        raise ConfigError(
+            f"launcher.gpus={config.gpus}, but torch sees {found} here; without it, all that are here are used"
+        )
     return list(range(found if config.gpus is None else config.gpus))
 
 

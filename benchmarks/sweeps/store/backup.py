@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from benchmarks.base.called import called
 from benchmarks.base.records import Record
 from benchmarks.sweeps.store.database import StoreError
 from benchmarks.sweeps.store.housekeeping import CHUNK
@@ -36,8 +37,8 @@ def require_no_backup(store: Store, folder: Path) -> None:
     if path.exists() and next(read_lines(path), None) is not None:
         raise StoreError(
             f"the store {store.database.shown} is empty, and {path} holds records. If they are its own, bring them "
-            f"back with python -m benchmarks import {path} --store {store.database.shown}; if not, move the file "
-            "away or choose another output folder"
+            f"back with {called('import', str(path), '--store', store.database.shown)}; if not, move the file away or "
+            "choose another output folder"
         )
 
 
@@ -45,9 +46,16 @@ def keep_backup(store: Store, folder: Path) -> int:
     """Writes the records of all sweeps of the store, and those that the file alone has; returns how many.
 
     Raises:
-        ValueError: if the file is damaged; it stays as it is then.
+        StoreError: if the file is damaged; it stays as it is then.
     """
-    return write_lines(_both(store, folder / LINES), folder / LINES)
+    path = folder / LINES
+    try:
+        return write_lines(_both(store, path), path)
+    except ValueError as error:
+        raise StoreError(
+            f"{error}; the backup stays as it is. What was done is in the store {store.database.shown}: mend the file "
+            "or move it away, and give the same command again"
+        ) from error
 
 
 def _both(store: Store, path: Path) -> Iterator[Record]:

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
+from benchmarks.base.called import called
 from benchmarks.sweeps.store import schema
 from benchmarks.sweeps.store.migration import from_version_2
 from benchmarks.sweeps.store.rows import to_json
@@ -91,7 +92,7 @@ class Database:
         if version != schema.VERSION:
             raise StoreError(
                 f"{self.shown} has tables of version {version}, this code needs {schema.VERSION}; choose another "
-                "output folder or store; python -m benchmarks import records.jsonl brings the records of the old one in"
+                f"output folder or store; {called('import', 'records.jsonl')} brings the records of the old one in"
             )
 
     def _version(self) -> int | None:
@@ -134,7 +135,7 @@ def _advice(error: DatabaseError) -> str:
     if "malformed" in text or "not a database" in text:
         return (
             "The file is damaged. Move it away and bring the records back with "
-            "`python -m benchmarks import records.jsonl --store NEW`"
+            f"`{called('import', 'records.jsonl', '--store', 'NEW')}`"
         )
     if "locked" in text:
         return f"Other processes held it for more than {WAIT:.0f} seconds; give the same command again"

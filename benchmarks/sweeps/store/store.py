@@ -1,4 +1,4 @@
-"""What can be done with a store: enter a sweep, claim a run, store its result, give up on a lost attempt.
+"""What can be done with a store: enter a sweep, claim a run, store its result, give up on a lost attempt; and ask it.
 
 Every method is one transaction, but for those that go through a whole sweep, which are many short ones. A claim is an
 attempt with the status ``running``; its worker lets it *beat*. Whoever watches and sees the process dead, or no beat
@@ -9,30 +9,25 @@ on what is said in `benchmarks.sweeps.store.states`.
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 import os
 import socket
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, exists, func, insert, literal_column, select, update
+from sqlalchemy import Connection, func, insert, literal_column, select, update
 
-from benchmarks.base.records import Record
 from benchmarks.runs.config import RunConfig, RunIdentity
 from benchmarks.runs.environment import fingerprint
-from benchmarks.sweeps.config import Kept, Sweep
+from benchmarks.sweeps.selected import Kept, Sweep
 from benchmarks.sweeps.store import identity, rows, tally
-from benchmarks.sweeps.store.database import Database
 from benchmarks.sweeps.store.entering import Entry, enter_sweep
-from benchmarks.sweeps.store.housekeeping import CHUNK, agree, delete_sweep, redo
-from benchmarks.sweeps.store.schema import attempts, checkpoints, environments, members, runs, sweeps, workers
+from benchmarks.sweeps.store.housekeeping import agree, delete_sweep, redo
+from benchmarks.sweeps.store.reader import Reader
+from benchmarks.sweeps.store.schema import attempts, checkpoints, environments, members, runs, workers
 from benchmarks.sweeps.store.states import (
     DECIDED,
-    FAILED,
     FINISHED,
     INTERRUPTED,
     KILLED,
@@ -40,7 +35,6 @@ from benchmarks.sweeps.store.states import (
     OUTCOMES,
     PENDING,
     RUNNING,
-    STATUSES,
     SUPERSEDED,
     Event,
 )
@@ -68,36 +62,8 @@ class Claim:
     code: str
 
 
-@dataclass(frozen=True)
-class Running:
-    """An attempt in progress, as a watcher sees it."""
-
-    attempt_id: int
-    run_id: int
-    beats: int
-    worker_id: int
-    worker: str
-    host: str
-    pid: int
-    place: str | None
-    born: float | None
-
-
-class Store:
-    """The rows behind an address (see `benchmarks.sweeps.store.database.Database`)."""
-
-    def __init__(self, address: str | Path) -> None:
-        self.database = Database(address)
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self.database.close()
+class Store(Reader):
+    """The rows behind an address, to be read and written."""
 
     # --- sweeps
 
@@ -121,29 +87,6 @@ class Store:
         agree(self.database, sweep_id)
         return sweep_id
 
-    def known(self, sweep: Sweep) -> dict[str, int]:
-        """How many runs of a sweep, entered or not, the store has with each status, for the present code."""
-        found: dict[str, int] = dict.fromkeys(STATUSES, 0)
-        codes: dict[tuple[str, str, str], str] = {}
-        rest = iter(sweep.written())
-        while chunk := list(itertools.islice(rest, CHUNK)):
-            with self.database.read() as connection:
-                query = select(runs.c.key, runs.c.code, runs.c.status).where(runs.c.key.in_([run.key for run in chunk]))
-                states = {(row.key, row.code): row.status for row in connection.execute(query)}
-            for run in chunk if states else ():
-                names = run.dataset, run.algorithm, run.model
-                if names not in codes:
-                    codes[names] = fingerprint(*names)
-                status = states.get((run.key, codes[names]))
-                if status is not None:
-                    found[status] += 1
-        return found
-
-    def counts(self, sweep_id: int) -> dict[str, int]:
-        """How many runs of the sweep have each status."""
-        with self.database.read() as connection:
-            return tally.counts(connection, sweep_id)
-
     def progress(self, sweep_id: int) -> Progress:
         """How far the sweep is: counts, what is ahead, speeds and the best so far, at once."""
         with self.database.read() as connection:
@@ -153,9 +96,9 @@ class Store:
                 tally.add_up(connection, sweep_id)
         return found
 
-    def retry_failed(self, sweep_id: int) -> int:
-        """Makes the failed runs of the sweep claimable again; returns how many there were."""
-        return self.redo(sweep_id, (FAILED,))
+    def ahead(self, sweep_id: int) -> list[dict[str, Any]]:
+        """What is still to be done: number of runs and gradient evaluations by data set, algorithm and status."""
+        return self.progress(sweep_id).rows_ahead()
 
     def redo(self, sweep_id: int, statuses: Collection[str] = DECIDED, keys: Collection[str] | None = None) -> int:
         """Makes decided runs of the sweep claimable again; returns how many there were.
@@ -339,78 +282,3 @@ class Store:
             *(attempts.c.run_id == run_id, attempts.c.status == LOST, attempts.c.number > before.scalar_subquery())
         )
         return int(connection.execute(query).scalar_one())
-
-    def running(self, sweep_id: int) -> list[Running]:
-        """The attempts in progress."""
-        columns = (
-            *(attempts.c.id, attempts.c.run_id, attempts.c.beats, workers.c.id.label("worker_id")),
-            *(workers.c.name, workers.c.host, workers.c.pid, workers.c.place, workers.c.born),
-        )
-        query = (
-            select(*columns)
-            .select_from(attempts.join(workers, workers.c.id == attempts.c.worker_id))
-            .where(attempts.c.status == literal_column("'running'"))
-            # Asked of each attempt that runs: a join would make SQLite go through all members.
-            .where(exists().where(members.c.run_id == attempts.c.run_id, members.c.sweep_id == sweep_id))
-        )
-        with self.database.read() as connection:
-            return [Running(*row) for row in connection.execute(query)]
-
-    # --- reading
-
-    def best(self, sweep_id: int) -> list[dict[str, Any]]:
-        """For each data set of the sweep, the finished run with the highest validation so far."""
-        return [dataclasses.asdict(found) for found in self.progress(sweep_id).best]
-
-    def speeds(self) -> dict[tuple[str, str], float]:
-        """Seconds of a gradient evaluation, by data set and algorithm, over all finished runs."""
-        query = (
-            select(runs.c.dataset, runs.c.algorithm, func.sum(attempts.c.wall_seconds), func.sum(runs.c.evaluations))
-            .join(attempts, attempts.c.run_id == runs.c.id)
-            .where(attempts.c.status == "finished", attempts.c.wall_seconds.is_not(None), runs.c.evaluations > 0)
-            .group_by(runs.c.dataset, runs.c.algorithm)
-        )
-        with self.database.read() as connection:
-            return {(row[0], row[1]): float(row[2]) / int(row[3]) for row in connection.execute(query)}
-
-    def ahead(self, sweep_id: int) -> list[dict[str, Any]]:
-        """What is still to be done: number of runs and gradient evaluations by data set, algorithm and status."""
-        return self.progress(sweep_id).rows_ahead()
-
-    def largest_resident(self) -> int:
-        """Bytes of the largest worker so far; 0 if no run has ended."""
-        with self.database.read() as connection:
-            return int(connection.execute(select(func.max(attempts.c.resident_bytes))).scalar() or 0)
-
-    def records(self, sweep_id: int | None = None) -> list[Record]:
-        """The records of the runs that have ended, of one sweep in its order or of all (`benchmarks.base.records`)."""
-        return list(self.each_record(sweep_id))
-
-    def each_record(self, sweep_id: int | None = None) -> Iterator[Record]:
-        """The same one by one, of any number; others may write meanwhile."""
-        chosen, place, last = select(runs), runs.c.id, select(func.max(runs.c.id))
-        if sweep_id is not None:
-            chosen = chosen.join(members, members.c.run_id == runs.c.id).where(members.c.sweep_id == sweep_id)
-            place, last = members.c.position, select(func.max(members.c.position)).where(members.c.sweep_id == sweep_id)
-        with self.database.read() as connection:
-            end = connection.execute(last).scalar()
-        for first in range(0, -1 if end is None else end + 1, CHUNK):
-            chunk = chosen.where(place >= first, place < first + CHUNK).order_by(place)
-            with self.database.read() as connection:
-                found = rows.records(connection, chunk)
-            yield from found
-
-    def sweeps(self) -> list[dict[str, Any]]:
-        """The sweeps, oldest first: ``id``, ``config``, ``created``."""
-        with self.database.read() as connection:
-            found = connection.execute(select(sweeps).order_by(sweeps.c.id))
-            return [{"id": row.id, "config": row.config, "created": row.created} for row in found]
-
-    def workers(self, sweep_id: int) -> list[dict[str, Any]]:
-        """The workers of a sweep: name, launcher, host, started, ended, busy_seconds, runs, ending."""
-        with self.database.read() as connection:
-            found = connection.execute(select(workers).where(workers.c.sweep_id == sweep_id).order_by(workers.c.id))
-            return [dict(row._mapping) for row in found]
-
-
-__all__ = ["DECIDED", "STATUSES", "Claim", "Running", "Store"]

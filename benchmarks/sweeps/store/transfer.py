@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic_core import from_json
 
 from benchmarks.base.records import Record
+from benchmarks.base.whole import whole
 from benchmarks.sweeps.store import rows
 
 TABLES = {
@@ -34,14 +35,14 @@ def write_lines(records: Iterable[Record], path: Path) -> int:
     Returns:
         How many.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
     number = 0
-    with lzma.open(partial, "wb", preset=9) if path.suffix == COMPRESSED else partial.open("wb") as file:
+    with (
+        whole(path) as partial,
+        lzma.open(partial, "wb", preset=9) if path.suffix == COMPRESSED else partial.open("wb") as file,
+    ):
         for record in records:
             file.write((rows.to_json(record) + "\n").encode())
             number += 1
-    partial.replace(path)
     return number
 
 
@@ -62,8 +63,8 @@ def read_lines(path: Path) -> Iterator[Record]:
                 return
             try:
                 record = from_json(line)
-                if not {"key", "config", "status"} <= set(record):
-                    raise ValueError("a record needs at least key, config and status")
+                if not {"key", "config", "status"} <= set(record) or not isinstance(record["config"], dict):
+                    raise ValueError("a record needs at least key, status and config, a mapping")
             except (ValueError, TypeError) as error:
                 raise ValueError(f"{path}, line {number}: not a record ({error})") from error
             yield record
@@ -129,8 +130,6 @@ def export(records: Iterable[Record], path: Path, which: str = "runs") -> int:
     if path.suffix not in writers:
         raise ValueError(f"the file must end in .jsonl, .jsonl.xz, .parquet or .csv, got {path.name!r}")
     frame = table(records, which)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    getattr(frame, writers[path.suffix])(partial, index=False)
-    partial.replace(path)
+    with whole(path) as partial:
+        getattr(frame, writers[path.suffix])(partial, index=False)
     return len(frame)

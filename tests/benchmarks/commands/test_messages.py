@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from benchmarks.__main__ import main
 from benchmarks.algorithms import ALGORITHMS
 from tests.benchmarks.commands.terminal import in_terminal
 from tests.benchmarks.toy_sweeps import ROOT, TOYS
@@ -24,15 +23,17 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def refused(capsys, *words):
-    with pytest.raises(SystemExit) as stopped:
-        main(list(words))
-    output = capsys.readouterr()
-    assert stopped.value.code == 2, output
-    assert output.out == ""
-    assert output.err.startswith("error: ")
-    assert "Traceback" not in output.err
-    return output.err
+@pytest.fixture
+def refused(said):
+    def call(*words):
+        status, out, err = said(*words)
+        assert status == 2, (out, err)
+        assert out == ""
+        assert err.startswith("error: ")
+        assert "Traceback" not in err
+        return err
+
+    return call
 
 
 @pytest.mark.parametrize(
@@ -85,8 +86,8 @@ def refused(capsys, *words):
         ("algorithms pgard", "'pgard' is not known. Did you mean 'pgrad'?"),
     ],
 )
-def test_what_cannot_be_is_refused_with_status_2(place, capsys, words, message):
-    assert message in refused(capsys, *words.split())
+def test_what_cannot_be_is_refused_with_status_2(place, refused, words, message):
+    assert message in refused(*words.split())
 
 
 @pytest.mark.parametrize(
@@ -114,21 +115,18 @@ def test_what_cannot_be_is_refused_with_status_2(place, capsys, words, message):
         ("plugins: {a: 1}", "line 2: plugins: must be a list"),
     ],
 )
-def test_mistakes_in_files_are_told_in_the_users_words(place, capsys, content, message):
+def test_mistakes_in_files_are_told_in_the_users_words(place, refused, content, message):
     (place / "wrong.yaml").write_text(f"datasets: coloured-digits\n{content}\n")
-    text = refused(capsys, "plan", "wrong.yaml")
+    text = refused("plan", "wrong.yaml")
     assert f"error: wrong.yaml{',' if message.startswith('line') else ': '}" in text
     assert message in text
     assert not re.search(r"[Ii]nput should|valid (integer|string|tuple|dictionary)|pydantic|instance of", text)
 
 
-def test_version(capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main(["--version"])
-    assert not stopped.value.code
-    assert re.fullmatch(
-        r"pgrad-bench \d+\.\d+\.\d+( \([^)]+\))?, torch [\d.]+\S*, Python [\d.]+\S*\n", capsys.readouterr().out
-    )
+def test_version(said):
+    status, out, _ = said("--version")
+    assert status == 0
+    assert re.fullmatch(r"pgrad-bench \d+\.\d+\.\d+( \([^)]+\))?, torch [\d.]+\S*, Python [\d.]+\S*\n", out)
 
 
 @pytest.mark.slow

@@ -2,17 +2,9 @@
 
 import pytest
 
-from benchmarks.__main__ import app
 from benchmarks.algorithms import ALGORITHMS
 from benchmarks.datasets import DATASETS
 from benchmarks.models import MODELS
-
-
-def said(capsys, monkeypatch, *words):
-    monkeypatch.setenv("COLUMNS", "300")
-    status = app(list(words), result_action="return_value")
-    output = capsys.readouterr()
-    return status, output.out, output.err
 
 
 @pytest.mark.parametrize(
@@ -20,15 +12,15 @@ def said(capsys, monkeypatch, *words):
     [("algorithms", ALGORITHMS), ("datasets", DATASETS), ("models", MODELS)],
     ids=lambda v: str(v)[:9],
 )
-def test_every_name_has_a_line(word, registry, capsys, monkeypatch):
-    status, out, _ = said(capsys, monkeypatch, word)
+def test_every_name_has_a_line(word, registry, said):
+    status, out, _ = said(word)
     firsts = [line.split()[0] for line in out.splitlines() if line.split()]
     assert status == 0
     assert set(registry) <= set(firsts)
 
 
-def test_all_about_an_algorithm(capsys, monkeypatch):
-    status, out, _ = said(capsys, monkeypatch, "algorithms", "pgrad-nesterov", "sam", "upgrad")
+def test_all_about_an_algorithm(said):
+    status, out, _ = said("algorithms", "pgrad-nesterov", "sam", "upgrad")
     assert status == 0
     assert "source: PGrad, arXiv:2305.01134; pgrad.PGrad" in out
     assert "control: reptile-nesterov" in out
@@ -38,23 +30,23 @@ def test_all_about_an_algorithm(capsys, monkeypatch):
     assert "cost: D" in out
 
 
-def test_all_about_a_data_set_and_a_model(capsys, monkeypatch):
-    _, out, _ = said(capsys, monkeypatch, "datasets", "coloured-digits")
+def test_all_about_a_data_set_and_a_model(said):
+    _, out, _ = said("datasets", "coloured-digits")
     assert "domains: 90%, 80%, 10%" in out
     assert "metric: accuracy" in out
     assert "licence: CC BY 4.0" in out
-    _, out, _ = said(capsys, monkeypatch, "models", "cnn")
+    _, out, _ = said("models", "cnn")
     assert "DomainBed's MNIST_CNN" in out
-    status, out, _ = said(capsys, monkeypatch, "models", "timm:resnet18", "mlp")
+    status, out, _ = said("models", "timm:resnet18", "mlp")
     assert status == 0
     assert out.startswith("mlp")
     assert "timm:resnet18" in out
 
 
-def test_data_of_ones_own(tmp_path, capsys, monkeypatch):
+def test_data_of_ones_own(tmp_path, said):
     table = tmp_path / "ours.csv"
     table.write_text("site,x,target\n" + "".join(f"{'ab'[n % 2]},{n % 7},{n % 3}\n" for n in range(60)))
-    status, out, _ = said(capsys, monkeypatch, "datasets", f"table:{table}?domain=site&target=target")
+    status, out, _ = said("datasets", f"table:{table}?domain=site&target=target")
     assert status == 0
     assert "domains: a, b" in out
 
@@ -68,7 +60,7 @@ def test_data_of_ones_own(tmp_path, capsys, monkeypatch):
         (("models", "timm:no_such"), "no_such"),
     ],
 )
-def test_names_that_are_not_known(words, message, capsys, monkeypatch):
-    status, _, err = said(capsys, monkeypatch, *words)
+def test_names_that_are_not_known(words, message, said):
+    status, _, err = said(*words)
     assert status == 2
     assert message in err

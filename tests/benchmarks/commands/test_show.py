@@ -3,12 +3,10 @@
 import dataclasses
 import json
 import re
-import signal
 import sqlite3
 
 import pytest
 
-from benchmarks.__main__ import app
 from benchmarks.base.errors import ConfigError
 from benchmarks.commands.again import selected
 from benchmarks.sweeps.coordinator import perform
@@ -16,23 +14,6 @@ from benchmarks.sweeps.glance import Glance, cause_of
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.transfer import read_lines
 from tests.benchmarks.toy_sweeps import toy_sweep
-
-
-@pytest.fixture
-def said(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "300")
-
-    def call(*words):
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as stopped:
-                app([str(word) for word in words])
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        captured = capsys.readouterr()
-        return stopped.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -1,40 +1,27 @@
 """The command line on made files: a table with small clinics and a folder with few pictures."""
 
+import itertools
 import re
-import signal
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmarks.__main__ import app
 from benchmarks.commands.options import Chosen, assigned, sweep_from
 from benchmarks.datasets import cache
-from benchmarks.sweeps.config import SweepSettings
+from benchmarks.sweeps import timing
 from benchmarks.sweeps.files import ConfigError
 from benchmarks.sweeps.plan import number_of_workers
+from benchmarks.sweeps.settings import SweepSettings
 from benchmarks.sweeps.store.transfer import read_lines
 from benchmarks.sweeps.timing import time_steps
 from tests.benchmarks.toy_sweeps import toy_sweep
 
 
-@pytest.fixture
-def said(capsys, monkeypatch, tmp_path):
-    monkeypatch.setenv("COLUMNS", "200")
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
-
-    def call(*words):
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as stopped:
-                app([str(word) for word in words])
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        captured = capsys.readouterr()
-        return stopped.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture
@@ -141,6 +128,13 @@ def test_every_kind_is_timed_and_known_ones_are_not():
     assert number_of_workers(sweep) == 1
     assert number_of_workers(toy_sweep("toy-sgd", launcher={"workers": 2})) == 2
     assert number_of_workers(toy_sweep("toy-sgd", launcher={"workers": 50})) == len(sweep.runs()) / 2
+
+
+def test_the_time_of_an_evaluation_is_shared_by_the_updates_between_checkpoints(monkeypatch):
+    """By a clock that goes on by 1 whenever it is read: each update takes 1, and so does the evaluation."""
+    monkeypatch.setattr(timing, "_now", itertools.count().__next__)
+    timed = time_steps(toy_sweep("toy-sgd"), seconds=0.0)
+    assert timed.speeds["toy", "toy-sgd"] == 1 + 2 / 4  # two checkpoints in a run of four gradient evaluations
 
 
 def test_every_setting_is_an_option():

@@ -6,8 +6,8 @@ import torch
 from benchmarks.commands.options import sweep_from
 from benchmarks.models.weights import PACKAGE, digest
 from benchmarks.runs.config import RunConfig, Settings
-from benchmarks.sweeps.config import Overrides
 from benchmarks.sweeps.files import ConfigError, validated
+from benchmarks.sweeps.settings import Overrides
 
 RUN = RunConfig(dataset="d", algorithm="a", held_out="x+y", seed=1, point=2, hparams={"lr": 0.1, "k": 4})
 OTHERS = {"depth": 2, "weights": "timm", "tuning": "last-1", "batch_norm": "frozen", "image_size": 64}

@@ -1,3 +1,4 @@
+import functools
 import io
 import json
 import re
@@ -9,16 +10,16 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks.__main__ import app
 from benchmarks.algorithms import ALGORITHMS
 from benchmarks.reports.build import build
 from benchmarks.reports.load import Loaded, load
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.style import looks
 from benchmarks.reports.throughput import work
-from benchmarks.sweeps.config import Overrides, SweepConfig
+from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.coordinator import perform
 from benchmarks.sweeps.launcher_config import InProcess
+from benchmarks.sweeps.settings import Overrides
 from benchmarks.sweeps.store import Store
 
 DOMAINS = ("art", "photo", "sketch")
@@ -91,14 +92,8 @@ def put(folder, content):
 
 
 @pytest.fixture
-def command(capsys):
-    def call(*words):
-        with pytest.raises(SystemExit) as stopped:
-            app(["report", *words])
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return call
+def command(said):
+    return functools.partial(said, "report")
 
 
 def built(content, **options):

@@ -12,10 +12,11 @@ from benchmarks.reports.overview import overview
 from benchmarks.reports.request import Request
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.watch import follow
-from benchmarks.sweeps.config import Overrides, SweepConfig
+from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.coordinator import perform
 from benchmarks.sweeps.files import read, validated
 from benchmarks.sweeps.launcher_config import InProcess
+from benchmarks.sweeps.settings import Overrides
 from benchmarks.sweeps.store import Store
 from tests.benchmarks.reports.test_report import DOMAINS, command, put, record, records  # noqa: F401  a fixture
 

@@ -1,3 +1,4 @@
+import functools
 import io
 import json
 
@@ -9,15 +10,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.__main__ import app
 from benchmarks.base.metrics import Estimate
 from benchmarks.datasets import DATASETS
 from benchmarks.studies import quick
 from benchmarks.studies.quick.figure import _accuracies, _spectrum
 from benchmarks.studies.quick.tables import Row
 from benchmarks.sweeps import worker
-from benchmarks.sweeps.config import Overrides, SweepConfig
+from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.launcher_config import InProcess
+from benchmarks.sweeps.settings import Overrides
 from benchmarks.sweeps.store.transfer import read_lines
 
 TINY = Overrides(rollouts=2, evaluate_every=1, batch_size=8, splits=1, width=4)
@@ -31,16 +32,8 @@ SMALL = SweepConfig(
 
 
 @pytest.fixture
-def command(tmp_path, capsys):
-    """Calls the command line; returns exit status, output, and errors."""
-
-    def call(*words):
-        with pytest.raises(SystemExit) as stopped:
-            app(["quick", "--output", str(tmp_path / "out"), "--workers", "1", *words])
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return call
+def command(tmp_path, said):
+    return functools.partial(said, "quick", "--output", tmp_path / "out", "--workers", "1")
 
 
 @pytest.mark.slow

@@ -5,9 +5,10 @@ import pytest
 from benchmarks.reports.load import load_records
 from benchmarks.sweeps.coordinator import perform
 from benchmarks.sweeps.store import Store, StoreError
+from benchmarks.sweeps.store.backup import keep_backup
 from benchmarks.sweeps.store.importing import bring_in
-from benchmarks.sweeps.store.transfer import read_lines
-from tests.benchmarks.toy_sweeps import comparable, toy_sweep
+from benchmarks.sweeps.store.transfer import read_lines, write_lines
+from tests.benchmarks.toy_sweeps import TOYS, comparable, toy_sweep
 
 
 def test_a_second_sweep_in_the_folder_keeps_the_rows_of_the_first(tmp_path):
@@ -40,6 +41,42 @@ def test_rows_that_the_file_alone_has_stay(tmp_path):
         second = perform(toy_sweep("toy-nan"), store, tmp_path)
     kept = {record["key"] for record in read_lines(tmp_path / "records.jsonl")}
     assert kept == {record["key"] for record in (*first, *second)}
+
+
+def test_two_coordinators_may_end_at_the_same_time(tmp_path):
+    """One begins to write while the other is half-way; both files are whole when they appear."""
+    with Store(tmp_path / "store.sqlite") as store:
+        records = perform(toy_sweep(), store, tmp_path)
+
+        def interrupted():
+            yield records[0]
+            keep_backup(store, tmp_path)
+            assert comparable(read_lines(tmp_path / "records.jsonl")) == comparable(records)
+            yield from records[1:]
+
+        assert write_lines(interrupted(), tmp_path / "records.jsonl") == 3
+    assert comparable(read_lines(tmp_path / "records.jsonl")) == comparable(records)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_damaged_file_is_named_and_left(said, tmp_path):
+    with Store(tmp_path / "store.sqlite") as store:
+        perform(toy_sweep(), store, tmp_path)
+    path = tmp_path / "records.jsonl"
+    path.write_text(path.read_text() + "garbage\n")
+    before = path.read_bytes()
+    words = ("--datasets", "toy", "--algorithms", "toy-sgd", "--plugin", TOYS, "--launcher", "in-process", "--model")
+    status, _, errors = said("sweep", *words, "line", "--seeds", "1", "--rollouts", "1", "--output", tmp_path)
+    assert status == 2
+    assert "records.jsonl, line 4: not a record" in errors
+    assert "What was done is in the store" in errors
+    assert path.read_bytes() == before
+    assert not list(tmp_path.glob("*.partial"))
+    with Store(tmp_path / "store.sqlite") as store:
+        assert len(store.records()) == 6
+    path.unlink()
+    assert said("sweep", *words, "line", "--seeds", "1", "--rollouts", "1", "--output", tmp_path)[0] == 0
+    assert len(list(read_lines(path))) == 6
 
 
 def test_a_report_reads_the_store_before_the_file(tmp_path):

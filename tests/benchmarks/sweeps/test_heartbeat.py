@@ -1,8 +1,7 @@
 """Lines of a sweep that nobody watches: by a clock of the test's own."""
 
-from types import SimpleNamespace
-
 from benchmarks.sweeps.heartbeat import Heartbeat
+from benchmarks.sweeps.snapshot import Snapshot
 
 
 class Log:
@@ -12,10 +11,10 @@ class Log:
         self.now, self.lines = 0.0, []
         self.beat = Heartbeat(lambda text: self.lines.append(text[9:]), lambda: "long", 30.0, lambda: self.now)
 
-    def at(self, now, finished, failed=0, running=1, pending=9, lost=0, note="", **more):
+    def at(self, now, finished, failed=0, running=1, pending=9, diverged=0, lost=0, note=""):
         self.now = now
-        counts = {"finished": finished, "failed": failed, "running": running, "pending": pending, **more}
-        self.beat(SimpleNamespace(counts=counts, lost=lost, note=note))
+        counts = {"finished": finished, "failed": failed, "diverged": diverged, "running": running, "pending": pending}
+        self.beat(Snapshot(counts, lost=lost, note=note))
         lines, self.lines = self.lines, []
         return lines
 

@@ -5,7 +5,6 @@ import sqlite3
 import sys
 
 import pytest
-import torch
 
 from benchmarks.base.resources import GIB, available
 from benchmarks.sweeps.coordinator import perform, summarize
@@ -14,7 +13,7 @@ from benchmarks.sweeps.launchers import launcher
 from benchmarks.sweeps.launchers.local import LocalLauncher
 from benchmarks.sweeps.store import Store
 from tests.benchmarks.sweeps.conftest import empty
-from tests.benchmarks.toy_sweeps import comparable, toy_sweep
+from tests.benchmarks.toy_sweeps import TOYS, comparable, toy_sweep
 
 ALGORITHMS = ("toy-sgd", "toy-nan", "toy-import", "toy-memory", "toy-infinite")
 FAILURES = {"toy-nan": "diverged", "toy-import": "import", "toy-memory": "out-of-memory", "toy-infinite": "error"}
@@ -88,10 +87,11 @@ def test_memory_decides_how_many_workers_start(tmp_path):
     assert LocalLauncher(Local(workers=2, gpus=0), tmp_path, largest=int(1e6)).limit == 2
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_gpus_that_are_not_there(tmp_path):
-    with pytest.raises(ValueError, match="gpus=2, but torch sees 0"):
-        launcher(Local(gpus=2), tmp_path)
+def test_gpus_that_are_not_there(said, tmp_path):
+    words = ("--datasets", "toy", "--algorithms", "toy-sgd", "--plugin", TOYS, "--model", "line", "--launcher", "local")
+    status, _, errors = said("sweep", *words, "--set", "launcher.gpus=99", "--output", tmp_path)
+    assert status == 2
+    assert "launcher.gpus=99, but torch sees" in errors
 
 
 @pytest.mark.slow

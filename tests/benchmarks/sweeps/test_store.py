@@ -117,7 +117,7 @@ def test_a_failure_is_a_record(store, outcomes):
     assert (record["status"], record["failure"], record["error"], record["traceback"]) == ("failed", "error", "E", "T")
     assert record["curves"] == outcome["curves"]
     assert "selection" not in record
-    assert store.retry_failed(number) == 1
+    assert store.redo(number, ("failed",)) == 1
     assert store.counts(number)["pending"] == 6
     assert store.records(number) == []
 
@@ -129,7 +129,7 @@ def test_a_run_that_diverged_is_a_result(store, outcomes):
     assert store.counts(number)["diverged"] == 1
     (record,) = store.records(number)
     assert (record["status"], record["failure"], record["error"]) == ("diverged", "diverged", "NaN")
-    assert store.retry_failed(number) == 0
+    assert store.redo(number, ("failed",)) == 0
     assert store.redo(number, keys=[claim.config.key()[:6]]) == 1  # asked for by name
     again = store.claim(number, claim.worker_id)
     assert again.run_id == claim.run_id
@@ -151,7 +151,7 @@ def test_lost_attempts_are_done_again_until_they_were_too_many(store):
     assert "killed by signal 9" in record["error"]
     assert "max_attempts=3" in record["error"]
     assert [attempt["status"] for attempt in record["attempts"]] == ["lost", "lost", "failed"]
-    store.retry_failed(number)
+    store.redo(number, ("failed",))
     claim = store.claim(number, worker)  # a run that is retried has all its attempts again
     store.give_up(claim.attempt_id, "lost", "killed", max_attempts=3)
     assert store.counts(number)["failed"] == 0
@@ -272,7 +272,7 @@ def test_a_torn_last_line_is_no_record(tmp_path, torn):
     assert [record["key"] for record in read_lines(path)] == ["a"]
 
 
-@pytest.mark.parametrize("wrong", ['{"key": ', "[]", '{"key": "a"}'])
+@pytest.mark.parametrize("wrong", ['{"key": ', "[]", '{"key": "a"}', '{"key": "a", "config": "x", "status": "failed"}'])
 def test_a_damaged_line_in_the_middle_is_an_error(tmp_path, wrong):
     path = tmp_path / "records.jsonl"
     path.write_text(f'{wrong}\n{{"key": "b", "config": {{}}, "status": "finished"}}\n')

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from benchmarks.__main__ import app
 from benchmarks.runs.protocol import select_all
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.domainbed import results
@@ -108,10 +107,9 @@ def test_files_that_are_none(tmp_path, content, message):
         results(tmp_path / "nothing")
 
 
-def test_command(tmp_path, capsys):
+def test_command(tmp_path, said):
     write(tmp_path / "in" / "one")
     write(tmp_path / "in" / "unfinished", done=False, trial_seed=9)
-    with pytest.raises(SystemExit) as stopped:
-        app(["import", str(tmp_path / "in"), "--domainbed", "--output", str(tmp_path / "out")])
-    assert not stopped.value.code
-    assert "1 runs imported, 0 were there already." in capsys.readouterr().out
+    status, out, _ = said("import", tmp_path / "in", "--domainbed", "--output", tmp_path / "out")
+    assert status == 0
+    assert "1 runs imported, 0 were there already." in out

@@ -12,7 +12,6 @@ import time
 import pytest
 import torch
 
-from benchmarks.__main__ import app
 from benchmarks.runs.environment import SOURCES
 from benchmarks.sweeps import coordinator as coordinator
 from benchmarks.sweeps import worker
@@ -22,23 +21,6 @@ from benchmarks.sweeps.store import Store, identity
 from benchmarks.sweeps.store.transfer import read_lines
 from tests.benchmarks.sweeps.conftest import empty
 from tests.benchmarks.toy_sweeps import ROOT, TOYS, command, comparable, end, toy_sweep
-
-
-@pytest.fixture
-def said(capsys):
-    """Calls the command line here; returns exit status, output and errors."""
-
-    def call(*words):
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as stopped:
-                app([str(word) for word in words])
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        captured = capsys.readouterr()
-        return stopped.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture
@@ -235,13 +217,14 @@ def test_interrupted_in_the_middle_of_a_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_kill_stop_the_workers_and_say_how_to_go_on(tmp_path, number):
     out = tmp_path / "out"
     words = ("sweep", "--datasets", "toy", "--algorithms", "toy-slow", "--plugin", TOYS, "--output", out)
     process = command(*words, "--seeds", "50", "--rollouts", "50", "--launcher", "local", "--workers", "2")
     try:
         wait_for(lambda: (out / "store.sqlite").exists() and running(out) == 2, process)
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, number)
         _, errors = process.communicate()
     finally:
         end(process)
