@@ -21,9 +21,10 @@ from pydantic import (
 from torch.nn.functional import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 
 from benchmarks.algorithms import ALGORITHMS, QUICK
+from benchmarks.algorithms.ranges import Regime, regime_of, wide
 from benchmarks.base.config import Count, Frozen
 from benchmarks.base.errors import all_different, one_of, unknown
-from benchmarks.base.search import draw
+from benchmarks.base.search import Grid, Space, draw, spread
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import DATASETS
 from benchmarks.models import known_model, require_fitting
@@ -31,7 +32,7 @@ from benchmarks.models.default import with_default
 from benchmarks.models.weights import pinned
 from benchmarks.runs.config import HeldOut, RunConfig, RunIdentity, Settings
 from benchmarks.runs.judging import require_classes
-from benchmarks.runs.protocol import LEAVE_ONE_OUT, METHODS
+from benchmarks.runs.selection import Rule, known_rule
 from benchmarks.sweeps.launcher_config import InProcess, LauncherConfig, Local
 
 DatasetName = Annotated[str, one_of(DATASETS)]
@@ -46,12 +47,16 @@ class SweepSettings(Settings):
 
     Attributes:
         lr_scale: Every learning rate of the search is multiplied by it, where it is not fixed: the ranges are those of
-            small networks that are trained from scratch, and fine-tuning wants a hundredth of it.
+            small networks that are trained from scratch, and fine-tuning wants a hundredth of it. A wide search has
+            ranges for each regime, and needs it no more.
+        regime: What is trained, for a wide search: see `benchmarks.algorithms.ranges`. None for what model and loss
+            tell.
     """
 
     model: ModelName | None = None
     weights: Weights = "none"
     lr_scale: Scale = 1.0
+    regime: Regime | None = None
 
 
 class Overrides(SweepSettings):
@@ -168,7 +173,17 @@ class SweepConfig(Frozen):
         seeds: A number n (the seeds 0 .. n - 1) or a list.
         points: Points of random search for each algorithm, seed and held-out set; the first is the defaults.
         leave_out: How many domains are held out at a time; every combination is.
-        selection: Methods of selection; ``leave-one-domain-out`` adds the runs that its cross-validation needs.
+        selection: Rules of selection; ``leave-one-domain-out`` and ``both`` add the runs that cross-validation needs.
+        search: ``narrow`` draws every point by itself, from the ranges of the algorithms; ``wide`` spreads the points
+            evenly over the ranges of `benchmarks.algorithms.ranges`.
+        share_points: Whether all seeds try the same points, which rules need that share one choice.
+        cross_points: Points that cross-validation has; the others only have runs of their own, so that validation may
+            try as many more for the same cost. None for all.
+        widen: How often the search is widened where its best point lies at the edge of a range, at most.
+        families: Further names to choose for, each the algorithms that a rule chooses among.
+        refit: Whether what the rules chose is trained again on training and validation parts (not for the oracle).
+        confirmatory: Pairs of names, algorithm or family and baseline, that the sweep is to confirm; what else it
+            compares is exploratory.
         settings: Of all runs, unless a data set has its own.
         fixed: Hyper-parameters that are not searched: algorithm to name to value.
         plugins: Modules or files that register data sets, algorithms and models.
@@ -197,11 +212,20 @@ class SweepConfig(Frozen):
     points: Count = 1
     leave_out: Count = 1
     selection: Annotated[
-        tuple[Annotated[str, one_of(METHODS)], ...],
+        tuple[Annotated[str, AfterValidator(known_rule)], ...],
         BeforeValidator(_as_list),
         AfterValidator(all_different),
         Field(min_length=1),
-    ] = ("training-domain",)
+    ] = ("validation",)
+    search: Literal["narrow", "wide"] = "narrow"
+    share_points: bool = False
+    cross_points: Count | None = None
+    widen: Annotated[int, Field(ge=0)] = 0
+    families: dict[str, Annotated[tuple[AlgorithmName, ...], BeforeValidator(_as_list), Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    refit: bool = False
+    confirmatory: tuple[tuple[str, str], ...] = ()
     settings: SweepSettings = SweepSettings()
     fixed: dict[AlgorithmName, dict[str, int | float]] = Field(default_factory=dict)
     plugins: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()
@@ -219,6 +243,40 @@ class SweepConfig(Frozen):
         return fixed
 
     @model_validator(mode="after")
+    def _fits_together(self) -> SweepConfig:
+        for family, members in self.families.items():
+            if family in ALGORITHMS:
+                raise ValueError(f"families: {family!r} is the name of an algorithm; give the family another one")
+            for name in members:
+                if name not in self.algorithms:
+                    raise ValueError(f"families.{family}: {unknown(name, self.algorithms)}")
+        for pair in self.confirmatory:
+            for name in pair:
+                if name not in (*self.algorithms, *self.families):
+                    raise ValueError(f"confirmatory: {unknown(name, (*self.algorithms, *self.families))}")
+        for rule in self.selection:
+            if Rule.named(rule).shared and not self.share_points and not self._only_grids():
+                raise ValueError(f"selection {rule} needs points that all seeds try alike: add share_points: true")
+        if self.cross_points is not None and (not self.crossed or self.cross_points > self.points):
+            raise ValueError(
+                f"cross_points must be at most points={self.points}, with a selection that leaves one more domain out, "
+                f"got {self.cross_points} with {', '.join(self.selection)}"
+            )
+        return self
+
+    def _only_grids(self) -> bool:
+        return self.points == 1 or all(
+            isinstance(distribution, Grid) or name in self.fixed.get(algorithm, {})
+            for algorithm in self.algorithms
+            for name, distribution in ALGORITHMS[algorithm].space.items()
+        )
+
+    @property
+    def crossed(self) -> bool:
+        """Whether a rule needs runs that hold one more domain out."""
+        return any(Rule.named(name).crossed for name in self.selection)
+
+    @model_validator(mode="after")
     def _possible(self) -> SweepConfig:
         for dataset, own in self.datasets.items():
             settings = own.settings(self.settings)
@@ -231,7 +289,7 @@ class SweepConfig(Frozen):
                 raise ValueError(f"{dataset}: {error}") from error
             domains = DATASETS[dataset].domains
             # Cross-validation holds out one more; at least one domain must be left to train on.
-            extra = LEAVE_ONE_OUT in self.selection
+            extra = self.crossed
             sets = own.held_out if own.held_out is not None else [domains[: self.leave_out]]
             for held_out in sets:
                 for name in held_out:
@@ -255,7 +313,7 @@ class SweepConfig(Frozen):
     def training_sets(self, dataset: str) -> list[tuple[str, ...]]:
         """The sets to hold out in runs: those to report on, then those that cross-validation adds."""
         sets = dict.fromkeys(self.held_out(dataset))
-        if LEAVE_ONE_OUT in self.selection:
+        if self.crossed:
             for names in list(sets):
                 others = [name for name in DATASETS[dataset].domains if name not in names]
                 sets.update(dict.fromkeys(_ordered(dataset, (*names, other)) for other in others))
@@ -266,26 +324,60 @@ class SweepConfig(Frozen):
         return list(self._runs())
 
     def _runs(self) -> Iterator[RunConfig]:
-        for dataset, own in self.datasets.items():
-            chosen = with_default(own.settings(self.settings), DATASETS[dataset].model, DATASETS[dataset].pretrained)
-            settings = chosen.model_dump()
-            scale = settings.pop("lr_scale")
+        for dataset in self.datasets:
+            reported = set(self.held_out(dataset))
             for seed, held_out, point, algorithm in itertools.product(
                 self.seeds, self.training_sets(dataset), range(self.points), self.algorithms
             ):
-                # The held-out set is no part of the seed: the runs of a cross-validation must try the same points.
-                drawn = draw(ALGORITHMS[algorithm].space, point, seed_from(dataset, seed))
-                if "lr" in drawn:
-                    drawn = {**drawn, "lr": scale * drawn["lr"]}
-                yield RunConfig(
-                    dataset=dataset,
-                    algorithm=algorithm,
-                    held_out=held_out,
-                    seed=seed,
-                    point=point,
-                    hparams={**drawn, **self.fixed.get(algorithm, {})},
-                    **settings,
-                )
+                if held_out in reported or self.cross_points is None or point < self.cross_points:
+                    yield self.run(dataset, algorithm, held_out, seed, point)
+
+    def run(
+        self,
+        dataset: str,
+        algorithm: str,
+        held_out: tuple[str, ...],
+        seed: int,
+        point: int,
+        hparams: dict[str, float] | None = None,
+    ) -> RunConfig:
+        """One run; `hparams` are set in the place of those that the point has."""
+        settings = self.of_dataset(dataset).model_dump()
+        del settings["lr_scale"], settings["regime"]
+        return RunConfig(
+            dataset=dataset,
+            algorithm=algorithm,
+            held_out=held_out,
+            seed=seed,
+            point=point,
+            hparams={**self.hparams(dataset, algorithm, seed, point), **(hparams or {})},
+            **settings,
+        )
+
+    def of_dataset(self, dataset: str) -> SweepSettings:
+        """The settings of a data set, with a model."""
+        own = self.datasets[dataset].settings(self.settings)
+        return with_default(own, DATASETS[dataset].model, DATASETS[dataset].pretrained)
+
+    def space(self, dataset: str, algorithm: str) -> Space:
+        """Where the points of an algorithm are searched on a data set, before `lr_scale`."""
+        space = ALGORITHMS[algorithm].space
+        if self.search == "narrow":
+            return space
+        settings = self.of_dataset(dataset)
+        return wide(
+            space, settings.regime or regime_of(settings.model or "", settings.tuning, DATASETS[dataset].loss)
+        )
+
+    def hparams(self, dataset: str, algorithm: str, seed: int, point: int) -> dict[str, float]:
+        """The hyper-parameters of a point."""
+        # The held-out set is no part of the seed: the runs of a cross-validation must try the same points.
+        names = (dataset, "all seeds") if self.share_points else (dataset, seed)
+        take = spread if self.search == "wide" else draw
+        drawn = take(self.space(dataset, algorithm), point, seed_from(*names))
+        if "lr" in drawn:
+            drawn = {**drawn, "lr": self.of_dataset(dataset).lr_scale * drawn["lr"]}
+        return {**drawn, **self.fixed.get(algorithm, {})}
 
     def key(self) -> str:
         """A short name of the set of runs: the same for the same runs, wherever they are done."""
