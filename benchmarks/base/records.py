@@ -13,9 +13,9 @@ Fields that every record has:
     ``hparams`` (name to number), ``model``, ``rollouts``, ``evaluate_every``, ``batch_size``, ``splits``, ``width``;
     where they are not at their defaults ``depth`` (None), ``weights`` (``"none"``, or their name; a file's ends in
     ``#`` and the beginning of its SHA-256), ``tuning`` (``"full"``), ``batch_norm`` (None), ``image_size`` (None),
-    ``class_weights`` (``"none"``), ``metric`` (None: the data set's), ``measures`` (``[]``), ``folds`` (None), ``refit``
-    (None; of a run that trains a choice again, on training and validation parts: the roll-outs that it does) and
-    ``valley`` (``[]``; the validation losses that such a run tells its algorithm).
+    ``class_weights`` (``"none"``), ``metric`` (None: the data set's), ``measures`` (``[]``), ``folds`` (None),
+    ``refit`` (None; of a run that trains a choice again, on training and validation parts: the roll-outs that it does)
+    and ``valley`` (``[]``; the validation losses that such a run tells its algorithm).
     ``held_out`` is one string: the name of the held-out domain, or the names joined by ``+`` (see
     `held_out_domains`) if a run leaves out several. Runs on WILDS (``wilds:NAME``) have the fields of
     `benchmarks.studies.wilds.config.WildsConfig` instead; their held-out domain is the split ``test``, and
@@ -69,8 +69,8 @@ Fields of finished runs only:
     hindsight``, the most that one answer for all examples can reach there; ``repetition``, how often a roll-out goes
     through the examples of each training domain (a pooled mini-batch: through all), where that is more than once for
     one of them; ``validation loss``, at every checkpoint the loss of the evaluated model, mean over the validation
-    parts of the training domains, None where it is not finite (records of earlier versions do not have it); ``validation loss in training``, what an
-    algorithm that asks for it while it trains (SWAD) was told.
+    parts of the training domains, None where it is not finite (records of earlier versions do not have it);
+    ``validation loss in training``, what an algorithm that asks for it while it trains (SWAD) was told.
 ``model_file``
     Path of the kept weights, relative to the output folder; None if none were kept (the default).
 
@@ -152,7 +152,7 @@ MAJORITY, MEAN = "majority class", "mean target"
 
 
 VALIDATION_LOSS_CURVE, ASKED = "validation loss", "validation loss in training"
-"""Among the diagnostics: of the evaluated model at every checkpoint, and of the model in training where it was asked."""
+"""Among the diagnostics: of the evaluated model at every checkpoint, and of the model in training if it was asked."""
 
 HINDSIGHT = "best in hindsight"
 """In the place of a measure: of the best answer that is the same for all examples."""

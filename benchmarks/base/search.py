@@ -6,8 +6,8 @@ others where they were, and two algorithms that share a hyper-parameter try the 
 distribution that draws nothing: its values are the points, in their order.
 
 `draw` draws every point by itself, which leaves gaps in a range. `spread` is a Latin hypercube of `BLOCK` points and
-then of as many more: each twelfth of every range has one point of a block, in an order of the hyper-parameter's own. The
-default is the point of its twelfth.
+then of as many more: each twelfth of every range has one point of a block, in an order of the hyper-parameter's own.
+The default is the point of its twelfth.
 """
 
 from __future__ import annotations
@@ -109,7 +109,10 @@ def spread(space: Space, point: int, seed: int) -> dict[str, float]:
     Example:
         >>> space = {"lr": LogUniform(default=1e-2, low=1e-4, high=1e-1)}
         >>> rates = sorted(spread(space, point, seed=0)["lr"] for point in range(BLOCK))
-        >>> [sum(1e-4 * 10 ** (part / 4) <= rate < 1e-4 * 10 ** ((part + 1) / 4) for rate in rates) for part in range(12)]
+        >>> [
+        ...     sum(1e-4 * 10 ** (part / 4) <= rate < 1e-4 * 10 ** ((part + 1) / 4) for rate in rates)
+        ...     for part in range(12)
+        ... ]
         [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
     """
     return {name: _placed(name, distribution, point, seed) for name, distribution in space.items()}

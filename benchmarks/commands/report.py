@@ -14,7 +14,8 @@ from benchmarks.reports.load import load
 from benchmarks.reports.page import Report, build
 from benchmarks.reports.selection import Selection
 from benchmarks.runs import plugins
-from benchmarks.runs.protocol import TRAINING_DOMAIN
+from benchmarks.runs.selection import VALIDATION
+from benchmarks.sweeps.edges import edges
 from benchmarks.sweeps.store import StoreError
 
 __all__ = ["report"]
@@ -27,7 +28,7 @@ def report(
     /,
     *,
     output: Path | None = None,
-    selection: str = TRAINING_DOMAIN,
+    selection: str = VALIDATION,
     baseline: Annotated[tuple[str, ...], _Words] = (),
     plugin: Annotated[tuple[str, ...], _Words] = (),
     seed: int = 0,
@@ -42,7 +43,8 @@ def report(
         Folder for report.html, report.md, the tables as CSV and LaTeX, and the pictures; by default the folder
         "report" in the first of RUNS.
     selection:
-        Method: training-domain, last, leave-one-domain-out or oracle.
+        Rule: validation, validation-loss, leave-one-domain-out, both, last or oracle; with -shared behind its name one
+        choice for all seeds.
     baseline:
         Algorithms that the others are compared with; by default erm and reptile, where they have runs.
     plugin:
@@ -65,6 +67,8 @@ def report(
     console = Console()
     for text in made.warnings:
         console.print(text, markup=False, highlight=False, soft_wrap=True, style="bold red")
+    for edge in edges(loaded.records, selection):
+        console.print(f"AT THE EDGE: {edge.sentence}", markup=False, highlight=False, soft_wrap=True)
     for one in made.verdicts:
         console.print(one.sentence, markup=False, highlight=False, soft_wrap=True)
     console.print(f"{len(loaded.records)} runs. Page: {folder / 'report.html'}", markup=False, soft_wrap=True)

@@ -24,6 +24,7 @@ from benchmarks.sweeps.coordinator import SweepError, perform, summarize
 from benchmarks.sweeps.files import ConfigError
 from benchmarks.sweeps.plan import duration, number_of_workers, plan, seconds_left
 from benchmarks.sweeps.progress import live
+from benchmarks.sweeps.stages import costs, most_refits
 from benchmarks.sweeps.store import Store, StoreError
 from benchmarks.sweeps.timing import Timed, time_steps
 
@@ -98,6 +99,10 @@ def _show_plan(console: Console, sweep: SweepConfig, speeds: dict[tuple[str, str
     else:
         text = "time not known before the first runs."
     console.print(f"{runs} runs, {evaluations:,} gradient evaluations, {text}", soft_wrap=True)
+    for cost in costs(sweep) if sweep.crossed else ():
+        console.print(f"Selection {cost.sentence}.", soft_wrap=True, highlight=False)
+    if most := most_refits(sweep).sentence:
+        console.print(f"Refit: {most}.", soft_wrap=True, highlight=False)
 
 
 def sweep_command(

@@ -19,7 +19,7 @@ from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import Agreement
 from benchmarks.reports.style import CONSTANT, Look, grid, legend_above, titled
 from benchmarks.reports.throughput import Work
-from benchmarks.runs.protocol import checkpoints
+from benchmarks.runs.selection import checkpoints
 
 Looks = dict[str, Look]
 MIB = 2**20

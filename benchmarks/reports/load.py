@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.runs.protocol import checkpoints
+from benchmarks.runs.selection import checkpoints, is_refit
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.transfer import holds_lines, read_lines
 
@@ -114,6 +114,8 @@ def _check(records: Iterable[Run]) -> None:
     places: dict[tuple[Any, ...], Run] = {}
     for record in records:
         config = record["config"]
+        if is_refit(record):  # of a run that is there, and shorter
+            continue
         own = {name: value for name, value in config.items() if name not in (*_PLACE, "hparams")}
         first = settings.setdefault(config["dataset"], own)
         differing = [name for name in {**first, **own} if first.get(name) != own.get(name)]

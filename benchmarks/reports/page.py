@@ -23,7 +23,7 @@ from benchmarks.reports.spectra import agreements
 from benchmarks.reports.style import RC, Look, looks
 from benchmarks.reports.tables import Table
 from benchmarks.reports.throughput import work
-from benchmarks.runs.protocol import METHODS
+from benchmarks.runs.selection import ORACLE, Rule
 
 TOGETHER = 7
 """Algorithms in one picture; more are shown in several pictures, each with the first baseline."""
@@ -126,14 +126,13 @@ def build(loaded: Loaded, selection: Selection, seed: int = 0) -> Report:
 def _facts(loaded: Loaded, selection: Selection, seed: int, comparisons: int) -> list[str]:
     """What one must know to read the rest."""
     finished = sum(record["status"] == "finished" for record in selection.records)
+    rule = Rule.named(selection.method)
     facts = [
         f"{len(loaded.records)} runs, {len(selection.failed)} of them failed; reported on: {finished} finished ones.",
-        f"Selection: {selection.method} ({METHODS[selection.method]}) chooses the point of random search and the "
+        f"Selection: {selection.method} ({rule.description}) chooses the point of random search and the "
         "checkpoint. "
         + (
-            "It sees the held-out domains: no result of it can be reached in practice."
-            if selection.method == "oracle"
-            else ""
+            "It sees the held-out domains: no result of it can be reached in practice." if rule.method == ORACLE else ""
         ),
         f"Baselines: {', '.join(selection.baselines)}. Seed of the bootstrap: {seed}.",
         "The unit of repetition is the seed. Intervals speak of other seeds on the same data, not of other domains.",

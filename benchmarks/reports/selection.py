@@ -17,7 +17,7 @@ from benchmarks.base.records import held_out_domains
 from benchmarks.reports import names
 from benchmarks.reports.load import Run
 from benchmarks.reports.names import Scale
-from benchmarks.runs.protocol import LEAVE_ONE_OUT, METHODS, TRAINING_DOMAIN, select_all
+from benchmarks.runs.selection import METHODS, VALIDATION, VALIDATION_LOSS, Rule, has_losses, is_refit, select_all
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,17 @@ class Selection:
         method: Of selection.
         baselines: The algorithms that the others are compared with.
         inner: The records that were only made for cross-validation.
+        refits: The records of choices that were trained again on training and validation parts.
     """
 
     records: list[Run]
     method: str
     baselines: tuple[str, ...]
     inner: list[Run] = field(default_factory=list)
+    refits: list[Run] = field(default_factory=list)
 
     @classmethod
-    def of(cls, records: Sequence[Run], method: str = TRAINING_DOMAIN, baselines: Sequence[str] = ()) -> Selection:
+    def of(cls, records: Sequence[Run], method: str = VALIDATION, baselines: Sequence[str] = ()) -> Selection:
         """Sorts the records.
 
         A held-out set that contains another one of the same data set was made for cross-validation: it is not reported.
@@ -45,8 +47,12 @@ class Selection:
         Raises:
             ValueError: if the method or a baseline is not known.
         """
-        if method not in METHODS:
-            raise ValueError(f"selection: {unknown(method, METHODS)}")
+        try:
+            method = Rule.named(method).name
+        except ValueError as error:
+            raise ValueError(f"selection: {error}") from None
+        refits = [record for record in records if is_refit(record)]
+        records = [record for record in records if not is_refit(record)]
         algorithms = list(dict.fromkeys(record["config"]["algorithm"] for record in records))
         for name in baselines:
             if name not in algorithms:
@@ -61,7 +67,7 @@ class Selection:
             own = _held_out(record)
             contains = any(other < own for other in sets[record["config"]["dataset"]])
             (inner if contains else outer).append(record)
-        return cls(outer, method, chosen or tuple(algorithms[:1]), inner)
+        return cls(outer, method, chosen or tuple(algorithms[:1]), inner, refits)
 
     @cached_property
     def datasets(self) -> tuple[str, ...]:
@@ -94,8 +100,8 @@ class Selection:
 
     @cached_property
     def failed(self) -> list[Run]:
-        """Failed runs, those of cross-validation too."""
-        return [record for record in (*self.records, *self.inner) if record["status"] == "failed"]
+        """Failed runs, those of cross-validation and refits too."""
+        return [record for record in (*self.records, *self.inner, *self.refits) if record["status"] == "failed"]
 
     def held_out(self, dataset: str) -> tuple[str, ...]:
         """The held-out sets, in the order of the domains where it is known, else of the records."""
@@ -111,14 +117,24 @@ class Selection:
 
     def selected_by(self, method: str) -> pd.DataFrame:
         """One row for each data set, algorithm, held-out set and seed that the method could choose for."""
-        records = [*self.records, *self.inner] if method == LEAVE_ONE_OUT else self.records
-        columns = ["dataset", "algorithm", "held_out", "seed", "method", "oracle", "point", "step"]
-        frame = pd.DataFrame(
-            select_all(records, method), columns=[*columns, "validation_accuracy", "held_out_accuracy"]
-        )
+        records = [*self.records, *self.inner] if Rule.named(method).crossed else self.records
+        columns = ["dataset", "algorithm", "held_out", "seed", "method", "oracle", "chosen", "point", "step"]
+        figures = ["validation_accuracy", "held_out_accuracy", "refit_accuracy"]
+        frame = pd.DataFrame(select_all([*records, *self.refits], method), columns=[*columns, *figures])
         reported = {(record["config"]["dataset"], record["config"]["held_out"]) for record in self.records}
         keep = [pair in reported for pair in zip(frame["dataset"], frame["held_out"], strict=True)]
         return frame.loc[np.array(keep, dtype=bool)].reset_index(drop=True)
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that can choose among the records, each seed by itself."""
+        possible = [
+            name
+            for name in METHODS
+            if (self.inner or not Rule.named(name).crossed)
+            and (name != VALIDATION_LOSS or has_losses((*self.records, *self.inner)))
+        ]
+        return tuple(possible)
 
     @cached_property
     def selected(self) -> pd.DataFrame:

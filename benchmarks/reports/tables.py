@@ -25,7 +25,7 @@ from benchmarks.reports.constant import constant_of
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import Agreement
 from benchmarks.reports.text import between, number
-from benchmarks.runs.protocol import LEAVE_ONE_OUT, METHODS
+from benchmarks.runs.selection import METHODS
 
 MIB = 2**20
 
@@ -221,7 +221,7 @@ def _constants(selection: Selection, dataset: str) -> tuple[str, ...]:
 
 def methods(selection: Selection) -> Table:
     """The average under every method of selection that the records allow."""
-    names = [name for name in METHODS if name != LEAVE_ONE_OUT or selection.inner]
+    names = selection.methods
     chosen = {name: selection.selected_by(name) for name in names}
     lines, cells = [], []
     for dataset in selection.datasets:

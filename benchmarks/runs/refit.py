@@ -1,22 +1,22 @@
 """Refit: what a rule chose, trained once more on the training and validation parts of the training domains together.
 
-After the search the validation parts have done their work, and a fifth of the training domains lies idle. A *refit* takes
-the configuration that was chosen and trains it again from the same initialisation, with the same seeds, schedule and
-average, up to the roll-out at which it was chosen; only the examples are more. It has no validation part, and is
+After the search the validation parts have done their work, and a fifth of the training domains lies idle. A *refit*
+takes the configuration that was chosen and trains it again from the same initialisation, with the same seeds, schedule
+and average, up to the roll-out at which it was chosen; only the examples are more. It has no validation part, and is
 evaluated on the held-out domains at its end, once. Two rules that choose the same share one refit.
 
-**What looks at validation while it trains.**  SWAD begins and ends its mean by the validation loss, which a refit cannot
-take. The record of the chosen run holds the losses that it was told (the diagnostics' ``validation loss in training``),
-and the refit is told them again, at the same roll-outs: its window is that of the chosen run. An algorithm that asks
-without having been told in the chosen run, or at other moments, is refused by name.
+**What looks at validation while it trains.**  SWAD begins and ends its mean by the validation loss, which a refit
+cannot take. The record of the chosen run holds the losses that it was told (among its diagnostics, as ``validation loss
+in training``), and the refit is told them again, at the same roll-outs: its window is that of the chosen run. An
+algorithm that asks without having been told in the chosen run, or at other moments, is refused by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from benchmarks.base.records import ASKED
+from benchmarks.base.records import ASKED, held_out_domains
 from benchmarks.runs.config import RunConfig
 from benchmarks.runs.selection import ORACLE, Families, Rule, Selected, rollouts_until, winners
 
@@ -26,7 +26,13 @@ class Retold:
 
     Example:
         >>> run = RunConfig(
-        ...     dataset="coloured-digits", algorithm="erm-swad", held_out="10%", seed=0, point=0, hparams={}, refit=40,
+        ...     dataset="coloured-digits",
+        ...     algorithm="erm-swad",
+        ...     held_out="10%",
+        ...     seed=0,
+        ...     point=0,
+        ...     hparams={},
+        ...     refit=40,
         ...     valley=[0.5, 0.4],
         ... )
         >>> loss = Retold(run)
@@ -71,6 +77,7 @@ def refits(
     records: Iterable[Mapping[str, Any]],
     rules: Iterable[str],
     reported: Mapping[str, Iterable[frozenset[str]]],
+    names: Collection[str],
     families: Families | None = None,
 ) -> list[RunConfig]:
     """The refits that some rules ask for, each once, in the order of the records.
@@ -79,6 +86,7 @@ def refits(
         records: Of the search.
         rules: Their names; the oracle, which cannot be had in practice, is passed over.
         reported: Data set -> the held-out sets to report on: those that only cross-validation needs are not refitted.
+        names: Of the algorithms and families whose choices are trained again.
         families: As in `benchmarks.runs.selection.winners`.
     """
     kept, found = list(records), dict[str, RunConfig]()
@@ -87,7 +95,8 @@ def refits(
         if rule.method == ORACLE:
             continue
         for winner in winners(kept, rule, families):
-            run = refit_of(winner.selected)
-            if frozenset(run.held_out) in sets.get(winner.dataset, ()):
+            outside = frozenset(held_out_domains(winner.held_out))
+            if winner.algorithm in names and outside in sets.get(winner.dataset, ()):
+                run = refit_of(winner.selected)
                 found.setdefault(run.key(), run)
     return list(found.values())

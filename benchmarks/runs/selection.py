@@ -10,11 +10,12 @@ A *rule* has a name and goes by one figure, the highest of which wins:
 - ``last``: ``validation`` at the end, and always the final checkpoint;
 - ``oracle``: the metric on the held-out domains themselves. It cheats: no rule can choose better.
 
-Each makes a choice for every seed by itself; with ``-shared`` behind its name (``both-shared``) one choice for all seeds
-that split the same training domains, by the mean of the figure over them. That needs points which all seeds try alike.
+Each makes a choice for every seed by itself; with ``-shared`` behind its name (``both-shared``) one choice for all
+seeds that split the same training domains, by the mean of the figure over them. That needs points which all seeds try
+alike. Results of seeds that share a choice are not independent: intervals over them are somewhat too narrow.
 
-Of equals the first algorithm, then the lowest point, then the earliest checkpoint is chosen. Checkpoints are compared by
-their number: runs with fewer training domains have shorter roll-outs. A point counts if all the runs that the rule
+Of equals the first algorithm, then the lowest point, then the earliest checkpoint is chosen. Checkpoints are compared
+by their number: runs with fewer training domains have shorter roll-outs. A point counts if all the runs that the rule
 looks at have finished.
 """
 
@@ -196,9 +197,7 @@ class Choices:
         seeds = sorted(seed for names, seed in self.runs if names == outside)
         if rule.shared:
             return self._best(rule.method, outside, seeds)
-        return {
-            seed: chosen for each in seeds for seed, chosen in self._best(rule.method, outside, [each]).items()
-        }
+        return {seed: chosen for each in seeds for seed, chosen in self._best(rule.method, outside, [each]).items()}
 
     def _best(self, method: str, outside: frozenset[str], seeds: Sequence[int]) -> dict[int, Selected]:
         """One choice for these seeds, seed by seed."""
@@ -271,9 +270,9 @@ def _losses(run: Record) -> list[float]:
         config = run["config"]
         raise ValueError(
             f"selection by {VALIDATION_LOSS} needs the validation loss at every checkpoint, which the record of "
-            f"{config['algorithm']} on {config['dataset']}, held out {config['held_out']}, seed {config['seed']}, point "
-            f"{config['point']} does not have: it was made by an earlier version; do the runs again, or choose by "
-            f"{VALIDATION}"
+            f"{config['algorithm']} on {config['dataset']}, held out {config['held_out']}, seed {config['seed']}, "
+            f"point {config['point']} does not have: it was made by an earlier version; do the runs again, or choose "
+            f"by {VALIDATION}"
         )
     return _numbers(found)
 

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from benchmarks.algorithms import Algorithm
-from benchmarks.runs import checkpoint
 from benchmarks.base.records import ASKED, VALIDATION_LOSS_CURVE
+from benchmarks.runs import checkpoint
 from benchmarks.runs.selection import TRAINING_DOMAIN, checkpoints
 
 Batch = tuple[Tensor, Any, int | None]

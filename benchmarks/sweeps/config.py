@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import (
@@ -181,7 +181,8 @@ class SweepConfig(Frozen):
             try as many more for the same cost. None for all.
         widen: How often the search is widened where its best point lies at the edge of a range, at most.
         families: Further names to choose for, each the algorithms that a rule chooses among.
-        refit: Whether what the rules chose is trained again on training and validation parts (not for the oracle).
+        refit: Whether what the rules chose is trained again on training and validation parts (not for the oracle); or
+            the names of the algorithms and families for which it is.
         confirmatory: Pairs of names, algorithm or family and baseline, that the sweep is to confirm; what else it
             compares is exploratory.
         settings: Of all runs, unless a data set has its own.
@@ -224,7 +225,7 @@ class SweepConfig(Frozen):
     families: dict[str, Annotated[tuple[AlgorithmName, ...], BeforeValidator(_as_list), Field(min_length=1)]] = Field(
         default_factory=dict
     )
-    refit: bool = False
+    refit: Annotated[bool | tuple[str, ...], BeforeValidator(_as_list)] = False
     confirmatory: tuple[tuple[str, str], ...] = ()
     settings: SweepSettings = SweepSettings()
     fixed: dict[AlgorithmName, dict[str, int | float]] = Field(default_factory=dict)
@@ -247,16 +248,14 @@ class SweepConfig(Frozen):
         for family, members in self.families.items():
             if family in ALGORITHMS:
                 raise ValueError(f"families: {family!r} is the name of an algorithm; give the family another one")
-            for name in members:
-                if name not in self.algorithms:
-                    raise ValueError(f"families.{family}: {unknown(name, self.algorithms)}")
-        for pair in self.confirmatory:
-            for name in pair:
-                if name not in (*self.algorithms, *self.families):
-                    raise ValueError(f"confirmatory: {unknown(name, (*self.algorithms, *self.families))}")
-        for rule in self.selection:
-            if Rule.named(rule).shared and not self.share_points and not self._only_grids():
-                raise ValueError(f"selection {rule} needs points that all seeds try alike: add share_points: true")
+            _require_known(f"families.{family}", members, self.algorithms)
+        names = (*self.algorithms, *self.families)
+        _require_known("confirmatory", itertools.chain.from_iterable(self.confirmatory), names)
+        if not isinstance(self.refit, bool):
+            _require_known("refit", self.refit, names)
+        shared = [rule for rule in self.selection if Rule.named(rule).shared]
+        if shared and not self.share_points and not self._same_points():
+            raise ValueError(f"selection {shared[0]} needs points that all seeds try alike: add share_points: true")
         if self.cross_points is not None and (not self.crossed or self.cross_points > self.points):
             raise ValueError(
                 f"cross_points must be at most points={self.points}, with a selection that leaves one more domain out, "
@@ -264,12 +263,19 @@ class SweepConfig(Frozen):
             )
         return self
 
-    def _only_grids(self) -> bool:
+    def _same_points(self) -> bool:
+        """Whether all seeds try the same points without being told to: the defaults, or grids alone."""
         return self.points == 1 or all(
             isinstance(distribution, Grid) or name in self.fixed.get(algorithm, {})
             for algorithm in self.algorithms
             for name, distribution in ALGORITHMS[algorithm].space.items()
         )
+
+    def refitted(self) -> tuple[str, ...]:
+        """The algorithms and families whose choices are trained again."""
+        if isinstance(self.refit, bool):
+            return (*self.algorithms, *self.families) if self.refit else ()
+        return self.refit
 
     @property
     def crossed(self) -> bool:
@@ -325,12 +331,13 @@ class SweepConfig(Frozen):
 
     def _runs(self) -> Iterator[RunConfig]:
         for dataset in self.datasets:
-            reported = set(self.held_out(dataset))
+            reported, settings = set(self.held_out(dataset)), self.of_dataset(dataset)
             for seed, held_out, point, algorithm in itertools.product(
                 self.seeds, self.training_sets(dataset), range(self.points), self.algorithms
             ):
                 if held_out in reported or self.cross_points is None or point < self.cross_points:
-                    yield self.run(dataset, algorithm, held_out, seed, point)
+                    hparams = self.hparams(dataset, algorithm, seed, point, settings)
+                    yield self.run(dataset, algorithm, held_out, seed, point, hparams, settings)
 
     def run(
         self,
@@ -339,19 +346,18 @@ class SweepConfig(Frozen):
         held_out: tuple[str, ...],
         seed: int,
         point: int,
-        hparams: dict[str, float] | None = None,
+        hparams: Mapping[str, float],
+        settings: SweepSettings,
     ) -> RunConfig:
-        """One run; `hparams` are set in the place of those that the point has."""
-        settings = self.of_dataset(dataset).model_dump()
-        del settings["lr_scale"], settings["regime"]
+        """One run with these hyper-parameters; `settings` are those `of_dataset`."""
         return RunConfig(
             dataset=dataset,
             algorithm=algorithm,
             held_out=held_out,
             seed=seed,
             point=point,
-            hparams={**self.hparams(dataset, algorithm, seed, point), **(hparams or {})},
-            **settings,
+            hparams=dict(hparams),
+            **settings.model_dump(exclude={"lr_scale", "regime"}),
         )
 
     def of_dataset(self, dataset: str) -> SweepSettings:
@@ -359,24 +365,22 @@ class SweepConfig(Frozen):
         own = self.datasets[dataset].settings(self.settings)
         return with_default(own, DATASETS[dataset].model, DATASETS[dataset].pretrained)
 
-    def space(self, dataset: str, algorithm: str) -> Space:
-        """Where the points of an algorithm are searched on a data set, before `lr_scale`."""
+    def space(self, dataset: str, algorithm: str, settings: SweepSettings) -> Space:
+        """Where the points of an algorithm are searched on a data set."""
         space = ALGORITHMS[algorithm].space
         if self.search == "narrow":
             return space
-        settings = self.of_dataset(dataset)
-        return wide(
-            space, settings.regime or regime_of(settings.model or "", settings.tuning, DATASETS[dataset].loss)
-        )
+        told = regime_of(settings.model or "", settings.tuning, DATASETS[dataset].loss)
+        return wide(space, settings.regime or told)
 
-    def hparams(self, dataset: str, algorithm: str, seed: int, point: int) -> dict[str, float]:
+    def hparams(self, dataset: str, algorithm: str, seed: int, point: int, settings: SweepSettings) -> dict[str, float]:
         """The hyper-parameters of a point."""
         # The held-out set is no part of the seed: the runs of a cross-validation must try the same points.
         names = (dataset, "all seeds") if self.share_points else (dataset, seed)
         take = spread if self.search == "wide" else draw
-        drawn = take(self.space(dataset, algorithm), point, seed_from(*names))
+        drawn = take(self.space(dataset, algorithm, settings), point, seed_from(*names))
         if "lr" in drawn:
-            drawn = {**drawn, "lr": self.of_dataset(dataset).lr_scale * drawn["lr"]}
+            drawn = {**drawn, "lr": settings.lr_scale * drawn["lr"]}
         return {**drawn, **self.fixed.get(algorithm, {})}
 
     def key(self) -> str:
@@ -387,6 +391,12 @@ class SweepConfig(Frozen):
     def in_process(self) -> SweepConfig:
         """The same runs, done in this process."""
         return self.model_copy(update={"launcher": InProcess()})
+
+
+def _require_known(where: str, names: Iterable[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{where}: {unknown(name, known)}")
 
 
 _OF_QUANTITIES = (mse_loss, l1_loss, smooth_l1_loss, huber_loss)

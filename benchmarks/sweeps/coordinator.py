@@ -28,6 +28,7 @@ from benchmarks.runs.runner import RunKind
 from benchmarks.sweeps.config import Sweep, SweepConfig
 from benchmarks.sweeps.launcher_config import InProcess
 from benchmarks.sweeps.launchers import Ending, Launcher, WorkerHandle, launcher
+from benchmarks.sweeps.stages import next_stage
 from benchmarks.sweeps.store import Store, StoreError
 from benchmarks.sweeps.store.store import Running
 from benchmarks.sweeps.store.transfer import write_lines
@@ -62,12 +63,14 @@ class Snapshot:
         workers: How many are at work for this coordinator.
         lost: Attempts that this coordinator has given up.
         note: The last thing that went wrong, or "".
+        sweep_id: Number of the sweep, or of its stage.
     """
 
     counts: dict[str, int]
     workers: int = 0
     lost: int = 0
     note: str = ""
+    sweep_id: int | None = None
 
     @property
     def total(self) -> int:
@@ -166,7 +169,7 @@ class Coordinator:
 
     def _look(self) -> dict[str, int]:
         counts = self.store.counts(self.sweep_id)
-        self.watch(Snapshot(counts, len(self.handles), self.lost, self.note))
+        self.watch(Snapshot(counts, len(self.handles), self.lost, self.note, self.sweep_id))
         return counts
 
     def _poll(self) -> None:
@@ -260,7 +263,7 @@ def perform(
     retry_failed: bool = False,
     beat: float = 10.0,
 ) -> list[Record]:
-    """Does the runs of a sweep that are not done; returns the records of all of them.
+    """Does the runs of a sweep that are not done, then those of its later stages; returns the records of all of them.
 
     However it ends, ``records.jsonl`` and ``sweep.json`` in the folder then hold what there is.
 
@@ -268,13 +271,22 @@ def perform(
         As `Coordinator.run`.
     """
     coordinator = Coordinator(sweep, store, folder, watch=watch, beat=beat)
+    numbers = [coordinator.sweep_id]
     if retry_failed:
         store.retry_failed(coordinator.sweep_id)
     try:
-        return coordinator.run()
+        records = coordinator.run()
+        while (stage := next_stage(sweep, records)) is not None:
+            later = Coordinator(stage, store, folder, watch=watch, beat=beat)
+            numbers.append(later.sweep_id)
+            if retry_failed:
+                store.retry_failed(later.sweep_id)
+            records += later.run()
+        return records
     finally:
-        write_lines(store.records(coordinator.sweep_id), folder / "records.jsonl")
+        write_lines([record for number in numbers for record in store.records(number)], folder / "records.jsonl")
         summary = summarize(store, coordinator.sweep_id, sweep)
+        summary["stages"] = [store.counts(number) for number in numbers[1:]]
         (folder / "sweep.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
 
 

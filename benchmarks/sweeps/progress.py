@@ -42,7 +42,7 @@ def live(console: Console, store: Store, sweep_id: int) -> Iterator[Watch]:
             end = now.done == now.total
             if time.monotonic() - looked > _EVERY or end:
                 looked = time.monotonic()
-                left = seconds_left(store.ahead(sweep_id), store.speeds(), max(now.workers, 1))
+                left = seconds_left(store.ahead(now.sweep_id or sweep_id), store.speeds(), max(now.workers, 1))
                 bar.update(task, left="" if left is None or end else f"about {duration(left)} left")
                 best = [
                     Text(

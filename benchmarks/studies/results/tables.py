@@ -14,7 +14,7 @@ from benchmarks.reports.load import Run, load
 from benchmarks.reports.selection import Selection, differences
 from benchmarks.reports.text import difference, number, side
 from benchmarks.runs.environment import ROOT
-from benchmarks.runs.protocol import LEAVE_ONE_OUT, TRAINING_DOMAIN
+from benchmarks.runs.selection import LEAVE_ONE_OUT, TRAINING_DOMAIN
 
 FOLDER = Path(__file__).parent
 ENDING, PROBE = ".jsonl.xz", "probe-"

@@ -313,6 +313,7 @@ class Store:
         """For each data set of the sweep, the finished run with the highest validation so far."""
         query = _of_sweep(select(runs.c.dataset, runs.c.algorithm, runs.c.held_out, attempts.c.validation), sweep_id)
         query = query.join(attempts, attempts.c.run_id == runs.c.id).where(attempts.c.status == "finished")
+        query = query.where(attempts.c.validation.is_not(None))  # a refit has none
         found: dict[str, dict[str, Any]] = {}
         with self.database.read() as connection:
             for row in connection.execute(query.order_by(attempts.c.validation.desc(), attempts.c.id)):

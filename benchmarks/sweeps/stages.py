@@ -1,0 +1,135 @@
+"""Runs of a sweep that follow from the results of its earlier ones: widened searches, then refits.
+
+A stage is a sweep of its own in the store, so that it is claimed, killed and gone on with like any other. It holds no
+state: which runs it has follows from the records of the stages before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from benchmarks.base.config import Count, Frozen
+from benchmarks.base.records import SEPARATOR
+from benchmarks.datasets import DATASETS
+from benchmarks.runs.config import RunConfig
+from benchmarks.runs.refit import refits
+from benchmarks.runs.selection import ORACLE, Cost, Rule, cost
+from benchmarks.sweeps.config import Outputs, SweepConfig
+from benchmarks.sweeps.edges import widening
+from benchmarks.sweeps.launcher_config import LauncherConfig
+
+
+class Stage(Frozen):
+    """A later stage of a sweep.
+
+    Attributes:
+        datasets: Names of its data sets.
+        stage: What it does.
+        of: Key of the sweep.
+        selected: Its runs.
+    """
+
+    datasets: tuple[str, ...]
+    stage: Literal["widened", "refit"]
+    of: str
+    selected: tuple[RunConfig, ...] = Field(min_length=1)
+    launcher: LauncherConfig
+    plugins: tuple[str, ...] = ()
+    outputs: Outputs = Outputs()
+    max_attempts: Count = 3
+
+    def runs(self) -> list[RunConfig]:
+        """Its runs."""
+        return list(self.selected)
+
+    def key(self) -> str:
+        """A short name of the set of its runs."""
+        keys = [self.stage, self.of, *(run.key() for run in self.selected)]
+        return hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:16]
+
+
+def next_stage(sweep: SweepConfig, records: Sequence[Mapping[str, Any]]) -> Stage | None:
+    """The stage that comes next, when all runs of the sweep and of the stages before have ended; None after the last.
+
+    Args:
+        sweep: The whole.
+        records: Of all runs that have ended.
+    """
+    done = {record["key"] for record in records}
+    runs = widening(sweep, [record for record in records if record["config"].get("refit") is None])
+    if runs:
+        return _stage(sweep, "widened", runs)
+    runs = chosen_again(sweep, records)
+    return _stage(sweep, "refit", runs) if {run.key() for run in runs} - done else None
+
+
+def chosen_again(sweep: SweepConfig, records: Sequence[Mapping[str, Any]]) -> list[RunConfig]:
+    """The refits that a sweep asks for."""
+    names = sweep.refitted()
+    if not names:
+        return []
+    reported = {dataset: map(frozenset, sweep.held_out(dataset)) for dataset in sweep.datasets}
+    return refits(records, sweep.selection, reported, names, sweep.families)
+
+
+def _stage(sweep: SweepConfig, stage: Literal["widened", "refit"], runs: Sequence[RunConfig]) -> Stage:
+    return Stage(
+        datasets=tuple(dict.fromkeys(run.dataset for run in runs)),
+        stage=stage,
+        of=sweep.key(),
+        selected=tuple(runs),
+        launcher=sweep.launcher,
+        plugins=sweep.plugins,
+        outputs=sweep.outputs,
+        max_attempts=sweep.max_attempts,
+    )
+
+
+def costs(sweep: SweepConfig) -> list[Cost]:
+    """What each rule of a sweep pays for, before anything is widened."""
+    runs = sweep.runs()
+    reported = [(dataset, SEPARATOR.join(names)) for dataset in sweep.datasets for names in sweep.held_out(dataset)]
+    found = []
+    for rule in map(Rule.named, sweep.selection):
+        points = sweep.cross_points or sweep.points if rule.crossed else sweep.points
+        own = [(run.dataset, SEPARATOR.join(run.held_out), run.budget()) for run in runs if run.point < points]
+        found.append(cost(rule, own, reported))
+    return found
+
+
+@dataclass(frozen=True)
+class Most:
+    """What the refits of a sweep may cost: how much shorter they are, and how many coincide, the search decides."""
+
+    runs: int
+    evaluations: int
+
+    @property
+    def sentence(self) -> str:
+        """To read; empty where there are none."""
+        if not self.runs:
+            return ""
+        return (
+            f"at most {self.runs:,} more runs and {self.evaluations:,} gradient evaluations; the search decides how "
+            "short they are, and rules that choose alike share them"
+        )
+
+
+def most_refits(sweep: SweepConfig) -> Most:
+    """At most so many runs and gradient evaluations."""
+    rules = sum(Rule.named(name).method != ORACLE for name in sweep.selection)
+    times = rules * len(sweep.refitted()) * len(sweep.seeds)
+    runs = evaluations = 0
+    for dataset in sweep.datasets:
+        settings = sweep.of_dataset(dataset)
+        for held_out in sweep.held_out(dataset):
+            n_domains = len(DATASETS[dataset].domains) - len(held_out)
+            runs += times
+            evaluations += times * settings.rollouts * settings.splits * n_domains
+    return Most(runs, evaluations)
