@@ -24,6 +24,7 @@ from benchmarks.reports.style import RC, Look, looks
 from benchmarks.reports.tables import Table
 from benchmarks.reports.throughput import work
 from benchmarks.runs.selection import ORACLE, Rule
+from benchmarks.sweeps.edges import edges
 
 TOGETHER = 7
 """Algorithms in one picture; more are shown in several pictures, each with the first baseline."""
@@ -146,6 +147,7 @@ def _facts(loaded: Loaded, selection: Selection, seed: int, comparisons: int) ->
                 "“better” and “worse” need more seeds or fewer comparisons."
             )
         facts += _repetition(selection, dataset)
+    facts += [f"At the edge of the search: {edge.sentence}." for edge in edges(loaded.records, selection.method)]
     if selection.inner:
         facts.append(f"{len(selection.inner)} runs with a larger held-out set were made for cross-validation only.")
     if loaded.repeated:

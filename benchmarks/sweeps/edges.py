@@ -85,14 +85,14 @@ def edges(records: Iterable[Record], rule: str = VALIDATION) -> list[Edge]:
         config = record["config"]
         sets.setdefault(config["dataset"], set()).add(frozenset(held_out_domains(config["held_out"])))
         for name in LEARNING_RATES:
-            if name in config["hparams"]:
+            if name in config.get("hparams", {}):
                 values = tried.setdefault((config["dataset"], config["algorithm"], name), {})
                 values.setdefault(config["seed"], set()).add(config["hparams"][name])
     chosen: dict[tuple[str, str], list[tuple[int, Mapping[str, float]]]] = {}
     for winner in winners(kept, Rule.named(rule)):
         outside = frozenset(held_out_domains(winner.held_out))
         if not any(other < outside for other in sets[winner.dataset]):
-            own = winner.seed, winner.selected.run["config"]["hparams"]
+            own = winner.seed, winner.selected.run["config"].get("hparams", {})
             chosen.setdefault((winner.dataset, winner.algorithm), []).append(own)
     found = []
     for (dataset, algorithm, name), by_seed in tried.items():
@@ -100,7 +100,7 @@ def edges(records: Iterable[Record], rule: str = VALIDATION) -> list[Edge]:
         if not points or min(map(len, by_seed.values())) < LEAST:
             continue
         for side, end in (("low", min), ("high", max)):
-            hits = sum(hparams[name] == end(by_seed[seed]) for seed, hparams in points)
+            hits = sum(hparams.get(name) == end(by_seed[seed]) for seed, hparams in points)
             if 2 * hits >= len(points):
                 value = end(end(values) for values in by_seed.values())
                 found.append(Edge(dataset, algorithm, name, side, value, hits, len(points)))  # type: ignore[arg-type]
