@@ -114,7 +114,7 @@ def chosen(records, rule, held_out="a", algorithms=("erm",)):
 
 
 def test_the_sum_of_both():
-    """Validation: point 0 has 1.0 and 1.0, point 1 has 0. Left out: 0.2, 0.4 against 0.5, 0.1. Sums 1.2, 1.4, 0.5, 0.1."""
+    """Validation of point 0 is 1.0, of point 1 0. Left out: 0.2, 0.4 against 0.5, 0.1. Sums 1.2, 1.4, 0.5, 0.1."""
     assert chosen(crossed(), "both") == {0: ("erm", 0, 20)}
     assert Choices(crossed(), ["erm"]).choose(Rule("both"), "a")[0].validation == pytest.approx((1.0 + 0.4) / 2)
     (row,) = select_all(crossed(), "both")
