@@ -131,8 +131,8 @@ class Chosen:
 
     def content(self) -> dict[str, Any]:
         """In the shape of a sweep file."""
-        names = ("datasets", "algorithms", "seeds", "points", "leave_out", "selection")
-        names += ("search", "share_points", "widen", "refit")
+        names = ["datasets", "algorithms", "seeds", "points", "leave_out", "selection"]
+        names += ["search", "share_points", "widen", "refit"]
         content = {name: value for name in names if (value := getattr(self, name)) is not None}
         settings = {name: value for name in SweepSettings.model_fields if (value := getattr(self, name)) is not None}
         if settings:
