@@ -60,7 +60,7 @@ Fields of finished runs only:
 ``selections``
     The same for each method that needs one run only: ``training-domain``, ``last`` (the final checkpoint) and
     ``oracle`` (the best on the held-out domains themselves: it cheats, and has ``"oracle": true``; the others have
-    false). Leave-one-domain-out validation needs several runs: `benchmarks.runs.protocol.select` does it.
+    false). Other rules need more than this: see `benchmarks.runs.rules`.
 ``diagnostics``
     Name to list of numbers, what the algorithm says about its training; ``{}`` where there is nothing. Names of the run
     itself: ``majority class: validation`` and ``majority class: held out`` (of a regression ``mean target: ...``), what
@@ -81,7 +81,7 @@ Fields of failed runs only:
 ``error``, ``traceback``
     One line that says what happened, and where (``traceback`` may be empty if the process was killed).
 
-Which point of random search counts is not part of a record: `benchmarks.runs.protocol.select` chooses among the
+Which point of random search counts is not part of a record: `benchmarks.runs.selection.select` chooses among the
 records of one algorithm, seed and held-out set.
 """
 

@@ -14,7 +14,7 @@ from benchmarks.reports.load import load
 from benchmarks.reports.page import Report, build
 from benchmarks.reports.selection import Selection
 from benchmarks.runs import plugins
-from benchmarks.runs.selection import VALIDATION
+from benchmarks.runs.rules import VALIDATION
 from benchmarks.sweeps.edges import edges
 from benchmarks.sweeps.store import StoreError
 

@@ -23,7 +23,7 @@ from benchmarks.reports.spectra import agreements
 from benchmarks.reports.style import RC, Look, looks
 from benchmarks.reports.tables import Table
 from benchmarks.reports.throughput import work
-from benchmarks.runs.selection import ORACLE, Rule
+from benchmarks.runs.rules import ORACLE, Rule
 from benchmarks.sweeps.edges import edges
 
 TOGETHER = 7

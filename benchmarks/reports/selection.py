@@ -17,7 +17,8 @@ from benchmarks.base.records import held_out_domains
 from benchmarks.reports import names
 from benchmarks.reports.load import Run
 from benchmarks.reports.names import Scale
-from benchmarks.runs.selection import METHODS, VALIDATION, VALIDATION_LOSS, Rule, has_losses, is_refit, select_all
+from benchmarks.runs.rules import METHODS, VALIDATION, VALIDATION_LOSS, Rule
+from benchmarks.runs.selection import has_losses, is_refit, select_all
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from benchmarks.reports.constant import constant_of
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import Agreement
 from benchmarks.reports.text import between, number
-from benchmarks.runs.selection import METHODS
+from benchmarks.runs.rules import METHODS
 
 MIB = 2**20
 

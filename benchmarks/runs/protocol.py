@@ -8,7 +8,7 @@ held-out domain is tested on fold s, and no training domain shows that fold. Wha
 training parts. A domain whose training part is smaller than what a roll-out takes of it is drawn with repetition.
 
 Which point of random search and which checkpoint stand for a method is decided by a rule of
-`benchmarks.runs.selection`. But for its oracle, the held-out domains take no part in any choice; they are measured at
+`benchmarks.runs.rules`. But for its oracle, the held-out domains take no part in any choice; they are measured at
 every checkpoint so that curves can be drawn. A *refit* then trains what was chosen once more, on the training and
 validation parts together: see `benchmarks.runs.refit`.
 """
@@ -27,10 +27,8 @@ from benchmarks.algorithms import Batches
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import Domain, Fit, MultiDomainData
 from benchmarks.runs.folds import CROSSED_LEAST, Dealing, fold_counts, folds_of, groups_stand_in_several
+from benchmarks.runs.rules import LEAVE_ONE_OUT, METHODS, TRAINING_DOMAIN
 from benchmarks.runs.selection import (
-    LEAVE_ONE_OUT,
-    METHODS,
-    TRAINING_DOMAIN,
     Selected,
     checkpoints,
     cross_validate,

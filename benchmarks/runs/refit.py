@@ -18,7 +18,8 @@ from typing import Any
 
 from benchmarks.base.records import ASKED, held_out_domains
 from benchmarks.runs.config import RunConfig
-from benchmarks.runs.selection import ORACLE, Families, Rule, Selected, rollouts_until, winners
+from benchmarks.runs.rules import ORACLE, Rule
+from benchmarks.runs.selection import Families, Selected, rollouts_until, winners
 
 
 class Retold:

@@ -1,23 +1,4 @@
-"""Rules of selection: which point of the search, and which checkpoint along its training, stands for a method.
-
-A *rule* has a name and goes by one figure, the highest of which wins:
-
-- ``validation``: the mean metric on the validation parts of the training domains (``training-domain`` is its old name);
-- ``validation-loss``: minus the loss on those parts, of the model that is evaluated;
-- ``leave-one-domain-out``: cross-validation. For every training domain d there is a run that holds out d as well; the
-  mean of the metric on those d, each by the run that has not seen it;
-- ``both``: the mean of ``validation`` and ``leave-one-domain-out``, which chooses as their sum does;
-- ``last``: ``validation`` at the end, and always the final checkpoint;
-- ``oracle``: the metric on the held-out domains themselves. It cheats: no rule can choose better.
-
-Each makes a choice for every seed by itself; with ``-shared`` behind its name (``both-shared``) one choice for all
-seeds that split the same training domains, by the mean of the figure over them. That needs points which all seeds try
-alike. Results of seeds that share a choice are not independent: intervals over them are somewhat too narrow.
-
-Of equals the first algorithm, then the lowest point, then the earliest checkpoint is chosen. Checkpoints are compared
-by their number: runs with fewer training domains have shorter roll-outs. A point counts if all the runs that the rule
-looks at have finished.
-"""
+"""What the rules of `benchmarks.runs.rules` choose among the records of runs."""
 
 from __future__ import annotations
 
@@ -26,95 +7,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.base.errors import unknown
 from benchmarks.base.records import VALIDATION_LOSS_CURVE, held_out_domains
-
-VALIDATION, VALIDATION_LOSS, LEAVE_ONE_OUT = "validation", "validation-loss", "leave-one-domain-out"
-BOTH, LAST, ORACLE = "both", "last", "oracle"
-TRAINING_DOMAIN = "training-domain"
-"""What `VALIDATION` is called in records and in older sweep files."""
-
-METHODS = {
-    VALIDATION: "validation parts of the training domains",
-    VALIDATION_LOSS: "the loss on the validation parts of the training domains",
-    LAST: "the same points as validation at the end, final checkpoint",
-    LEAVE_ONE_OUT: "cross-validation over the training domains",
-    BOTH: "validation and leave-one-domain-out, summed",
-    ORACLE: "the held-out domains themselves: cheats",
-}
-"""Methods of selection, and on what they choose."""
-
-CROSSED = (LEAVE_ONE_OUT, BOTH)
-"""Methods that need runs which hold one more domain out."""
-
-RECORDED = {VALIDATION: TRAINING_DOMAIN, LAST: LAST, ORACLE: ORACLE}
-"""Methods that need one run only, and their names in its record."""
-
-SHARED = "-shared"
+from benchmarks.runs.rules import (
+    BOTH,
+    LAST,
+    LEAVE_ONE_OUT,
+    ORACLE,
+    TRAINING_DOMAIN,
+    VALIDATION,
+    VALIDATION_LOSS,
+    Rule,
+)
 
 Record = Mapping[str, Any]
 Families = Mapping[str, Sequence[str]]
 """Name of a family -> its algorithms, among which a rule chooses as well."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule of selection.
-
-    Attributes:
-        method: One of `METHODS`.
-        shared: Whether all seeds share one choice.
-
-    Example:
-        >>> rule = Rule.named("leave-one-domain-out-shared")
-        >>> rule.method, rule.shared, rule.name, Rule.named("training-domain").name
-        ('leave-one-domain-out', True, 'leave-one-domain-out-shared', 'validation')
-    """
-
-    method: str
-    shared: bool = False
-
-    @classmethod
-    def named(cls, name: str) -> Rule:
-        """The rule of this name.
-
-        Raises:
-            ValueError: if there is none.
-        """
-        method = name.removesuffix(SHARED)
-        method = VALIDATION if method == TRAINING_DOMAIN else method
-        if method not in METHODS:
-            known = [word for each in METHODS for word in (each, each + SHARED)]
-            raise ValueError(unknown(name, [*known, TRAINING_DOMAIN]))
-        return cls(method, name.endswith(SHARED))
-
-    @property
-    def name(self) -> str:
-        """The same again, never an old one."""
-        return self.method + SHARED * self.shared
-
-    @property
-    def crossed(self) -> bool:
-        """Whether it needs runs that hold one more domain out."""
-        return self.method in CROSSED
-
-    @property
-    def description(self) -> str:
-        """On what it chooses."""
-        return METHODS[self.method] + ("; one choice for all seeds" if self.shared else "")
-
-
-def known_rule(name: str) -> str:
-    """For pydantic: the name of a rule, the new one where an old one is given.
-
-    Raises:
-        ValueError: if there is no such rule.
-
-    Example:
-        >>> known_rule("training-domain")
-        'validation'
-    """
-    return Rule.named(name).name
 
 
 @dataclass(frozen=True)
@@ -411,70 +318,3 @@ def rollouts_until(config: Mapping[str, Any], number: int) -> int:
         [20, 40, 50]
     """
     return int(min((number + 1) * config["evaluate_every"], config["rollouts"]))
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a rule pays for, in gradient evaluations.
-
-    Attributes:
-        rule: Its name.
-        own: Of the runs with the held-out sets to report on.
-        added: Of those that hold one more domain out and are no reported runs; each counts once, however many splits
-            need it.
-    """
-
-    rule: str
-    own: int
-    added: int
-
-    @property
-    def total(self) -> int:
-        return self.own + self.added
-
-    @property
-    def factor(self) -> float:
-        """How many times as many points a rule could try that needs no added runs."""
-        return self.total / self.own if self.own else math.nan
-
-    @property
-    def sentence(self) -> str:
-        """To read.
-
-        Example:
-            >>> print(Cost("last", own=1200, added=0).sentence)
-            last: 1,200 gradient evaluations of its own runs
-        """
-        text = f"{self.rule}: {self.own:,} gradient evaluations of its own runs"
-        if not self.added:
-            return text
-        return (
-            f"{text} and {self.added:,} of runs that leave one more domain out: as many as validation with "
-            f"{self.factor:.1f} times the points"
-        )
-
-
-def cost(rule: Rule, runs: Iterable[tuple[str, str, int]], reported: Iterable[tuple[str, str]]) -> Cost:
-    """The cost of a rule.
-
-    Args:
-        rule: Chooses.
-        runs: Data set, held-out set and gradient evaluations of every run, each once.
-        reported: Data sets and the held-out sets that are reported on.
-
-    Example:
-        Two domains of three held out in turn, a run of 10 for each, and one of 5 without both that they share.
-
-        >>> runs = [("set", "a", 10), ("set", "b", 10), ("set", "a+b", 5), ("set", "a+c", 5), ("set", "b+c", 5)]
-        >>> cost(Rule("leave-one-domain-out"), runs, [("set", "a"), ("set", "b")]).total
-        35
-    """
-    sets = {(dataset, frozenset(held_out_domains(names))) for dataset, names in reported}
-    own = added = 0
-    for dataset, names, evaluations in runs:
-        outside = frozenset(held_out_domains(names))
-        if (dataset, outside) in sets:
-            own += evaluations
-        elif rule.crossed and any((dataset, outside - {name}) in sets for name in outside):
-            added += evaluations
-    return Cost(rule.name, own, added)

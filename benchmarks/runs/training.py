@@ -21,7 +21,8 @@ from torch.optim import Optimizer
 from benchmarks.algorithms import Algorithm
 from benchmarks.base.records import ASKED, VALIDATION_LOSS_CURVE
 from benchmarks.runs import checkpoint
-from benchmarks.runs.selection import TRAINING_DOMAIN, checkpoints
+from benchmarks.runs.rules import TRAINING_DOMAIN
+from benchmarks.runs.selection import checkpoints
 
 Batch = tuple[Tensor, Any, int | None]
 """Inputs, labels, and the number of the domain if the mini-batch is of a single one."""

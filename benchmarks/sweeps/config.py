@@ -32,7 +32,7 @@ from benchmarks.models.default import with_default
 from benchmarks.models.weights import pinned
 from benchmarks.runs.config import HeldOut, RunConfig, RunIdentity, Settings
 from benchmarks.runs.judging import require_classes
-from benchmarks.runs.selection import Rule, known_rule
+from benchmarks.runs.rules import Rule, known_rule
 from benchmarks.sweeps.launcher_config import InProcess, LauncherConfig, Local
 
 DatasetName = Annotated[str, one_of(DATASETS)]

@@ -19,7 +19,8 @@ from benchmarks.algorithms.ranges import LEARNING_RATES
 from benchmarks.base.records import held_out_domains
 from benchmarks.base.search import Grid, LogUniform
 from benchmarks.runs.config import RunConfig
-from benchmarks.runs.selection import VALIDATION, Rule, is_refit, winners
+from benchmarks.runs.rules import VALIDATION, Rule
+from benchmarks.runs.selection import is_refit, winners
 from benchmarks.sweeps.config import SweepConfig
 
 POINTS = 4

@@ -18,8 +18,9 @@ from benchmarks.base.config import Count, Frozen
 from benchmarks.base.records import SEPARATOR
 from benchmarks.datasets import DATASETS
 from benchmarks.runs.config import RunConfig
+from benchmarks.runs.costs import Cost, cost
 from benchmarks.runs.refit import refits
-from benchmarks.runs.selection import ORACLE, Cost, Rule, cost
+from benchmarks.runs.rules import ORACLE, Rule
 from benchmarks.sweeps.config import Outputs, SweepConfig
 from benchmarks.sweeps.edges import widening
 from benchmarks.sweeps.launcher_config import LauncherConfig

@@ -11,8 +11,9 @@ from benchmarks.runs.config import RunConfig
 from benchmarks.runs.outputs import Place
 from benchmarks.runs.protocol import batches, leave_out
 from benchmarks.runs.refit import refit_of, refits
+from benchmarks.runs.rules import Rule
 from benchmarks.runs.runner import run
-from benchmarks.runs.selection import Choices, Rule, select_all
+from benchmarks.runs.selection import Choices, select_all
 
 SEARCH = RunConfig(
     dataset="coloured-digits",

@@ -8,18 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.runs.selection import (
-    METHODS,
-    Choices,
-    Rule,
-    checkpoints,
-    cost,
-    cross_validate,
-    has_losses,
-    known_rule,
-    select,
-    select_all,
-)
+from benchmarks.runs.costs import cost
+from benchmarks.runs.rules import METHODS, Rule, known_rule
+from benchmarks.runs.selection import Choices, checkpoints, cross_validate, has_losses, select, select_all
 
 
 def record(point, validation, held_out, status="finished", out="a", seed=0, algorithm="erm", hparams=None, **domains):

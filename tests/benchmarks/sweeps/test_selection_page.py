@@ -7,7 +7,7 @@ import yaml
 
 from benchmarks.__main__ import app
 from benchmarks.algorithms.ranges import USUAL
-from benchmarks.runs.selection import METHODS
+from benchmarks.runs.rules import METHODS
 from benchmarks.sweeps.files import read, validated
 from benchmarks.sweeps.stages import costs
 from tests.benchmarks.toy_sweeps import ROOT
