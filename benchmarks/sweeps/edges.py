@@ -11,7 +11,7 @@ and follows from its records alone: a sweep that is killed and begun again makes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -32,6 +32,7 @@ LEAST = 3
 
 Side = Literal["low", "high"]
 Record = Mapping[str, Any]
+_ENDS: tuple[tuple[Side, Callable[[Iterable[float]], float]], ...] = (("low", min), ("high", max))
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,11 @@ def edges(records: Iterable[Record], rule: str = VALIDATION) -> list[Edge]:
         points = chosen.get((dataset, algorithm), [])
         if not points or min(map(len, by_seed.values())) < LEAST:
             continue
-        for side, end in (("low", min), ("high", max)):
+        for side, end in _ENDS:
             hits = sum(hparams.get(name) == end(by_seed[seed]) for seed, hparams in points)
             if 2 * hits >= len(points):
                 value = end(end(values) for values in by_seed.values())
-                found.append(Edge(dataset, algorithm, name, side, value, hits, len(points)))  # type: ignore[arg-type]
+                found.append(Edge(dataset, algorithm, name, side, value, hits, len(points)))
     return found
 
 
