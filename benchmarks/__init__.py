@@ -1,4 +1,5 @@
-"""The laboratory of pgrad: what helps on domains that training has not seen? ``python -m benchmarks`` is its one door.
+"""The laboratory of pgrad: what helps on domains that training has not seen? ``python -m benchmarks`` is its one
+door, and `pgrad-bench` the same from any folder.
 
 It stands on floors, and each imports only from those below it:
 

@@ -1,98 +1,104 @@
-"""`python -m benchmarks`: the command line."""
+"""`pgrad-bench`, or `python -m benchmarks`: the command line.
+
+Nothing heavy is imported here: see `benchmarks.commands.words`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import configparser
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
 
 import cyclopts
-import joblib
-from cyclopts import Parameter
-from rich.console import Console
 
-from benchmarks.algorithms import ALGORITHMS, QUICK
-from benchmarks.base.errors import all_different, unknown
-from benchmarks.studies.quick import SETTINGS, compare, experiment
+import benchmarks.studies.gpu
+import benchmarks.studies.performance
+import benchmarks.studies.physics
+from benchmarks.base.called import SCRIPT
+from benchmarks.commands.helping import Help, usage_error
+from benchmarks.commands.say import console
 
-app = cyclopts.App(name="python -m benchmarks", help="Domain-generalization benchmarks of pgrad.", version_flags=[])
+USAGE = 2
+"""Exit status of a command line that cannot be carried out as it stands."""
 
-
-def _one_of(known: Collection[str]) -> Any:
-    """A validator that points at the word that is not known, and at the nearest one that is."""
-
-    def check(_: type, names: tuple[str, ...]) -> None:
-        if not names:
-            raise ValueError("name one at least")
-        for name in names:
-            if name not in known:
-                raise ValueError(unknown(name, known))
-        all_different(names)
-
-    return Parameter(validator=check, consume_multiple=True, negative="")
+ROOT = Path(__file__).resolve().parents[1]
 
 
-_Positive = Parameter(validator=cyclopts.validators.Number(gte=1))
+def version() -> str:
+    """Of this checkout with its commit, of Python and of torch.
 
-
-@app.command
-def quick(
-    *,
-    output: Path = Path("runs/quick"),
-    datasets: Annotated[tuple[str, ...], _one_of(SETTINGS)] = tuple(SETTINGS),
-    algorithms: Annotated[tuple[str, ...], _one_of(ALGORITHMS)] = QUICK,
-    seeds: Annotated[int, _Positive] = 4,
-    points: Annotated[int, _Positive] = 2,
-    rollouts: Annotated[int | None, _Positive] = None,
-    workers: Annotated[int | None, _Positive] = None,
-) -> int:
-    """Compare algorithms on held-out domains of rotated and coloured handwritten digits, in about two minutes.
-
-    Runs that the output folder holds already are not done again, if the code is the same.
-
-    Parameters
-    ----------
-    output:
-        Folder for records, tables and picture.
-    datasets:
-        Names of data sets.
-    algorithms:
-        Names of algorithms.
-    seeds:
-        Number of seeds: data split, initialisation and order of the batches.
-    points:
-        Points of random search for each algorithm, seed and held-out domain; the first one is the defaults.
-    rollouts:
-        Length of every run in roll-outs, instead of the data set's own.
-    workers:
-        Processes; by default one for each core.
+    Example:
+        >>> version().split()[0]
+        'pgrad-bench'
     """
-    plan = experiment(datasets, algorithms, seeds, points, rollouts)
-    failed = compare(plan, output, workers or joblib.cpu_count(), Console())
-    return 1 if failed else 0
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    number = setup.get("metadata", "version", fallback="of an unknown version")
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=, changed", "--exclude=*"]
+    try:
+        commit = f" ({subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()})"
+    except (OSError, subprocess.CalledProcessError):
+        commit = ""  # no git here, or not a checkout
+    torch = importlib.metadata.version("torch")
+    return f"{SCRIPT} {number}{commit}, torch {torch}, Python {platform.python_version()}"
 
 
-_LAZY = {
-    "plan": ("benchmarks.commands.sweep:plan_command", "Show the runs of a sweep and what they cost; nothing is done."),
-    "sweep": ("benchmarks.commands.sweep:sweep_command", "Do the runs of a sweep that are not done yet."),
-    "status": ("benchmarks.commands.sweep:status_command", "Show how far the sweeps of a store are."),
-    "export": ("benchmarks.commands.transfer:export_command", "Write the records of a store to a file."),
-    "import": ("benchmarks.commands.transfer:import_command", "Bring records into a store, DomainBed's too."),
-    "data": ("benchmarks.commands.data:data_command", "Prepare data sets and show them; without names, list them."),
-    "algorithms": ("benchmarks.commands.names:algorithms_command", "List the algorithms, or show all about some."),
-    "datasets": ("benchmarks.commands.names:datasets_command", "List the data sets, or show all about some."),
-    "models": ("benchmarks.commands.names:models_command", "List the models, or show all about some."),
-    "report": ("benchmarks.commands.report:report", "Make a report of the records of sweeps."),
-    "results": ("benchmarks.commands.results:results_command", "Write the tables of docs/results.md from the records."),
-    "physics": ("benchmarks.commands.physics:app", "The tables of docs/physics.md."),
-    "performance": ("benchmarks.commands.performance:app", "Time and memory of a roll-out against its inner steps."),
-    "gpu": ("benchmarks.commands.gpu:app", "Check one CUDA card in a few minutes: tests, times, bandwidth, copies."),
-    "wilds": ("benchmarks.commands.wilds:wilds", "Train on a WILDS data set and evaluate officially."),
+app = cyclopts.App(
+    name=SCRIPT,
+    help="Domain-generalization benchmarks of pgrad.",
+    version=version,
+    version_format="plaintext",
+    help_format="plaintext",
+    help_formatter=Help(),
+    error_formatter=usage_error,
+    console=console(),
+    error_console=console(stderr=True),
+)
+
+_WORDS = {
+    "quick": ("quick:quick_command", "Compare algorithms on rotated and coloured digits, in about two minutes."),
+    "plan": ("sweep:plan_command", "Show the runs of a sweep and what they cost; nothing is done."),
+    "sweep": ("sweep:sweep_command", "Do the runs of a sweep that are not done yet."),
+    "status": ("status:status_command", "Show how far the sweeps of a store are."),
+    "show": ("status:show_command", "Show all about one run: configuration, error, how to do it again."),
+    "again": ("sweep:again_command", "Do some runs again, by their keys."),
+    "check": ("transfer:check_command", "Find what is wrong in a store, and mend it."),
+    "export": ("transfer:export_command", "Write the records of a store to a file."),
+    "import": ("transfer:import_command", "Bring records into a store, DomainBed's too."),
+    "data": ("data:data_command", "Prepare data sets and show them; without names, list them."),
+    "algorithms": ("data:algorithms_command", "List the algorithms, or show all about some."),
+    "datasets": ("data:datasets_command", "List the data sets, or show all about some."),
+    "models": ("data:models_command", "List the models, or show all about some."),
+    "report": ("report:report_command", "Make a report of the records of sweeps."),
+    "results": ("report:results_command", "Write the tables of docs/results.md from the records."),
+    "physics": ("physics:app", benchmarks.studies.physics.__doc__),
+    "analyse": ("analysis:analyse_command", "Directions of roll-outs against the Hessian's own."),
+    "diagnose": ("analysis:diagnose_command", "Do components differ from the displacement?"),
+    "performance": ("performance:app", benchmarks.studies.performance.__doc__),
+    "gpu": ("gpu:app", benchmarks.studies.gpu.__doc__),
+    "wilds": ("wilds:wilds_command", "Train on a WILDS data set and evaluate officially."),
 }
-for _name, (_path, _help) in _LAZY.items():  # each is imported when it is used
-    app.command(_path, name=_name, help=_help)
-app.register_install_completion_command()
+for _name, (_path, _help) in _WORDS.items():  # each is imported when it is used
+    app.command(f"benchmarks.commands.words.{_path}", name=_name, help=_help)
+app.register_install_completion_command(help="Install the completion of a shell: bash, zsh or fish.")
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Carries out a command line, by default the one of this process, and exits with its status."""
+    try:
+        app(words, exit_on_error=False)
+    except cyclopts.CycloptsError:  # said already; the versions of the parser do not agree on the status
+        sys.exit(USAGE)
+    except BrokenPipeError:  # whoever reads the output may stop reading
+        # Python would complain again when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
 
 
 if __name__ == "__main__":
-    app()
+    main()

@@ -7,6 +7,9 @@ same domain, each its own examples, and DDP averages their gradients. Printed, b
 data of a fourth domain, before and after. It runs on CPUs (gloo); for GPUs see docs/distributed.md.
 """
 
+import os
+import sys
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -57,4 +60,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if "RANK" not in os.environ:
+        sys.exit("this example runs on several processes: torchrun --nproc-per-node 2 examples/ddp.py")
     main()

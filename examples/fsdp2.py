@@ -7,6 +7,7 @@ you like, it goes on from there. Printed, by the first process: where it started
 domain at the anchor. It runs on CPUs (gloo); for GPUs see docs/distributed.md.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -79,4 +80,6 @@ def main(folder: Path, steps: int) -> None:
 
 
 if __name__ == "__main__":
+    if "RANK" not in os.environ or len(sys.argv) != 3 or not sys.argv[2].isdecimal():
+        sys.exit("run it on several processes: torchrun --nproc-per-node 2 examples/fsdp2.py FOLDER STEPS")
     main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -17,7 +17,7 @@ Example:
     >>> opt.rollout_position, opt.last_update.n_components, average.count
     (0, 3, 1)
 
-Only what is used is imported: `averaging` and `testing` come when they are asked for.
+Only what is used is imported: `analysis`, `averaging` and `testing` come when they are asked for.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pgrad.optimizer import PGrad
 from pgrad.principal import PrincipalWeights, Update, principal_weights, random_walk_spectrum
 
 if TYPE_CHECKING:
-    from pgrad import averaging, testing
+    from pgrad import analysis, averaging, testing
 
 __all__ = [
     "Aggregation",
@@ -44,6 +44,7 @@ __all__ = [
     "Rollout",
     "Update",
     "aggregation",
+    "analysis",
     "averaging",
     "data",
     "microbatches",
@@ -57,7 +58,7 @@ __all__ = [
 
 __version__ = "0.2.0"
 
-_LAZY = ("averaging", "testing")
+_LAZY = ("analysis", "averaging", "testing")
 
 
 def __getattr__(name: str) -> Any:

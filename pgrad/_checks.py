@@ -92,14 +92,22 @@ def refuse_factory(name: str, factory: Any) -> None:
     raise TypeError(f"{name} must be a callable (params, lr=...) -> torch.optim.Optimizer, got {factory!r}{hint}")
 
 
-def refuse_own_weights(optimizer: Optimizer) -> None:
-    """Refuse inner optimizers with weights of their own: an outer step moves the parameters and leaves those behind."""
+def refuse_own_weights(name: str, optimizer: Optimizer, found: bool) -> None:
+    """Refuse optimizers with weights of their own: whoever else moves the parameters leaves those behind.
+
+    Args:
+        name: "inner" or "outer".
+        optimizer: what was made.
+        found: whether a trial has shown it. Modes and two names tell as well, where that was not possible.
+    """
     modes = all(callable(getattr(optimizer, mode, None)) for mode in ("train", "eval"))
-    name = type(optimizer).__name__
-    if modes or "lookahead" in name.lower() or "schedulefree" in name.lower():
+    made = type(optimizer).__name__
+    if found or modes or "lookahead" in made.lower() or "schedulefree" in made.lower():
+        others = "an outer step" if name == "inner" else "a checkpoint, an average or forget_rollout()"
         raise ValueError(
-            f"inner={name} keeps weights of its own beside the parameters, which an outer step would leave behind; "
-            "use an ordinary inner optimizer (and pgrad.averaging for an average), or this one alone, without PGrad"
+            f"{name}={made} keeps weights of its own beside the parameters and goes back to them, which undoes what "
+            f"{others} does to the parameters; use an ordinary {name} optimizer (and pgrad.averaging for an average), "
+            "or this one alone, without PGrad"
         )
 
 

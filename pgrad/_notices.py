@@ -7,9 +7,11 @@ import warnings
 from collections import Counter
 from typing import Any
 
-__all__ = ["Notices", "unequal_parts", "warn"]
+__all__ = ["Notices", "line_of_the_user", "unequal_parts", "warn"]
 
-_OURS = ("pgrad", "torch")
+# Of what may lie between a notice and the user: this package and torch, what leaves a `with` block, and frameworks.
+_BETWEEN = {"pgrad", "torch", "contextlib", "functools", "accelerate", "lightning", "lightning_fabric"}
+_BETWEEN |= {"lightning_utilities", "pytorch_lightning", "timm", "tqdm", "transformers"}
 
 
 class Notices:
@@ -26,12 +28,23 @@ class Notices:
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """A warning at the line of the user: the first outside this package and torch."""
-    frame: Any = sys._getframe(1)
+    """A warning at the line of the user: the first that is not of this package, torch or a framework around them."""
+    warnings.warn(message, category, stacklevel=_of_the_user()[1])
+
+
+def line_of_the_user() -> str:
+    """Where that line is: file and number."""
+    frame = _of_the_user()[0]
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _of_the_user() -> tuple[Any, int]:
+    """The frame, and the ``stacklevel`` of a warning of the function that asks for it."""
+    frame: Any = sys._getframe(2)
     level = 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    return frame, level
 
 
 def unequal_parts(domains: tuple[int | str, ...]) -> str | None:

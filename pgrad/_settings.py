@@ -14,6 +14,7 @@ from pgrad._checks import (
     check_trajectory_dtype,
 )
 from pgrad._engine.trajectory import Trajectory
+from pgrad._phase import Phase
 from pgrad.aggregation import Aggregation, points_needed
 from pgrad.principal import check_n_components
 
@@ -24,7 +25,8 @@ class HasRolloutLength(Protocol):
     """Anything that knows the length of a roll-out, such as `pgrad.DomainBatchSampler`.
 
     If it has ``loops``, how many loops over it have begun, and ``entry_position``, at which step of a roll-out the
-    current one entered, then the roll-outs of the optimizer are kept in phase with it.
+    current one entered, then the roll-outs of the optimizer are kept in phase with it. If it has ``given``, how many
+    batches of that loop were given away, then it is noticed if they go elsewhere, or several of them into one step.
     """
 
     @property
@@ -58,7 +60,8 @@ class Settings(Optimizer):
     _length: int | None = Shared()  # type: ignore[assignment]
     _position: int = Shared()  # type: ignore[assignment]
     _sampler: Any = Shared()
-    _loop: int | None = Shared()  # type: ignore[assignment]
+    _phase: Phase = Shared()  # type: ignore[assignment]
+    _lost_sampler: bool = Shared()  # type: ignore[assignment]
 
     def _follow(self) -> None:
         """Take note of what others did to the parameters."""
@@ -109,7 +112,8 @@ class Settings(Optimizer):
         self._refuse_inside("rollout_length")
         self._shared["rollout_length"] = self._length = check_rollout_length(rollout_length)
         self._sampler = rollout_length if hasattr(rollout_length, "rollout_length") else None
-        self._loop = None  # the number of its loop that the last step belonged to
+        self._phase = Phase()
+        self._lost_sampler = False
 
     @property
     def n_components(self) -> int | None:

@@ -138,7 +138,7 @@ def displacement(rollout: Rollout) -> Tensor:
         >>> points.T @ displacement(Rollout(points @ points.T, rtol=1e-15))
         tensor([-1., -1.], dtype=torch.float64)
     """
-    weights = torch.zeros(len(rollout.gram), dtype=torch.float64)
+    weights = torch.zeros(len(rollout.gram), dtype=torch.float64, device="cpu")
     weights[0], weights[-1] = 1.0, -1.0
     return weights
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -32,10 +32,12 @@ from pgrad._engine import sharding
 from pgrad._engine.checkpoint import Parts, Progress, pack, unpack
 from pgrad._engine.fingerprint import samples
 from pgrad._engine.groups import follow_groups
+from pgrad._engine.holding import refuse_holding
 from pgrad._engine.hooks import inside_a_step, without_hooks
 from pgrad._engine.trajectory import Trajectory
 from pgrad._notices import Notices, unequal_parts
 from pgrad._settings import HasRolloutLength, Settings, Shared
+from pgrad._trial import keeps_weights
 from pgrad.aggregation import Aggregation, Rollout, name_of, principal
 from pgrad.principal import Update
 
@@ -119,7 +121,10 @@ class PGrad(Settings):
 
     nonfinite_rollouts: int = Shared()  # type: ignore[assignment]
     last_update: Update | None = Shared()  # type: ignore[assignment]
+    last_parts: dict[str, Tensor] = Shared()  # type: ignore[assignment]
+    _watched: dict[str, list[Tensor]] = Shared()  # type: ignore[assignment]
     _at_anchor: bool = Shared()  # type: ignore[assignment]
+    _given_up: int = Shared()  # type: ignore[assignment]
     _domains: tuple[int | str | None, ...] = Shared()  # type: ignore[assignment]
     _loaded: dict[Tensor, list[float]] = Shared()  # type: ignore[assignment]
 
@@ -160,7 +165,6 @@ class PGrad(Settings):
         if isinstance(params, Tensor):
             raise TypeError("params must be an iterable of tensors or of parameter groups, got a single tensor")
         made = _make("inner", inner, list(params), lr)
-        refuse_own_weights(made)
         for group in made.param_groups:
             check_params(group["params"])
         self.outer = _make("outer", outer, [{"params": g["params"]} for g in made.param_groups], outer_lr)
@@ -172,7 +176,9 @@ class PGrad(Settings):
         self.check_ranks = check_ranks
         self.nonfinite_rollouts = 0
         self.last_update = None
+        self.last_parts, self._watched = {}, {}
         self._at_anchor = False
+        self._given_up = 0  # roll-outs in a row that ended because weights were set
         self._domains = ()  # of the inner steps so far
         self._loaded = {}  # some values that the parameters should have since a state dict was loaded
 
@@ -227,7 +233,8 @@ class PGrad(Settings):
             with torch.enable_grad():
                 loss = closure()
         moving = (p for group in self.param_groups for p in group["params"] if p.grad is not None)
-        self._trajectory.begin_step(moving, self._position, self._length)
+        length = self._length - self._phase.skipped
+        self._trajectory.begin_step(moving, self._position, length)
         try:
             with inside_a_step():
                 if closure is None:
@@ -235,14 +242,14 @@ class PGrad(Settings):
                 else:
                     self.inner.step(_replay(closure, loss))  # type: ignore[arg-type]
         except BaseException:
-            self._trajectory.end_step(self._position, self._length)
+            self._trajectory.end_step(self._position, length)
             raise
         self._position += 1
         self._domains = (*self._domains, name)
-        if self._position == self._length:
+        if self._position == length:
             self._outer_step()
         else:
-            self._trajectory.end_step(self._position, self._length)
+            self._trajectory.end_step(self._position, length)
         return loss
 
     def rollout(
@@ -279,7 +286,7 @@ class PGrad(Settings):
         self._follow()
         self._check_closures(closures)
         names = checked_domains(domains, len(closures))
-        order = torch.randperm(len(closures), generator=generator).tolist() if shuffle else range(len(closures))
+        order = _order(len(closures), generator) if shuffle else range(len(closures))
         losses: dict[int, LossValue] = {}
         unchecked: dict[int, LossValue] = {}
 
@@ -297,6 +304,7 @@ class PGrad(Settings):
             return closure
 
         self._length = len(closures)
+        self._phase.skipped = 0
         try:
             for index in order:
                 self.step(checked(index), domain=names[index])
@@ -338,34 +346,45 @@ class PGrad(Settings):
         """Inside, the parameters hold the anchor; outside, the inner iterate again, bit for bit.
 
         To evaluate or save the model in the middle of a roll-out. Raises RuntimeError if nested; `step` and
-        `state_dict` are refused inside. Weights that are set inside are the new anchor, without a roll-out.
+        `state_dict` are refused inside. Weights that are set inside are the new anchor, without a roll-out; such as
+        were set before (a checkpoint, an average for a while) are left there.
         """
         self._refuse_at_anchor("at_anchor()")
-        self._follow()
-        moved = self._position > 0
-        if moved:
+        swapped = not self._is_elsewhere() and self._position > 0
+        if swapped:
             self._trajectory.swap()
-            self._trajectory.left()
         self._at_anchor = True
         try:
             yield
         finally:
             self._at_anchor = False
-            if moved:
+            if swapped:
                 self._leave_anchor()
 
     def _leave_anchor(self) -> None:
         self._trajectory.drop_others(self._own_parameters())
-        if self._trajectory.moved(0):
+        if self._trajectory.moved(self._position):
             self._give_up_roll_out()
         else:
             self._trajectory.swap()
-            self._trajectory.left()
 
     def _begin_anew(self) -> None:
         """The parameters, as they are, are an anchor."""
+        self._phase.end(self._sampler, self._position)
         self._position, self._domains = 0, ()
         self._trajectory.forget()
+
+    def watch(self, parts: Mapping[str, Iterable[Tensor]]) -> None:
+        """From the next outer step on, say what some parameters add to the Gram matrix of a roll-out.
+
+        Args:
+            parts: parameters by a name for each part; empty to stop. With sharded parameters the same on all ranks.
+
+        `last_parts` has, under the same names, Gram matrices [P, P] float64 on the CPU beside `last_update`: where the
+        parts are all parameters, each in one of them, their sum is `last_update.gram`.
+        """
+        self._watched = {str(name): list(params) for name, params in parts.items()}
+        self.last_parts = {}
 
     # ---------------------------------------------------------------------------------------- what others did meanwhile
 
@@ -380,22 +399,42 @@ class PGrad(Settings):
             else:
                 self._give_up_roll_out()
 
+    def _is_elsewhere(self) -> bool:
+        """Whether the parameters are not where the roll-out is: it is only read, and nothing follows from it yet.
+
+        Other weights may be there for a while (an average), or those of a checkpoint may still be on their way.
+        """
+        follow_groups(self.inner, self.outer)
+        if self._loaded:
+            return not self._has_its_model()
+        return self._position > 0 and self._trajectory.moved(self._position)
+
+    def _has_its_model(self) -> bool:
+        """Whether the model has been loaded with the state dict that was loaded."""
+        if not _have_values(self._loaded):
+            return False
+        self._loaded = {}
+        self._trajectory.arrived(self._position)
+        return True
+
     def _follow_model(self) -> None:
         """Since a state dict was loaded, the model should have been loaded with it, before or after."""
-        loaded, self._loaded = self._loaded, {}
-        if not _have_values(loaded):
-            self._notices.give(
-                "model",
-                "the weights are not those with which the optimizer's state_dict was saved"
-                + (f", so that the {self._position} steps of its roll-out were dropped" if self._position else "")
-                + ": load the model's own state_dict of that moment too (outside at_anchor, as the optimizer's), or "
-                "make a new optimizer",
-            )
-            self._begin_anew()
-        self._trajectory.left()
+        if self._has_its_model():
+            return
+        dropped, self._loaded = self._position, {}
+        self._begin_anew()
+        self._notices.give(
+            "model",
+            "the weights are not those with which the optimizer's state_dict was saved"
+            + (f", so that the {dropped} steps of its roll-out were dropped" if dropped else "")
+            + ": load the model's own state_dict of that moment too (outside at_anchor, as the optimizer's), or "
+            "make a new optimizer",
+        )
 
     def _give_up_roll_out(self, steps: int | None = None) -> None:
         done = f"after {self._position}" if steps is None else f"somewhere in the {steps}"
+        self._begin_anew()
+        self._given_up += 1
         self._notices.give(
             "weights",
             f"parameters were set from outside {done} of {self._length} steps of a roll-out (a "
@@ -403,32 +442,66 @@ class PGrad(Settings):
             "new anchor: change them at rollout_position 0, after finish_rollout() or discard_rollout(), in a hook of "
             "opt.inner, or say so by forget_rollout()",
         )
-        self._begin_anew()
+        if self._given_up == 3:
+            self._notices.give(
+                "weights again",
+                "the last 3 roll-outs all ended so, without an outer step: something writes to the parameters between "
+                "steps, as nn.Embedding(max_norm=...) does whenever it is called, and the inner optimizer alone trains "
+                "the model; do it after each inner step, opt.inner.register_step_post_hook(...), so that it is part of "
+                "the step",
+            )
 
     def _follow_sampler(self) -> None:
         """A new loop over the sampler starts with a roll-out, and so must the optimizer.
 
         Its gradient is there already, so that the parameters may not move now: they are the anchor as they are.
         """
+        if self._lost_sampler:
+            self._notices.give(
+                "copy",
+                "a copy of the optimizer does not know the sampler that the original was made with, and cannot keep "
+                "in phase with it: set opt.rollout_length = sampler, at rollout_position 0",
+            )
         loop = getattr(self._sampler, "loops", None)
-        if loop is None or loop == self._loop:
+        if loop is not None and loop != self._phase.loop:
+            self._enter_loop(loop, self._sampler.entry_position)
+        self._phase.count(self._sampler)
+        if self._phase.accumulates_surely(self._length or 1):
+            self._notices.give(
+                "accumulation",
+                "several batches of the sampler went into one step (gradient accumulation), and with them several "
+                "domains: rollout_length counts steps, and each batch is one of them; let batch_size be all examples "
+                "of a step and cut every batch into parts in the loop, with a backward() for each part and one step(), "
+                "and let the accumulation of a framework be 1",
+            )
+
+    def _enter_loop(self, loop: int, entry: int) -> None:
+        position = self._position
+        is_known, done = self._phase.loop is not None, position + self._phase.skipped
+        if entry == done:
+            self._phase.enter(loop, self._phase.skipped)
             return
-        self._loop, entry, position = loop, self._sampler.entry_position, self._position
-        if entry == position:
+        if position > 0:
+            self._begin_anew()
+        self._phase.enter(loop, entry)
+        if is_known and position == 0 and entry == 0:  # the loop before was left after a roll-out that was finished
             return
+        why = "the loop before was left by a break, a GradScaler skipped steps, or not both were resumed"
+        remedy = "call finish_rollout() or discard_rollout() before leaving a loop, and load the state_dict of both"
+        if self._phase.accumulates:
+            why = "several batches of the loop before went into each step, so that it did not end with a roll-out"
+            remedy = "let every batch of the sampler be one step"
         self._notices.give(
             "phase",
-            f"a loop over the sampler entered at step {entry} of a roll-out, but {position} of {self._length} steps "
-            "were done (the loop before was left by a break, a GradScaler skipped steps, or not both were resumed)"
-            + ("; these steps stand without an outer step, so that both begin a roll-out" if entry == 0 else "")
-            + ": call finish_rollout() or discard_rollout() before leaving a loop, and load the state_dict of both",
+            f"a loop over the sampler entered at step {entry} of a roll-out, but {done} of {self._length} steps "
+            f"were done ({why})"
+            + ("; these steps stand without an outer step, so that both are in phase" if position > 0 else "")
+            + f": {remedy}",
         )
-        if entry == 0:
-            self._begin_anew()
 
     def _check_data(self, domains: tuple[int | str, ...] | None) -> None:
         """At the end of a whole roll-out: whether the batches were those that it is made for."""
-        if getattr(self._sampler, "loops", None) == 0:
+        if self._phase.is_forgotten(self._sampler):
             self._notices.give(
                 "sampler",
                 "the sampler that was given as rollout_length has dealt no batch of this roll-out: pass it to the "
@@ -447,17 +520,27 @@ class PGrad(Settings):
         steps, domains = self._position, _all_named(self._domains)
         self._trajectory.drop_others(self._own_parameters())
         self._position, self._domains = 0, ()
+        if early:
+            self._phase.end(self._sampler, steps)
+        else:
+            self._phase.skipped = 0
         if self._trajectory.has_moved(self.check_ranks):
             self._give_up_roll_out(steps)
             return
+        self._given_up = 0
+        self._end_roll_out(steps, domains)
         if not early:
             self._check_data(domains)
+
+    def _end_roll_out(self, steps: int, domains: tuple[int | str, ...] | None) -> None:
         gram = self._trajectory.end(steps, self.check_ranks)
         if not gram.isfinite().all():
             self._dismiss(steps)
             return
         rollout = Rollout(gram.clone(), len(gram) * self._trajectory.eps, domains, self.n_components)
         update = checked_update(self.aggregation(rollout), replace(rollout, gram=gram))
+        if self._watched:
+            self.last_parts = {name: self._trajectory.gram_of(params) for name, params in self._watched.items()}
         gradients = self._trajectory.weighted_sum(update.weights)
         with self._as_grad(gradients), inside_a_step():
             self.outer.step()
@@ -533,6 +616,9 @@ class PGrad(Settings):
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on bit for bit, the roll-out in progress included (save the model with it).
 
+        While the parameters hold other weights (an average for a while, a checkpoint), it is that of a roll-out which
+        begins at those, since the model is saved with them.
+
         The layout is that of torch.optim, ``{"state": ..., "param_groups": ...}``; what this optimizer adds to the
         entries of the inner one is under the key "pgrad" in each of them. Tensors are references, as in torch.optim.
 
@@ -540,13 +626,29 @@ class PGrad(Settings):
             RuntimeError: inside `at_anchor`.
         """
         self._refuse_at_anchor("state_dict()")
-        self._follow()
+        progress = Progress(self._position, self.nonfinite_rollouts, self._domains, self._phase.skipped)
+        if self._is_elsewhere():
+            progress = self._progress_elsewhere(progress)
         for pre_hook in self._optimizer_state_dict_pre_hooks.values():
             pre_hook(self)
-        state_dict = pack(self._parts(), Progress(self._position, self.nonfinite_rollouts, self._domains))
+        state_dict = pack(self._parts(), progress)
         for post_hook in self._optimizer_state_dict_post_hooks.values():
             state_dict = post_hook(self, state_dict) or state_dict
         return state_dict
+
+    def _progress_elsewhere(self, progress: Progress) -> Progress:
+        """Of a state dict that is saved while the parameters are not where the roll-out is."""
+        if self._loaded:  # the model may still be loaded: what is known of it is passed on
+            return replace(progress, weights=self._loaded)
+        self._notices.give(
+            "saved elsewhere",
+            f"state_dict() was called at step {self._position} of a roll-out while the parameters held other weights "
+            "(an average for a while, a checkpoint): it begins a roll-out at those, which a model that is saved now "
+            "has too; to save the roll-out in progress, save both before the weights are exchanged",
+        )
+        phase = replace(self._phase)
+        phase.end(self._sampler, self._position)
+        return replace(progress, position=0, domains=(), skipped=phase.skipped)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up a `state_dict`; the model must be loaded with what was saved with it, before or after.
@@ -571,15 +673,16 @@ class PGrad(Settings):
         progress = unpack(self._parts(), state_dict)
         follow_groups(self.inner, self.outer)
         self._position, self._domains = progress.position, progress.domains
-        self._loaded, self._loop = dict(progress.weights), None
+        self._loaded = dict(progress.weights)
+        self._phase.enter(None, progress.skipped if "rollout_length" not in progress.changed else 0)
         self.nonfinite_rollouts = progress.nonfinite_rollouts
+        for post_hook in self._optimizer_load_state_dict_post_hooks.values():
+            post_hook(self)
         for name, saved in progress.changed.items():
             own = self._parts().settings[name]
             self._notices.give(
                 name, f"state_dict was saved with {name}={saved!r} and this optimizer goes on with {name}={own!r}"
             )
-        for post_hook in self._optimizer_load_state_dict_post_hooks.values():
-            post_hook(self)
 
     def _parts(self) -> Parts:
         settings = {
@@ -590,10 +693,11 @@ class PGrad(Settings):
         return Parts(self.inner, self.outer, self._trajectory, settings)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy has the roll-out in progress, but no hooks and no sampler."""
+        """A copy has the roll-out in progress, but no hooks, no sampler, and watches nothing."""
         left_out = {name for name in self.__dict__ if name.endswith("_hooks")} | {"step"}
         kept = {name: value for name, value in self.__dict__.items() if name not in left_out}
-        return {**kept, "_shared": {**self._shared, "_sampler": None}}
+        lost = self._sampler is not None or self._lost_sampler
+        return {**kept, "_shared": {**self._shared, "_sampler": None, "_lost_sampler": lost, "_watched": {}}}
 
     def __repr__(self) -> str:
         return (
@@ -603,6 +707,7 @@ class PGrad(Settings):
         )
 
     def _refuse_at_anchor(self, what: str) -> None:
+        refuse_holding(what, self._own_parameters)
         if self._at_anchor:
             raise RuntimeError(f"{what} is not possible inside at_anchor(): leave the block first")
 
@@ -622,6 +727,12 @@ class PGrad(Settings):
             )
 
 
+def _order(number: int, generator: torch.Generator | None) -> list[int]:
+    device = "cpu" if generator is None else generator.device  # or else the default device of torch, whatever that is
+    order: list[int] = torch.randperm(number, generator=generator, device=device).tolist()
+    return order
+
+
 def _all_named(domains: tuple[int | str | None, ...]) -> tuple[int | str, ...] | None:
     names = tuple(domain for domain in domains if domain is not None)
     return names if len(names) == len(domains) else None
@@ -633,9 +744,9 @@ def _have_values(expected: dict[Tensor, list[float]]) -> bool:
     for p, here, there in zip(expected, found, expected.values(), strict=True):
         if here is None:
             continue
-        real = torch.empty((), dtype=p.dtype).real.dtype
-        converted = torch.tensor(there, dtype=torch.float64).to(real).double()
-        if not torch.equal(torch.tensor(here, dtype=torch.float64).nan_to_num(), converted.nan_to_num()):
+        real = torch.empty((), dtype=p.dtype, device="cpu").real.dtype
+        converted = torch.tensor(there, dtype=torch.float64, device="cpu").to(real).double()
+        if not torch.equal(torch.tensor(here, dtype=torch.float64, device="cpu").nan_to_num(), converted.nan_to_num()):
             return False
     return True
 
@@ -646,9 +757,16 @@ def _replay(closure: Closure, loss: LossValue | None) -> Closure:
     return lambda: first.pop() if first else closure()  # type: ignore[return-value]
 
 
-def _make(name: str, factory: OptimizerFactory, params: Any, lr: float | Tensor) -> Optimizer:
+def _make(name: str, factory: OptimizerFactory, params: list[Any], lr: float | Tensor) -> Optimizer:
     refuse_factory(name, factory)
+    own = keeps_weights(factory, params, lr)
     optimizer = factory(params, lr=lr)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{name} must make a torch.optim.Optimizer, got {type(optimizer).__name__}")
+    if isinstance(optimizer, PGrad):
+        raise ValueError(
+            f"{name} must be an ordinary optimizer, got a {type(optimizer).__name__}: roll-outs inside roll-outs are "
+            f"not supported; give {name}= what that one has inside"
+        )
+    refuse_own_weights(name, optimizer, own)
     return optimizer

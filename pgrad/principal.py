@@ -106,7 +106,9 @@ class Update:
         if self.domains is None or len(self.domains) != len(self.gram) - 1:
             return {}
         names = sorted(set(self.domains), key=str)
-        own = torch.tensor([[float(name == domain) for domain in self.domains] for name in names]).double()
+        own = torch.tensor(
+            [[float(name == domain) for domain in self.domains] for name in names], dtype=torch.float64, device="cpu"
+        )
         return dict(zip(names, compute(own).tolist(), strict=True))
 
     def _products(self) -> Tensor:
@@ -238,12 +240,12 @@ def principal_weights(gram: Tensor, n_components: int | None = None, *, rtol: fl
         )  # the sign of an eigenvector is free: its largest entry fixes it
         signs.append(1.0 if turn * (vector[0] - vector[-1]) > at_right_angle else -1.0)
         coefficients.append(length * turn * signs[-1] * math.sqrt(value) / norm)
-    weights = vectors[:, points - used :] @ torch.tensor(coefficients[::-1], dtype=torch.float64)
+    weights = vectors[:, points - used :] @ torch.tensor(coefficients[::-1], dtype=torch.float64, device="cpu")
     return PrincipalWeights(
         _centring(points) @ weights,
         gram,
-        torch.tensor([value * scale for value in eigenvalues[:-1]], dtype=torch.float64),
-        torch.tensor(signs, dtype=torch.float64),
+        torch.tensor([value * scale for value in eigenvalues[:-1]], dtype=torch.float64, device="cpu"),
+        torch.tensor(signs, dtype=torch.float64, device="cpu"),
         length * math.sqrt(scale),
     )
 
@@ -257,7 +259,7 @@ def centred(gram: Tensor) -> Tensor:
 @functools.lru_cache(maxsize=16)
 def _centring(points: int) -> Tensor:
     """H = I - 11'/P."""
-    return torch.eye(points, dtype=torch.float64) - 1 / points
+    return torch.eye(points, dtype=torch.float64, device="cpu") - 1 / points
 
 
 def random_walk_spectrum(steps: int) -> Tensor:
@@ -287,7 +289,7 @@ def random_walk_spectrum(steps: int) -> Tensor:
         raise TypeError(f"steps must be an int, got {steps!r}")
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
-    z = torch.arange(1, steps + 1, dtype=torch.float64)
+    z = torch.arange(1, steps + 1, dtype=torch.float64, device="cpu")
     eigenvalues = 1 / (4 * torch.sin(math.pi * z / (2 * (steps + 1))) ** 2)
     return eigenvalues / eigenvalues.sum()
 

@@ -28,7 +28,7 @@ def miniature(data: Path):
 @pytest.fixture
 def call(miniature, data: Path, tmp_path: Path):
     """``call(dataset, ...)`` is the command on a miniature with a tiny network; returns the exit status."""
-    from benchmarks.commands.wilds import wilds
+    from benchmarks.commands.words.wilds import wilds_command as wilds
 
     def run(dataset: str, **options) -> int:
         if dataset != "py150":

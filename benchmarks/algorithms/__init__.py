@@ -53,7 +53,7 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
     **mixup.ENTRIES,
     **averaging.ENTRIES,
 }
-"""Adding an algorithm is adding a file with its ENTRIES and a line here."""
+"""Adding an algorithm is adding a file with its ENTRIES, a line here, and its names in `benchmarks.base.names`."""
 
 __all__ = [
     "ALGORITHMS",

@@ -13,6 +13,8 @@ A metric of a data set takes what the model says and the labels, and is the larg
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 from sklearn.metrics import f1_score, recall_score
 from torch import Tensor
 
@@ -88,7 +90,7 @@ class Estimate:
 def estimate(values: Matrix, confidence: float = 0.95) -> Estimate:
     """The mean of ``values`` ``[n]``, its standard error and its t-interval.
 
-    Equal values have the interval that consists of their mean: scipy returns NaN there.
+    Equal values have the interval that consists of their mean.
     """
     n = len(values)
     if n == 0:
@@ -96,11 +98,17 @@ def estimate(values: Matrix, confidence: float = 0.95) -> Estimate:
     mean = float(np.mean(values))
     if n == 1:
         return Estimate(mean, float("nan"), float("nan"), float("nan"), 1)
-    error = float(stats.sem(values))
+    error = float(np.std(values, ddof=1)) / math.sqrt(n)
     if error == 0.0:
         return Estimate(mean, 0.0, mean, mean, n)
-    low, high = stats.t.interval(confidence, df=n - 1, loc=mean, scale=error)
-    return Estimate(mean, error, float(low), float(high), n)
+    reach = _reach(n - 1, confidence) * error
+    return Estimate(mean, error, mean - reach, mean + reach, n)
+
+
+@functools.lru_cache(maxsize=1024)
+def _reach(freedom: float, confidence: float) -> float:
+    """Half of a t-interval, in standard errors."""
+    return float(special.stdtrit(freedom, 0.5 + confidence / 2))
 
 
 def seed_averages(scores: Matrix) -> Matrix:
@@ -148,6 +156,18 @@ def wilcoxon(differences: Matrix, rng: np.random.Generator) -> float:
     exact = len(ranks) == len(differences) and ranks[0] > 0
     method: Any = "exact" if exact and len(differences) <= 50 else stats.PermutationMethod(RESAMPLES, rng=rng)
     return float(stats.wilcoxon(differences, zero_method="pratt", method=method).pvalue)
+
+
+def wilcoxon_of_many(differences: Matrix, rng: np.random.Generator) -> Matrix:
+    """`wilcoxon` of every column of ``[n, comparisons]``, all that have neither ties nor zeros at once."""
+    n, found = len(differences), np.full(differences.shape[1], np.nan)
+    sizes = np.sort(np.abs(differences), axis=0)
+    plain = (sizes[:1] > 0).all(axis=0) & (np.diff(sizes, axis=0) > 0).all(axis=0) & (0 < n <= 50)
+    if plain.any():
+        found[plain] = stats.wilcoxon(differences[:, plain], method="exact", axis=0).pvalue
+    for column in np.flatnonzero(~plain):
+        found[column] = wilcoxon(differences[:, column], rng)
+    return found
 
 
 def holm(p_values: ArrayLike) -> Matrix:
@@ -212,24 +232,92 @@ def bootstrap_mean(values: Matrix, rng: np.random.Generator, confidence: float =
 def bootstrap_interquartile_mean(scores: Matrix, rng: np.random.Generator, confidence: float = 0.95) -> Interval:
     """Of `interquartile_mean`."""
 
-    def statistic(index: NDArray[np.intp], axis: int) -> Matrix:
-        drawn = scores[np.moveaxis(index, axis, -1)]
-        return np.asarray(stats.trim_mean(drawn.reshape(*drawn.shape[:-2], -1), 0.25, axis=-1))
-
-    return _bootstrap(np.arange(len(scores)), statistic, rng, confidence)
+    n = len(scores)
+    if n < 2:
+        return Interval(float("nan"), float("nan"))
+    drawn = scores[rng.integers(0, n, size=(RESAMPLES, n))].reshape(RESAMPLES, -1)
+    found = stats.trim_mean(drawn, 0.25, axis=1)
+    tail = 50.0 * (1.0 - confidence)
+    low, high = np.percentile(found, [tail, 100.0 - tail])
+    return Interval(float(low), float(high))
 
 
 def bootstrap_improvement(
     scores: Matrix, baseline: Matrix, rng: np.random.Generator, confidence: float = 0.95
 ) -> Interval:
     """Of `probability_of_improvement`; both sides get the same seeds, as they were paired."""
-    wins = _wins(scores, baseline)
+    n = len(scores)
+    if n < 2:
+        return Interval(float("nan"), float("nan"))
+    counts = rng.multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES) / n  # how often each seed was drawn
+    found = ((counts @ _wins(scores, baseline)) * counts).sum(axis=1)
+    tail = 50.0 * (1.0 - confidence)
+    low, high = np.percentile(found, [tail, 100.0 - tail])
+    return Interval(float(low), float(high))
 
-    def statistic(index: NDArray[np.intp], axis: int) -> Matrix:
-        index = np.moveaxis(index, axis, -1)
-        return np.asarray(wins[index[..., :, None], index[..., None, :]].mean(axis=(-2, -1)))
 
-    return _bootstrap(np.arange(len(scores)), statistic, rng, confidence)
+def bootstrap_data_sets(differences: Sequence[Matrix], rng: np.random.Generator, confidence: float = 0.95) -> Interval:
+    """Of the mean over data sets of the mean over seeds, with both drawn again: data sets, then seeds within each.
+
+    Args:
+        differences: ``[n, ...]`` for each data set: those of its n seeds.
+
+    NaN with fewer than two data sets or where one has fewer than two seeds.
+    """
+    n = len(differences)
+    if n < 2 or min(map(len, differences)) < 2:
+        empty = np.full(np.shape(differences[0])[1:] if n else (), np.nan)[()]
+        return Interval(empty, empty)
+    drawn = rng.integers(0, n, size=(RESAMPLES, n))
+    means = np.empty((RESAMPLES, n, *np.shape(differences[0])[1:]))
+    for number, own in enumerate(differences):
+        where = drawn == number
+        seeds = rng.multinomial(len(own), np.full(len(own), 1.0 / len(own)), size=int(where.sum())) / len(own)
+        means[where] = np.tensordot(seeds, own, axes=1)
+    tail = 50.0 * (1.0 - confidence)
+    low, high = np.percentile(means.mean(axis=1), [tail, 100.0 - tail], axis=0)
+    return Interval(low, high)
+
+
+def mean_of_means(values: Sequence[Matrix], confidence: float = 0.95) -> Estimate:
+    """The mean over data sets of the mean over seeds, ``[n]`` for each; the data sets are what they are.
+
+    The variances of the means add up; the degrees of freedom are those of Welch and Satterthwaite. ``n`` is the least
+    number of seeds. With one data set it is `estimate`.
+    """
+    n = min((len(own) for own in values), default=0)
+    if n == 0:
+        return estimate(np.empty(0))
+    mean = float(np.mean([np.mean(own) for own in values]))
+    if n == 1:
+        return Estimate(mean, float("nan"), float("nan"), float("nan"), 1)
+    parts = np.array([float(np.var(own, ddof=1)) / len(own) for own in values]) / len(values) ** 2
+    error = float(np.sqrt(parts.sum()))
+    if error == 0.0:
+        return Estimate(mean, 0.0, mean, mean, n)
+    freedom = parts.sum() ** 2 / sum(part**2 / (len(own) - 1) for part, own in zip(parts, values, strict=True))
+    reach = _reach(float(freedom), confidence) * error
+    return Estimate(mean, error, mean - reach, mean + reach, n)
+
+
+def bounded(found: Estimate, whole: float = 1.0, confidence: float = 0.95) -> Estimate:
+    """An estimate of a share of `whole` with an interval inside 0 .. `whole`: Student's t on the scale of logits.
+
+    The standard error goes there by the delta method; without spread the interval is the mean. For means far from both
+    ends it is the plain t-interval, nearly.
+
+    Example:
+        >>> found = bounded(estimate(np.array([98.0, 99.0, 100.0])), 100.0)
+        >>> round(found.low, 2), round(found.high, 2)
+        (88.95, 99.92)
+    """
+    share, error = found.mean / whole, found.standard_error / whole
+    if found.n < 2 or error == 0.0 or not 0.0 < share < 1.0:
+        return found
+    reach = _reach(found.n - 1, confidence) * error / (share * (1.0 - share))
+    centre = float(special.logit(share))
+    low, high = whole * special.expit(centre - reach), whole * special.expit(centre + reach)
+    return Estimate(found.mean, found.standard_error, float(low), float(high), found.n)
 
 
 def _bootstrap(data: Any, statistic: Any, rng: np.random.Generator, confidence: float) -> Interval:

@@ -2,7 +2,8 @@
 
 ``Store.records()`` gives a list of plain dictionaries that survive a round trip through JSON, in the order of the
 sweep; ``records.jsonl`` holds the same, one per line. A run that has ended gives exactly one record, however often it
-was tried: ``status`` is ``"finished"`` or ``"failed"``. Numbers are finite; what could not be measured is None.
+was tried: ``status`` is ``"finished"``, ``"failed"`` or ``"diverged"``. Numbers are finite; what could not be measured
+is None.
 
 Fields that every record has:
 
@@ -21,7 +22,9 @@ Fields that every record has:
     `benchmarks.studies.wilds.config.WildsConfig` instead; their held-out domain is the split ``test``, and
     their validation part the split ``val``.
 ``status``
-    ``"finished"`` or ``"failed"``.
+    ``"finished"``, ``"failed"``, or ``"diverged"``: its loss or its outputs were no numbers, which is a result of that
+    point, and no method of selection chooses it. Records of older versions call such a run ``"failed"``, with the
+    ``failure`` ``"diverged"``: `has_diverged` knows both.
 ``timings``
     ``wall_seconds`` and ``cpu_seconds`` of the run itself, of all processes that it took where it goes on from a file;
     ``started`` and ``ended`` in seconds since 1970.
@@ -36,11 +39,12 @@ Fields that every record has:
 ``worker``
     ``name``, ``host``, ``pid``, ``launcher`` of the process that did it.
 ``attempts``
-    Every try, oldest first: ``number``, ``status`` (``finished``, ``failed``, ``lost``: the process died or fell
-    silent, ``interrupted``: stopped by the user, ``superseded``: came second with the same result), ``failure``,
+    Every try, oldest first: ``number``, ``status`` (``finished``, ``failed``, ``diverged``, ``lost``: its process died
+    or fell silent, ``interrupted``: stopped by the user, or ended together with its coordinator or machine,
+    ``superseded``: came second), ``failure``,
     ``error``, ``worker``, ``started``, ``ended``.
 
-Fields of finished runs, and of failed ones as far as they came:
+Fields of finished runs, and of the others as far as they came:
 
 ``curves``
     Lists of equal length, one entry for each checkpoint: ``step`` (gradient evaluations so far), ``loss`` (mean
@@ -74,7 +78,7 @@ Fields of finished runs only:
 ``model_file``
     Path of the kept weights, relative to the output folder; None if none were kept (the default).
 
-Fields of failed runs only:
+Fields of failed runs, and of those that diverged:
 
 ``failure``
     ``diverged``, ``out-of-memory``, ``import``, ``killed`` (the process died at every attempt) or ``error``.
@@ -88,6 +92,7 @@ records of one algorithm, seed and held-out set.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 from typing_extensions import NotRequired
@@ -128,7 +133,7 @@ class Record(TypedDict):
 
     key: str
     config: dict[str, Any]
-    status: Literal["finished", "failed"]
+    status: Literal["finished", "failed", "diverged"]
     timings: Timings
     evaluations: int | None
     peak_memory: PeakMemory
@@ -166,6 +171,11 @@ def constant_key(name: str, part: Literal["validation", "held out"], measure: st
         'majority class: held out, AUC'
     """
     return f"{name}: {part}" + (f", {measure}" if measure else "")
+
+
+def has_diverged(record: Mapping[str, Any]) -> bool:
+    """Whether the run came to no numbers, in a record of any version."""
+    return record["status"] == "diverged" or (record["status"] == "failed" and record.get("failure") == "diverged")
 
 
 def held_out_domains(held_out: str) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""The commands of ``python -m benchmarks``, each imported when it is used."""
+"""The commands of ``python -m benchmarks``: what can be said in `words`, and what is then done, in a module each."""

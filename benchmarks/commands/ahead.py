@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from benchmarks.base.called import called
+from benchmarks.base.errors import ConfigError
 from benchmarks.datasets import DATASETS
 from benchmarks.datasets.inventory import Inventory
 from benchmarks.runs.foresight import Foreseen
@@ -13,18 +15,24 @@ from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.timing import at_hand, foreseen
 
 
-def tell_ahead(console: Console, sweep: SweepConfig) -> bool:
-    """Says what can be told of the runs before they begin; whether some of them cannot be done."""
+def tell_ahead(console: Console, sweep: SweepConfig, refuse: bool = False) -> bool:
+    """Says what can be told of the runs before they begin; whether some of them cannot be done.
+
+    Raises:
+        ConfigError: if `refuse` and a data set cannot be used at all: every run on it would fail alike.
+    """
     fatal = False
     for name in sweep.datasets:
         try:
             data = at_hand(name)
         except (ValueError, RuntimeError, OSError, ImportError) as error:
+            if refuse:
+                raise ConfigError(f"{name}: {error}") from error
             console.print(f"{name}: {error}", markup=False, soft_wrap=True, style="bold red")
             fatal = True
             continue
         if data is None:
-            text = f"{name} is not prepared, so nothing is told of it in advance: python -m benchmarks data {name}"
+            text = f"{name} is not prepared, so nothing is told of it in advance: {called('data', name)}"
             console.print(text, markup=False, soft_wrap=True)
             continue
         inventory = DATASETS[name].inventory

@@ -1,4 +1,4 @@
-"""``data``: prepare data sets, show them, list them."""
+"""Does ``data``: prepares data sets, shows them, lists them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from cyclopts import Parameter
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from benchmarks.base.errors import unknown
+from benchmarks.commands import say
 from benchmarks.commands.ahead import show_findings, show_foreseen
 from benchmarks.datasets import DATASETS, DatasetEntry, MultiDomainData, cache, fetch
 from benchmarks.datasets.cache import DamagedError, Recipe
@@ -29,50 +27,24 @@ from benchmarks.runs.foresight import foresee_alone
 __all__ = ["data_command"]
 
 Item = TypeVar("Item")
-Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")]
 
 
 def data_command(
     *names: str,
-    show: bool = False,
-    output: Path = Path("runs/data"),
-    folder: Path | None = None,
-    source: Path | None = None,
-    again: bool = False,
-    allow: Words = (),
+    show: bool,
+    output: Path,
+    folder: Path | None,
+    source: Path | None,
+    again: bool,
+    allow: tuple[str, ...],
 ) -> int:
-    """Prepare data sets once, for all sweeps; check those that are prepared. Without names, list all of them.
-
-    A name is one of the list, or says where data of yours are: folder:PATH for pictures in domain/class/*,
-    table:PATH for a CSV, TSV, Excel or Parquet file. For these it ends with an inventory: what was found and taken,
-    what was left, and what looks wrong.
-
-    Parameters
-    ----------
-    names:
-        Of data sets.
-    show:
-        Write a picture of what the domains look like.
-    output:
-        Folder for these pictures.
-    folder:
-        Where prepared data sets are kept; sweeps find them there if the variable PGRAD_DATA names it.
-    source:
-        Folder with files that were fetched by hand: packages, or the IDX files of Fashion-MNIST.
-    again:
-        Prepare it anew, even if it is there.
-    allow:
-        Words of findings, to go on nevertheless; in the name, ?allow=WORD,WORD says the same.
-    """
-    console, errors = Console(), Console(stderr=True)
+    """See `benchmarks.commands.words.data`."""
+    console = say.console()
     for variable, value in ((cache.VARIABLE, folder), (fetch.VARIABLE, source)):
         if value is not None:
             os.environ[variable] = str(value.resolve())
-    if source is not None and not source.is_dir():
-        errors.print(f"[red]--source: there is no folder {escape(str(source))}[/red]", soft_wrap=True)
-        return 2
     if not names:
-        console.print(_list())
+        _list(console)
         console.print(f"Prepared sets are kept in {cache.folder()}.", markup=False, soft_wrap=True)
         return 0
     for given in names:
@@ -89,10 +61,10 @@ def data_command(
                 console.print(f"  picture: {path}", markup=False, soft_wrap=True, highlight=False)
         except RefusedError as error:
             _print_inventory(console, error.inventory)
-            errors.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
+            say.refuse(str(error))
             return 1
         except (RuntimeError, ImportError, ValueError, OSError, subprocess.SubprocessError) as error:
-            errors.print(f"[red]{escape(name)}: {escape(str(error))}[/red]", soft_wrap=True)
+            say.refuse(f"{name}: {error}")
             return 1
     return 0
 
@@ -135,12 +107,8 @@ def _prepare(console: Console, name: str, entry: DatasetEntry, again: bool) -> M
 def _print_inventory(console: Console, inventory: Inventory) -> None:
     """What stands in the user's files, what was made of it, and what looks wrong."""
     for section in inventory.sections:
-        table = Table(title=escape(section.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in section.columns:
-            table.add_column(escape(column), overflow="fold")
-        for row in section.rows:
-            table.add_row(*map(escape, row))
-        console.print(table)
+        say.line(console, section.title)
+        say.rows(console, section.columns, section.rows, text=section.columns[1:])
     show_findings(console, inventory)
 
 
@@ -171,15 +139,13 @@ class _Watch:
         self.progress.stop()
 
 
-def _list() -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("name", "domains", "examples", "prepared", "licence", "source"):
-        table.add_column(name, overflow="fold")
+def _list(console: Console) -> None:
+    columns = ("name", "domains", "examples", "prepared", "licence", "source")
+    rows = []
     for name, entry in DATASETS.items():
         examples, state = _state(entry)
-        row = (name, ", ".join(entry.domains), examples, state, entry.licence, entry.source)
-        table.add_row(*map(escape, row))
-    return table
+        rows.append((name, ", ".join(entry.domains), examples, state, entry.licence, entry.source))
+    say.rows(console, columns, rows, text=("domains", "licence", "source"))
 
 
 def _state(entry: DatasetEntry) -> tuple[str, str]:

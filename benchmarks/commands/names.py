@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
-
-from cyclopts import Parameter
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typing import Any
 
 from benchmarks.algorithms import ALGORITHMS, AlgorithmEntry
 from benchmarks.base.errors import unknown
 from benchmarks.base.search import Choice, Distribution, Grid
+from benchmarks.commands import say
 from benchmarks.datasets import DATASETS, DatasetEntry
 from benchmarks.models import MODELS, ModelEntry, known_model
 from benchmarks.models.backbones import PREFIX
 
 __all__ = ["algorithms_command", "datasets_command", "models_command"]
 
-Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")]
 Facts = Mapping[str, str]
 
 BATCHES = {
@@ -31,42 +25,24 @@ BATCHES = {
 
 
 def algorithms_command(*names: str) -> int:
-    """List the algorithms; with names, all about these: source, batches, cost, defaults, search space, control.
-
-    Parameters
-    ----------
-    names:
-        Of algorithms.
-    """
+    """See `benchmarks.commands.words.data`."""
     return _show(names, ALGORITHMS, _algorithm, ("batches", "cost", "control", "use"))
 
 
 def datasets_command(*names: str) -> int:
-    """List the data sets; with names, all about these: domains, metric, model, licence, source.
-
-    Parameters
-    ----------
-    names:
-        Of data sets; folder:PATH and table:PATH too.
-    """
+    """See `benchmarks.commands.words.data`."""
     return _show(names, DATASETS, _dataset, ("domains", "metric", "model", "licence"))
 
 
 def models_command(*names: str) -> int:
-    """List the models that have a name of their own; those of timm are called timm:NAME.
-
-    Parameters
-    ----------
-    names:
-        Of models.
-    """
+    """See `benchmarks.commands.words.data`."""
     own = tuple(name for name in names if not name.startswith(PREFIX))
     failed = _show(own, MODELS, _model, ("description", "use")) if own or not names else 0
     for name in names:
         if name.startswith(PREFIX):
             failed = _timm(name) or failed
     if not names:
-        Console().print(f"Networks of timm are called {PREFIX}NAME; what can be set: docs/models.md.", soft_wrap=True)
+        say.line(say.console(), f"Networks of timm are called {PREFIX}NAME; what can be set: docs/models.md.")
     return failed
 
 
@@ -74,41 +50,36 @@ def _timm(name: str) -> int:
     try:
         known_model(name)
     except ValueError as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, soft_wrap=True)
-        return 2
-    Console().print(
-        f"{name}\n  description: a network of timm\n  use: pictures, with pretrained weights (weights, tuning, "
-        "batch_norm, image_size: see docs/models.md)\n  source: timm",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+        return say.refuse(str(error))
+    about = {
+        "description": "a network of timm",
+        "use": "pictures, with pretrained weights (weights, tuning, batch_norm, image_size: see docs/models.md)",
+        "source": "timm",
+    }
+    console = say.console()
+    say.line(console, name, style="bold")
+    for key, value in about.items():
+        say.line(console, f"  {key}: {value}")
     return 0
 
 
-def _show(names: Names, registry: Mapping[str, Any], facts: Any, columns: tuple[str, ...]) -> int:
-    console = Console()
+def _show(names: tuple[str, ...], registry: Mapping[str, Any], facts: Any, columns: tuple[str, ...]) -> int:
+    console = say.console()
     if not names:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("name", no_wrap=True)
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for name, entry in registry.items():
-            found = facts(entry)
-            table.add_row(escape(name), *(escape(found.get(column, "")) for column in columns))
-        console.print(table)
+        found = {name: facts(entry) for name, entry in registry.items()}
+        cells = [(name, *(about.get(column, "") for column in columns)) for name, about in found.items()]
+        say.rows(console, ("name", *columns), cells, text=columns)
         return 0
     for name in names:
         try:
             entry = registry[name]
         except (KeyError, ValueError) as error:
             text = unknown(name, registry) if isinstance(error, KeyError) else str(error)
-            Console(stderr=True).print(text, style="red", markup=False, soft_wrap=True)
-            return 2
-        console.print(name, style="bold", markup=False, highlight=False)
+            return say.refuse(text)
+        say.line(console, name, style="bold")
         for key, value in facts(entry).items():
             if value:
-                console.print(f"  {key}: {value}", markup=False, highlight=False, soft_wrap=True)
+                say.line(console, f"  {key}: {value}")
     return 0
 
 

@@ -1,152 +1,40 @@
-"""Options that the commands about sweeps share."""
+"""From the options, and the file, to a sweep."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import cyclopts
 import yaml
-from cyclopts import Parameter
 
-from benchmarks.base.errors import unknown
+from benchmarks.algorithms import QUICK
+from benchmarks.base.errors import ConfigError, unknown
+from benchmarks.commands.chosen import Chosen
 from benchmarks.datasets.lookup import SCHEMES
 from benchmarks.datasets.named import with_allowed
 from benchmarks.sweeps.config import SweepConfig, SweepSettings
-from benchmarks.sweeps.files import ConfigError, read, validated
-
-Words = Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True, negative="")]
-Positive = Annotated[int | None, Parameter(validator=cyclopts.validators.Number(gte=1))]
+from benchmarks.sweeps.files import read, validated
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Chosen:
-    """What a command line says about a sweep; what it says goes before what the file says.
-
-    Attributes
-    ----------
-    datasets
-        Names of data sets.
-    allow
-        Words of findings about your own data, folder:PATH or table:PATH, to go on nevertheless.
-    algorithms
-        Names of algorithms.
-    seeds
-        Number of seeds: data split, initialisation and order of the batches.
-    points
-        Points of random search for each algorithm, seed and held-out set; the first one is the defaults.
-    leave_out
-        How many domains are held out at a time.
-    selection
-        Rules: validation, validation-loss, leave-one-domain-out and both (cost more runs), last, oracle; with -shared
-        behind the name one choice for all seeds.
-    search
-        narrow or wide: the ranges of learning rates.
-    share_points
-        All seeds try the same points.
-    widen
-        How often the search is widened where its best point lies at the edge of a range, at most.
-    refit
-        Train again on training and validation parts what the rules chose.
-    rollouts
-        Length of the runs in roll-outs.
-    evaluate_every
-        Roll-outs between checkpoints.
-    batch_size
-        Examples per gradient evaluation.
-    splits
-        Gradient evaluations of a roll-out for every training domain.
-    model
-        Name of the network; see the command models.
-    width
-        Hidden units of the network.
-    depth
-        Hidden layers of the MLP, or of the head on a network of timm.
-    weights
-        Of a network of timm.
-    tuning
-        full, frozen or last-K.
-    batch_norm
-        train, frozen-statistics or frozen.
-    image_size
-        Pixels that pictures are scaled to for the network.
-    lr_scale
-        Every learning rate of the search is multiplied by it.
-    regime
-        What is trained, for a wide search: from-scratch, features, fine-tuning, sequence or regression.
-    class_weights
-        Of the loss: none, balanced, or numbers joined by commas.
-    metric
-        What chooses points and checkpoints: accuracy, balanced-accuracy, macro-f1 or auc; else the data set's own.
-    measures
-        What is measured beside it: the same names, and calibration-error.
-    folds
-        How groups are dealt to folds: balanced or hashed.
-    set
-        KEY=VALUE for anything else that a sweep file can say: a setting (batch_size=8), or a path of names joined by
-        dots (fixed.pgrad.n_components=2, launcher.memory=4, outputs.weights=best).
-    plugin
-        Modules or files of your own that register data sets, algorithms or models.
-    launcher
-        in-process, local, slurm or ray.
-    workers
-        How many of them.
-    """
-
-    datasets: Words = None
-    allow: Words = None
-    algorithms: Words = None
-    seeds: Positive = None
-    points: Positive = None
-    leave_out: Positive = None
-    selection: Words = None
-    search: str | None = None
-    share_points: bool | None = None
-    widen: Positive = None
-    refit: bool | None = None
-    rollouts: Positive = None
-    evaluate_every: Positive = None
-    batch_size: Positive = None
-    splits: Positive = None
-    model: str | None = None
-    width: Positive = None
-    depth: int | None = None
-    weights: str | None = None
-    tuning: str | None = None
-    batch_norm: str | None = None
-    image_size: Positive = None
-    lr_scale: float | None = None
-    regime: str | None = None
-    class_weights: str | None = None
-    metric: str | None = None
-    measures: Words = None
-    folds: str | None = None
-    set: Words = None
-    plugin: Words = None
-    launcher: str | None = None
-    workers: Positive = None
-
-    def content(self) -> dict[str, Any]:
-        """In the shape of a sweep file."""
-        names = ["datasets", "algorithms", "seeds", "points", "leave_out", "selection"]
-        names += ["search", "share_points", "widen", "refit"]
-        content = {name: value for name in names if (value := getattr(self, name)) is not None}
-        settings = {name: value for name in SweepSettings.model_fields if (value := getattr(self, name)) is not None}
-        if settings:
-            content["settings"] = settings
-        if self.plugin is not None:
-            content["plugins"] = self.plugin
-        engine = {"kind": self.launcher, "workers": self.workers}
-        engine = {name: value for name, value in engine.items() if value is not None}
-        if engine:
-            content["launcher"] = engine
-        for word in self.set or ():
-            path, value = assigned(word)
-            _put(content, path, value, word)
-        return content
+def content_of(chosen: Chosen) -> dict[str, Any]:
+    """What the options say, in the shape of a sweep file."""
+    names = ["datasets", "algorithms", "seeds", "points", "leave_out", "selection"]
+    names += ["search", "share_points", "widen", "refit"]
+    content = {name: value for name in names if (value := getattr(chosen, name)) is not None}
+    settings = {name: value for name in SweepSettings.model_fields if (value := getattr(chosen, name)) is not None}
+    if settings:
+        content["settings"] = settings
+    if chosen.plugin is not None:
+        content["plugins"] = chosen.plugin
+    engine = {"kind": chosen.launcher, "workers": chosen.workers}
+    engine = {name: value for name, value in engine.items() if value is not None}
+    if engine:
+        content["launcher"] = engine
+    for word in chosen.set or ():
+        path, value = assigned(word)
+        _put(content, path, value, word)
+    return content
 
 
 def assigned(word: str) -> tuple[tuple[str, ...], Any]:
@@ -192,12 +80,14 @@ def sweep_from(file: Path | None, chosen: Chosen | None) -> SweepConfig:
     Raises:
         ConfigError: if they do not describe one.
     """
-    words = chosen.content() if chosen is not None else {}
+    words = content_of(chosen) if chosen is not None else {}
     if file is None:
         if "datasets" not in words:
             raise ConfigError("which data sets? Name a sweep file, or give --datasets")
         return validated(_with_allowed(words, chosen), "arguments")
     content, lines = read(file)
+    if "algorithms" in words:
+        _leave_out(content, words["algorithms"])
     for name, value in words.items():
         lines = {place: line for place, line in lines.items() if place[0] != name}
         old = content.get(name)
@@ -207,10 +97,7 @@ def sweep_from(file: Path | None, chosen: Chosen | None) -> SweepConfig:
             content[name] = {each: old.get(each) or {} for each in value}
         else:
             content[name] = value
-    if isinstance(content.get("datasets"), dict):
-        for own in content["datasets"].values():
-            for name in words.get("settings", {}) if isinstance(own, dict) else ():
-                own.pop(name, None)  # the option is for all data sets
+    _for_all(content.get("datasets"), words.get("settings", {}))
     plugins = content.get("plugins", ())
     plugins = (plugins,) if isinstance(plugins, str) else plugins
     if "plugins" not in words and isinstance(plugins, (list, tuple)):
@@ -244,6 +131,21 @@ def _with_allowed(content: dict[str, Any], chosen: Chosen | None) -> dict[str, A
     return {**content, "datasets": [allowed if name == own[0] else name for name in names]}
 
 
+def _for_all(datasets: Any, settings: Iterable[str]) -> None:
+    """An option is for all data sets: what the file says of one of them gives way."""
+    for own in datasets.values() if isinstance(datasets, dict) else ():
+        for name in settings if isinstance(own, dict) else ():
+            own.pop(name, None)
+
+
+def _leave_out(content: dict[str, Any], chosen: Sequence[str]) -> None:
+    """What the file fixes for algorithms of its own that the options leave out has nothing to say."""
+    own, fixed = content.get("algorithms", QUICK), content.get("fixed")
+    if isinstance(own, (str, list, tuple)) and isinstance(fixed, dict):
+        left = {own} if isinstance(own, str) else {name for name in own if isinstance(name, str)}
+        content["fixed"] = {name: values for name, values in fixed.items() if name in chosen or name not in left}
+
+
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     both = {**old, **new}
     for name, value in new.items():
@@ -257,8 +159,3 @@ def _beside(file: Path, name: Any) -> Any:
     if not isinstance(name, str) or not name.endswith(".py"):
         return name
     return str(file.resolve().parent / name)
-
-
-def address(store: str | None, output: Path) -> str:
-    """Of the store: by default a file in the output folder."""
-    return store or str(output / "store.sqlite")

@@ -1,20 +1,18 @@
-"""``performance``: the command line."""
+"""Does ``performance``."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-import cyclopts
 import torch
-from cyclopts import Parameter
 from rich.console import Console
 
-import benchmarks.studies.performance
+from benchmarks.base.errors import require_known
 from benchmarks.runs.environment import environment
 from benchmarks.studies.performance import report
 from benchmarks.studies.performance.memory import in_fresh_process
@@ -23,66 +21,30 @@ from benchmarks.studies.performance.passes import time_passes
 from benchmarks.studies.performance.problems import PROBLEMS
 from benchmarks.studies.performance.run import Case, cases_of, time_all
 
-app = cyclopts.App(name="performance", help=benchmarks.studies.performance.__doc__, version_flags=[])
 QUICK = tuple(name for name, problem in PROBLEMS.items() if not problem.full)
-_Positive = Parameter(validator=cyclopts.validators.Number(gte=1))
 _VARIANTS: tuple[dict[str, Any], ...] = ({"trajectory_dtype": "bfloat16"},)
 
 
-def _one_of(known: Collection[str]) -> Any:
-    def check(_: type, names: tuple[str, ...]) -> None:
-        for name in names:
-            if name not in known:
-                raise ValueError(f"must be among {', '.join(known)}; got {name!r}")
-
-    return Parameter(validator=check, consume_multiple=True, negative="")
-
-
-@app.default
 def performance(
     *,
-    output: Path = Path("runs/performance"),
-    problems: Annotated[tuple[str, ...], _one_of(PROBLEMS)] = (),
-    methods: Annotated[tuple[str, ...], _one_of(METHODS)] = tuple(METHODS),
-    full: bool = False,
-    steps: Annotated[int, _Positive] = 9,
-    rounds: Annotated[int, _Positive] = 7,
-    clock: Literal["wall", "cpu"] = "wall",
-    device: str = "cuda" if torch.cuda.is_available() else "cpu",
-    batch: Annotated[int | None, _Positive] = None,
-    fused: bool = False,
-    variants: bool = True,
-    memory: bool = True,
+    output: Path,
+    problems: tuple[str, ...],
+    methods: tuple[str, ...],
+    full: bool,
+    steps: int,
+    rounds: int,
+    clock: Literal["wall", "cpu"],
+    device: str | None,
+    batch: int | None,
+    fused: bool,
+    variants: bool,
+    memory: bool,
 ) -> None:
-    """Time, memory and limits of a roll-out; the protocol is above.
-
-    Parameters
-    ----------
-    output:
-        Folder for results.json and overhead.png.
-    problems:
-        Which models; the quick ones by default.
-    methods:
-        What to compare; the inner optimizer alone is always among them.
-    full:
-        All models, also those that take an hour, tens of gigabytes or a GPU.
-    steps:
-        T, the inner steps of a roll-out.
-    rounds:
-        How often each method has its turn.
-    clock:
-        Time that passes, or processor time of one thread (for a machine that is not idle).
-    device:
-        Where it runs.
-    batch:
-        Samples in a micro-batch, instead of each problem's own.
-    fused:
-        Whether Adam is torch's fused one: the fastest base line.
-    variants:
-        Whether to measure PGrad with bfloat16 displacements too.
-    memory:
-        Whether to measure memory of models from a million parameters on, each method in a process of its own.
-    """
+    """See `benchmarks.commands.words.performance`."""
+    require_known("--problems", problems or PROBLEMS, PROBLEMS)
+    require_known("--methods", methods or METHODS, METHODS)
+    methods = methods or tuple(METHODS)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     console = Console(width=None if sys.stdout.isatty() else 140)
     names = problems or (tuple(PROBLEMS) if full else QUICK)
     base = Case("", "inner", steps, device, batch, {"fused": fused} if fused else {})

@@ -1,20 +1,20 @@
-"""``python -m benchmarks wilds``: options, their defaults for each data set, and what is said about mistakes."""
+"""Does ``wilds``: the defaults of each data set, and what is said about mistakes."""
 
 from __future__ import annotations
 
 import functools
 import signal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import cyclopts
 import torch
-from cyclopts import Parameter
 from rich.console import Console
 
 from benchmarks.algorithms import ALGORITHMS
+from benchmarks.base.called import called
 from benchmarks.base.errors import unknown
-from benchmarks.commands.options import address
+from benchmarks.commands import say as lines
+from benchmarks.commands.places import address
 from benchmarks.models.weights import digest
 from benchmarks.runs.runner import RunKind
 from benchmarks.studies.wilds.catalogue import DEFAULTS
@@ -26,134 +26,53 @@ from benchmarks.studies.wilds.submission import add, claim
 from benchmarks.sweeps.config import SingleRun
 from benchmarks.sweeps.coordinator import Coordinator
 from benchmarks.sweeps.store import Store, StoreError
-from benchmarks.sweeps.store.transfer import write_lines
+from benchmarks.sweeps.store.backup import keep_backup, require_no_backup
 from pgrad.integrations import wilds as integration
 
 __all__ = ["wilds"]
-
-_Positive = Parameter(validator=cyclopts.validators.Number(gte=1))
-_Rate = Parameter(validator=cyclopts.validators.Number(gte=0))
 
 _DEMO_STEPS = 180
 
 
 def wilds(
-    dataset: str = "camelyon17",
     *,
-    data: Path | None = None,
-    demo: bool = False,
-    algorithm: str = "pgrad",
-    steps: Annotated[int | None, _Positive] = None,
-    seed: Annotated[int, Parameter(validator=cyclopts.validators.Number(gte=0))] = 0,
-    fold: Literal["A", "B", "C", "D", "E"] = "A",
-    split_scheme: str = "",
-    group_by: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
-    metric: str = "",
-    backbone: str | None = None,
-    pretrained: bool | None = None,
-    start_from: Path | None = None,
-    lr: Annotated[float | None, _Rate] = None,
-    weight_decay: Annotated[float | None, _Rate] = None,
-    outer_lr: Annotated[float, _Rate] = 0.1,
-    components: Annotated[int, _Positive] = 4,
-    batch_size: Annotated[int | None, _Positive] = None,
-    groups: Annotated[int | None, Parameter(validator=cyclopts.validators.Number(gte=0))] = None,
-    splits: Annotated[int | None, _Positive] = None,
-    distinct: bool = True,
-    uniform: bool = True,
-    resolution: Annotated[int | None, _Positive] = None,
-    max_tokens: Annotated[int | None, _Positive] = None,
-    eval_every: Annotated[int | None, _Positive] = None,
-    eval_splits: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
-    eval_batch_size: Annotated[int | None, _Positive] = None,
-    checkpoint_every: Annotated[int, _Positive] = 500,
-    workers: Annotated[int, Parameter(validator=cyclopts.validators.Number(gte=0))] = 0,
-    device: str | None = None,
-    output: Path | None = None,
-    store: str | None = None,
-    predictions: Path | None = None,
-    retry_failed: bool = False,
+    dataset: str,
+    data: Path | None,
+    demo: bool,
+    algorithm: str,
+    steps: int | None,
+    seed: int,
+    fold: Literal["A", "B", "C", "D", "E"],
+    split_scheme: str,
+    group_by: tuple[str, ...],
+    metric: str,
+    backbone: str | None,
+    pretrained: bool | None,
+    start_from: Path | None,
+    lr: float | None,
+    weight_decay: float | None,
+    outer_lr: float,
+    components: int,
+    batch_size: int | None,
+    groups: int | None,
+    splits: int | None,
+    distinct: bool,
+    uniform: bool,
+    resolution: int | None,
+    max_tokens: int | None,
+    eval_every: int | None,
+    eval_splits: tuple[str, ...],
+    eval_batch_size: int | None,
+    checkpoint_every: int,
+    workers: int,
+    device: str | None,
+    output: Path | None,
+    store: str | None,
+    predictions: Path | None,
+    retry_failed: bool,
 ) -> int:
-    """Train on a WILDS data set and evaluate officially; a run that was killed goes on when called again.
-
-    The exit status is 0 if the run is finished, 1 if it failed, 2 if it could not be begun or go on, 130 after Ctrl-C.
-
-    Options that are not given are those published for the data set.
-
-    Parameters
-    ----------
-    dataset:
-        Name in WILDS.
-    data:
-        Folder that holds the folder of the data set.
-    demo:
-        Take a made-up miniature of the data set and a tiny network: shows that it works, measures nothing.
-    algorithm:
-        Any of the benchmarks: erm, pgrad, reptile (the matched control), erm-ema, sam, upgrad, groupdro, coral, ...
-    steps:
-        Gradient evaluations, made whole roll-outs for every algorithm alike; by default the published epochs.
-    seed:
-        Of initialisation and order of the batches; the replicate for the leaderboard.
-    fold:
-        Of poverty: which countries are new; its replicate for the leaderboard.
-    split_scheme:
-        Of WILDS, instead of the official one.
-    group_by:
-        Metadata fields whose combinations are the domains.
-    metric:
-        Entry of the results to select by, instead of the official one.
-    backbone:
-        torchvision/NAME, timm/NAME, transformers/NAME-OR-FOLDER, tiny or linear.
-    pretrained:
-        Whether to start from the weights of the library.
-    start_from:
-        A best.pt of another run, to start from its weights.
-    lr:
-        Learning rate, of the inner steps if there are roll-outs.
-    weight_decay:
-        Of the same steps.
-    outer_lr:
-        Learning rate of the step after a roll-out.
-    components:
-        Principal directions at most.
-    batch_size:
-        Examples of one step.
-    groups:
-        Domains of a roll-out; 0 for all, by default the published number or all.
-    splits:
-        Passes of a roll-out over its domains.
-    distinct:
-        Whether the domains of a roll-out must differ.
-    uniform:
-        Whether domains are drawn alike, or in proportion to their sizes.
-    resolution:
-        Side of an image in pixels.
-    max_tokens:
-        Length of a text.
-    eval_every:
-        Steps between evaluations on the splits val and test, made whole roll-outs; by default an epoch.
-    eval_splits:
-        Splits to evaluate in the end; by default all but train.
-    eval_batch_size:
-        Examples at a time in evaluation; by default batch_size.
-    checkpoint_every:
-        Steps between checkpoints.
-    workers:
-        Processes that read data.
-    device:
-        Of torch; by default cuda if there is one.
-    output:
-        Folder for the store, records.jsonl and a folder of each run; by default runs/wilds/DATASET, for all algorithms
-        and seeds, so that ``report`` compares them.
-    store:
-        Address of the store, if it is not the file store.sqlite in the output folder.
-    predictions:
-        Folder of the predictions; by default one in the folder of the run. Several seeds, or folds, of one algorithm
-        with the same settings in one are a submission; others are refused there.
-    retry_failed:
-        Go on with a run that failed before.
-    """
-    console, errors = Console(), Console(stderr=True)
+    """See `benchmarks.commands.words.wilds`."""
+    console, errors = lines.console(), lines.console(stderr=True)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         _check(dataset, algorithm, data, demo)
@@ -208,8 +127,7 @@ def wilds(
         with Store(address(store, output)) as opened:
             return _perform(config, where, opened, output, retry_failed=retry_failed, console=console, errors=errors)
     except (ValueError, TypeError, OSError, ImportError, StoreError) as error:
-        errors.print(f"error: {error}", soft_wrap=True, highlight=False, markup=False, style="red")
-        return 2
+        return lines.refuse(str(error))
     except KeyboardInterrupt:
         errors.print("Stopped; to go on, give the same command again.", soft_wrap=True)
         return 130
@@ -227,6 +145,7 @@ def _perform(
 ) -> int:
     """Does the run unless the store has it; the exit status."""
     sweep = SingleRun.of(config)
+    require_no_backup(store, output)
     known = store.known(sweep)
     if known["finished"]:
         console.print(f"{output} holds this run, finished: nothing is done again", soft_wrap=True)
@@ -236,8 +155,9 @@ def _perform(
             where_from = f"copied to {where.predictions}" if copied else "where it was told to write them"
             console.print(f"its predictions are {where_from}", soft_wrap=True)
         return 0
-    if known["failed"] and not retry_failed:
-        raise ValueError(f"{output} holds this run, failed; --retry-failed does it again where it was saved last")
+    over = next((status for status in ("failed", "diverged") if known[status]), None)
+    if over and not retry_failed:
+        raise ValueError(f"{output} holds this run, {over}; --retry-failed does it again where it was saved last")
     kept = keeper(config, where)
     saved = kept.load()
     parts = assemble(config, where)
@@ -246,8 +166,8 @@ def _perform(
     if config.split_scheme or config.metric != integration.task(config.name).metric:
         parts.training.evaluate(parts.model)  # an unknown metric shows now, not after an epoch
 
-    def say(line: str) -> None:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    def say(text: str) -> None:
+        lines.line(console, text)
 
     begun = saved["progress"]["updates"] * parts.training.cost if saved is not None else 0
     say(
@@ -260,16 +180,16 @@ def _perform(
     kind = RunKind(WildsConfig, functools.partial(run, parts=parts, where=where, say=say))
     coordinator = Coordinator(sweep, store, output, kind=kind, threads=None)
     if retry_failed:
-        store.retry_failed(coordinator.sweep_id)
+        store.redo(coordinator.sweep_id, ("failed", "diverged"))
     try:
         (record,) = coordinator.run()
     finally:
-        write_lines(store.records(), output / "records.jsonl")
-    if record["status"] == "failed":
+        keep_backup(store, output)
+    if record["status"] != "finished":
         errors.print(f"error: {record['error']}", soft_wrap=True, highlight=False, markup=False, style="red")
         return 1
     kept.path.unlink(missing_ok=True)  # nothing is left to go on with
-    say(f"compare the runs in this folder with: python -m benchmarks report {output}")
+    say(f"compare the runs in this folder with: {called('report', str(output))}")
     return 0
 
 

@@ -41,6 +41,6 @@ DATASETS: dict[str, DatasetEntry] = Registry(
         **bethe_heitler.ENTRIES,
     }
 )
-"""Adding a data set is adding a line here."""
+"""Adding a data set is adding a line here, and its name in `benchmarks.base.names`."""
 
 __all__ = ["DATASETS", "DatasetEntry", "Domain", "Fit", "Metric", "MultiDomainData"]

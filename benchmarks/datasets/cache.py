@@ -14,6 +14,8 @@ import contextlib
 import json
 import os
 import platform
+import subprocess
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -47,7 +49,17 @@ TRACK: ContextVar[Track] = ContextVar("TRACK", default=lambda items, what, total
 
 
 class DamagedError(RuntimeError):
-    """A prepared file does not hold what was written."""
+    """A prepared file does not hold what was written; `path` is its name, `why` what is wrong with it."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(path, why)
+        self.path, self.why = path, why
+
+    def __str__(self) -> str:
+        return (
+            f"the prepared data set {self.path} is damaged ({self.why}); prepare it again with "
+            "`python -m benchmarks data NAME --again`, or delete the file"
+        )
 
 
 def folder() -> Path:
@@ -106,10 +118,10 @@ class Recipe:
         return f"{self.name}-r{self.revision}"
 
     def __call__(self) -> MultiDomainData:
-        """The data set; prepared first if it is not yet.
+        """The data set; prepared first if it is not yet, and again, with a warning, if the file is damaged.
 
         Raises:
-            DamagedError: if the file is not what was written.
+            DamagedError: if the file is not what was written, and cannot be prepared again.
             OSError: if the folder cannot be written.
         """
         data = self.prepare()
@@ -120,8 +132,20 @@ class Recipe:
         path = self.path
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
-            if again or not path.exists():
+            damage = None
+            if path.exists() and not again:
+                try:
+                    return read(path)[0]
+                except DamagedError as error:
+                    damage = error
+                    text = f"the prepared data set {path} is damaged ({error.why}); it is prepared again"
+                    warnings.warn(text, stacklevel=2)
+            try:
                 _write(self.build(), path)
+            except (OSError, RuntimeError, ValueError, ImportError, subprocess.SubprocessError) as error:
+                if damage is None:
+                    raise
+                raise DamagedError(path, f"{damage.why}, and preparing it again failed: {error}") from error
             return read(path)[0]
 
 
@@ -160,10 +184,10 @@ def read(path: Path) -> tuple[MultiDomainData, dict[str, Any]]:
             domains = [_domain(file, number, name) for number, name in enumerate(about["domains"])]
         data = MultiDomainData(tuple(domains), about["n_outputs"])
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DamagedError(_damaged(path, f"{type(error).__name__}: {error}")) from error
+        raise DamagedError(path, f"{type(error).__name__}: {error}") from error
     found = data.digest()
     if found != about["digest"]:
-        raise DamagedError(_damaged(path, f"its content has the SHA-256 {found}, {about['digest']} was written"))
+        raise DamagedError(path, f"its content has the SHA-256 {found}, {about['digest']} was written")
     return data, about
 
 
@@ -173,13 +197,6 @@ def _domain(file: Mapping[str, Any], number: int, name: str) -> Domain:
 
     groups = tensor("groups") if f"groups-{number}" in file else None
     return Domain(name, tensor("inputs"), tensor("labels"), groups)
-
-
-def _damaged(path: Path, why: str) -> str:
-    return (
-        f"the prepared data set {path} is damaged ({why}); prepare it again with "
-        "`python -m benchmarks data NAME --again`, or delete the file"
-    )
 
 
 def _as_floats(data: MultiDomainData) -> MultiDomainData:

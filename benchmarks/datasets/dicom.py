@@ -70,6 +70,7 @@ def read(path: Path) -> Found:
     try:
         import pydicom
         from pydicom import pixels
+        from pydicom.pixels.utils import pixel_array
     except ImportError as error:
         raise MissingError(f"{path}: pictures in DICOM need pydicom ({error}); pip install 'pgrad[dicom]'") from error
     try:
@@ -78,7 +79,7 @@ def read(path: Path) -> Found:
             content = pydicom.dcmread(path)
             if "PixelData" not in content:
                 raise PictureError("it holds no picture of whole numbers")
-            return _found(content, pixels.pixel_array(path, index=0), pixels)
+            return _found(content, pixel_array(path, index=0), pixels)
     except Exception as error:  # whatever damaged bytes raise in pydicom and its decoders, the file is named
         raise PictureError(f"{path} cannot be read as a picture in DICOM ({' '.join(str(error).split())})") from error
 

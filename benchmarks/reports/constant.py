@@ -19,8 +19,13 @@ from benchmarks.reports.load import Run
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.text import number
 
+STREAMED = "wilds:"
+"""What the names of data sets begin with that another command trains on."""
+
 CONFIDENCE = 0.9
 """Of the two-sided t-interval whose lower end must be above zero: one-sided 95 %."""
+
+FEW = 4
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,13 @@ class Constant:
 
 def constant_of(selection: Selection, dataset: str) -> Constant | None:
     """What the records of a data set say of it; None if they do not."""
+    if dataset not in selection.constants:
+        selection.constants[dataset] = _constant_of(selection, dataset)
+    found: Constant | None = selection.constants[dataset]
+    return found
+
+
+def _constant_of(selection: Selection, dataset: str) -> Constant | None:
     runs = [run for run in selection.of_dataset(dataset) if run["status"] == "finished"]
     for name in (MAJORITY, MEAN):
         if any(constant_key(name, "held out") in _figures(run) for run in runs):
@@ -89,7 +101,8 @@ def nothing_learnt(selection: Selection, dataset: str) -> str:
 
     An algorithm beats it if the validation score of its chosen runs, averaged over the second half of their checkpoints
     (the best of many checkpoints is above it by luck alone), is above that of the best answer that is the same for all
-    examples, by more than chance: the lower end of the one-sided 95 % t-interval over the runs is above zero.
+    examples, by more than chance: the lower end of the one-sided 95 % t-interval over the runs is above zero. Of fewer
+    than `FEW` runs, of which such an interval says next to nothing, each must be above.
     """
     constant = constant_of(selection, dataset)
     if constant is None:
@@ -99,22 +112,26 @@ def nothing_learnt(selection: Selection, dataset: str) -> str:
         late, best = _late(selection, dataset, algorithm, constant.name)
         if not len(late):
             continue
-        found = estimate(late - best, CONFIDENCE)
-        if (found.low if found.n > 1 else found.mean) > 0:
+        ahead = late - best
+        if (ahead > 0).all() if len(ahead) < FEW else estimate(ahead, CONFIDENCE).low > 0:
             return ""
         means[algorithm] = float(np.mean(late)), float(np.mean(best))
     if not means:
         return ""
     best_of = max(means, key=means.__getitem__)
     level, unit = number(average(constant.validation).mean, 2), selection.scale(dataset).label
+    unit = unit if "_" in unit else unit[0].upper() + unit[1:]
     reached, hindsight = (number(value, 2) for value in means[best_of])
-    other = "" if constant.name == MEAN else "; where classes are uneven, choose by --metric balanced-accuracy"
+    remedy = "Train longer (--rollouts), search (--points), take another --model"
+    if constant.name == MAJORITY:
+        remedy += "; where classes are uneven, choose by --metric balanced-accuracy"
+    if dataset.startswith(STREAMED):
+        remedy = "Train longer (--steps), take another --lr or --backbone"
     return (
         f"NOTHING WAS LEARNT on {dataset}: no algorithm beats an answer that is the same for all examples on the "
-        f"validation parts of the training domains. {unit[0].upper()}{unit[1:]}: {constant.name} {level}, the best "
+        f"validation parts of the training domains. {unit}: {constant.name} {level}, the best "
         f"such answer in hindsight {hindsight}, the best algorithm, {best_of}, {reached} (mean over the second half of "
-        "training, within chance). There are no verdicts on it. Train longer (--rollouts), search (--points), take "
-        f"another --model{other}."
+        f"training, within chance). There are no verdicts on it. {remedy}."
     )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmarks.datasets import DatasetEntry, Domain, MultiDomainData
 from benchmarks.datasets.vader import texts
-from benchmarks.reports.style import plain
+from benchmarks.reports.style import plain, without_warnings
 
 COLUMNS = 12
 LINES = 5
@@ -36,7 +36,8 @@ def draw(name: str, entry: DatasetEntry, data: MultiDomainData, output: Path) ->
     path = output / f"{_file_name(name)}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    figure.savefig(partial, format="png", dpi=120, bbox_inches="tight")
+    with without_warnings():
+        figure.savefig(partial, format="png", dpi=120, bbox_inches="tight")
     partial.replace(path)
     return path
 

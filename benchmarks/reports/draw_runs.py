@@ -13,16 +13,19 @@ from matplotlib.ticker import MaxNLocator
 
 import pgrad
 from benchmarks.base.metrics import average
+from benchmarks.reports.choice import selections_of
 from benchmarks.reports.constant import constant_of
 from benchmarks.reports.load import Run
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import Agreement
-from benchmarks.reports.style import CONSTANT, Look, grid, legend_above, titled
+from benchmarks.reports.style import CONSTANT, WIDTH, Look, grid, legend_above, log_scale, titled
 from benchmarks.reports.throughput import Work
-from benchmarks.runs.selection import checkpoints
 
 Looks = dict[str, Look]
 MIB = 2**20
+
+MANY = 400
+"""Marks of one kind; more are drawn as pixels, so that no picture grows with the number of runs."""
 
 _COSTS: dict[str, Callable[[Any, Run], float | None]] = {
     "evaluations to the chosen checkpoint": lambda row, _: row.step,
@@ -44,7 +47,7 @@ def cost(selection: Selection, dataset: str, algorithms: Sequence[str], looks: L
         for label, measure in _COSTS.items()
     }
     known = {label: found for label, found in values.items() if any(found.values())}
-    figure, panels = grid(max(1, len(known)), 3.6, 3.2, 3)
+    figure, panels = grid(max(1, len(known)), 2.7)
     for axes, (label, found) in zip(panels, known.items(), strict=False):
         for name in algorithms:
             if found[name]:
@@ -57,7 +60,9 @@ def cost(selection: Selection, dataset: str, algorithms: Sequence[str], looks: L
         _constant_line(axes, selection, dataset)
         axes.set_xlabel(label)
         axes.set_ylabel(selection.scale(dataset).label)
-        axes.set_xlim(left=0)
+        right = max((max(own) for own in found.values() if own), default=0.0)
+        axes.set_xlim(0, 1.08 * right or 1.0)  # markers and bars stay inside
+        axes.margins(y=0.08)
         axes.grid()
     legend_above(figure, panels)
     return figure
@@ -71,7 +76,7 @@ def sensitivity(selection: Selection, dataset: str, algorithms: Sequence[str], l
     dots: dict[str, dict[str, list[tuple[float, float, bool]]]] = {}
     for algorithm in algorithms:
         for (_, point), runs in _points(selection, dataset, algorithm).items():
-            scores = [checkpoints(run["curves"])["training-domain"]["held_out"] for run in runs]
+            scores = [selections_of(run)["training-domain"]["held_out"] for run in runs]
             hparams = runs[0]["config"]["hparams"].items()
             for name, value in ((name, value) for name, value in hparams if isinstance(value, (int, float))):
                 dot = (value, selection.scale(dataset).factor * float(np.mean(scores)), point == 0)
@@ -81,14 +86,15 @@ def sensitivity(selection: Selection, dataset: str, algorithms: Sequence[str], l
     }
     if not varied:
         return None
-    figure, panels = grid(len(varied), 2.8, 2.8, 4)
+    figure, panels = grid(len(varied), 2.7)
     for axes, (name, found) in zip(panels, varied.items(), strict=True):
         values = [x for own in found.values() for x, _, _ in own]
         if min(values) > 0 and max(values) / min(values) > 10:
-            axes.set_xscale("log")
+            log_scale(axes, values)
         for algorithm, own in found.items():
             x, y, default = map(np.array, zip(*own, strict=True))
-            axes.scatter(x, y, s=np.where(default, 44, 18), label=algorithm, **looks[algorithm].dots)
+            axes.scatter(x, y, s=np.where(default, 44, 18), label=algorithm, **looks[algorithm].dots,
+                         rasterized=len(own) > MANY)  # fmt: skip
         _constant_line(axes, selection, dataset)
         axes.set_xlabel(name)
         axes.set_ylabel(selection.scale(dataset).label)
@@ -107,8 +113,8 @@ def _constant_line(axes: Axes, selection: Selection, dataset: str) -> None:
 def _points(selection: Selection, dataset: str, algorithm: str) -> dict[tuple[int, int], list[Run]]:
     """The runs of every seed and point that finished with every held-out set."""
     found: dict[tuple[int, int], list[Run]] = {}
-    for run in selection.of_dataset(dataset):
-        if run["config"]["algorithm"] == algorithm and run["status"] == "finished":
+    for run in selection.of_algorithm(dataset, algorithm):
+        if run["status"] == "finished":
             found.setdefault((run["config"]["seed"], run["config"]["point"]), []).append(run)
     return {place: runs for place, runs in found.items() if len(runs) == len(selection.held_out(dataset))}
 
@@ -116,15 +122,14 @@ def _points(selection: Selection, dataset: str, algorithm: str) -> dict[tuple[in
 def rollouts(found: Sequence[Agreement], looks: Looks) -> Figure:
     """Spectra beside the random walk's, and the cosine of every run beside the random walk's."""
     datasets = list(dict.fromkeys(one.dataset for one in found))
-    figure = Figure(figsize=(8.6, 3.3 * len(datasets)), layout="constrained")
-    rows = figure.subplots(len(datasets), 2, squeeze=False, width_ratios=(1.6, 1))
-    for (left, right), dataset in zip(rows, datasets, strict=True):
+    figure, panels = grid(2 * len(datasets), 2.9)
+    for upper, lower, dataset in zip(panels[::2], panels[1::2], datasets, strict=True):
         own = [one for one in found if one.dataset == dataset]
-        _spectra(left, own, looks)
-        titled(left, f"{dataset}: spectrum", 4.6)
-        _cosines(right, own, looks)
-        right.set_title("direction agreement")
-    legend_above(figure, list(rows.flat))
+        _spectra(upper, own, looks)
+        titled(upper, f"{dataset}: spectrum", 4.6)
+        _cosines(lower, own, looks)
+        titled(lower, f"{dataset}: direction agreement", 4.6)
+    legend_above(figure, panels)
     return figure
 
 
@@ -160,20 +165,23 @@ def _cosines(axes: Axes, found: Sequence[Agreement], looks: Looks) -> None:
 def workers(work: Work) -> Figure:
     """When every worker was in a run, and in one that failed or was lost."""
     names = list(work.intervals)
-    figure = Figure(figsize=(8.6, 0.9 + 0.28 * min(len(names), 40)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.9 + 0.28 * min(len(names), 40)), layout="constrained")
     axes = figure.subplots()
     colours = {"finished": "#56B4E9", "failed": "#D55E00", "other": "#000000"}
     hatches = {"finished": "", "failed": "xxx", "other": "..."}
     for place, name in enumerate(names):
         for status, intervals in work.intervals[name].items():
             spans = [(started - work.start, ended - started) for started, ended in intervals]
-            axes.broken_barh(spans, (place - 0.4, 0.8), facecolor=colours[status], hatch=hatches[status],
-                             edgecolor="white" if status == "finished" else "0.3", linewidth=0.4)  # fmt: skip
+            many = len(spans) > MANY
+            axes.broken_barh(
+                spans, (place - 0.4, 0.8), facecolor=colours[status], hatch=hatches[status], rasterized=many,
+                edgecolor="white" if status == "finished" else "0.3", linewidth=0.0 if many else 0.4,
+            )  # fmt: skip
     shown = [status for status in colours if any(work.intervals[name][status] for name in names)]
     labels = {"finished": "run that finished", "failed": "run that failed", "other": "lost or interrupted"}
     axes.legend(
         [Patch(facecolor=colours[status], hatch=hatches[status], edgecolor="0.3") for status in shown],
-        [labels[status] for status in shown], loc="lower left", bbox_to_anchor=(0, 1), ncols=3,
+        [labels[status] for status in shown], loc="lower left", bbox_to_anchor=(0, 1), ncols=2,
     )  # fmt: skip
     axes.set_yticks(range(len(names)), names if len(names) <= 40 else [""] * len(names), fontsize=8)
     axes.set_ylim(len(names) - 0.5, -0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +10,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.base.metrics import Estimate, average, bootstrap_mean, columns, estimate, performance_profile
+from benchmarks.base.metrics import Estimate, average, bootstrap_mean, bounded, columns, estimate, performance_profile
 from benchmarks.reports.comparisons import Comparison
 from benchmarks.reports.constant import constant_of
+from benchmarks.reports.normalised import normalised
 from benchmarks.reports.selection import Selection
-from benchmarks.reports.style import CONSTANT, Look, grid, legend_above, plain, titled
+from benchmarks.reports.style import CONSTANT, WIDTH, Look, grid, legend_above, plain, titled
 from benchmarks.reports.text import between, number
 
 Looks = dict[str, Look]
@@ -30,19 +32,22 @@ def _bars(estimates: Sequence[Estimate]) -> Any:
 
 
 def accuracies(selection: Selection, dataset: str, algorithms: Sequence[str], looks: Looks) -> Figure:
-    """Mean and interval on every held-out set and on average."""
+    """Mean and interval on every held-out set and on average, one below the other."""
     names = [*selection.held_out(dataset), "average"]
-    figure = Figure(figsize=(max(6.5, 0.16 * len(names) * (len(algorithms) + 2) + 1.5), 3.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.9 + 0.13 * len(names) * (len(algorithms) + 2)), layout="constrained")
     axes = figure.subplots()
+    whole = selection.whole(dataset)
     for i, algorithm in enumerate(algorithms):
         found = [*selection.by_domain(dataset, algorithm).values(), average(selection.scores(dataset, algorithm))]
+        if whole:
+            found = [bounded(one, whole) for one in found]
         places = np.arange(len(names)) + 0.75 * ((i + 0.5) / len(algorithms) - 0.5)
         axes.errorbar(
-            places,
             [one.mean for one in found],
-            yerr=_bars(found),
+            places,
+            xerr=_bars(found),
             linestyle="none",
-            capsize=2.5,
+            capsize=2,
             elinewidth=1,
             label=algorithm,
             **looks[algorithm].marks,
@@ -50,51 +55,42 @@ def accuracies(selection: Selection, dataset: str, algorithms: Sequence[str], lo
     constant = constant_of(selection, dataset)
     if constant is not None:
         found = [*columns(selection.held_out(dataset), constant.held_out).values(), average(constant.held_out)]
-        means = [one.mean for one in found]
         borders = np.arange(len(names)) - 0.45
-        axes.hlines(means, borders, borders + 0.9, label=constant.name, **_LINE)
+        axes.vlines([one.mean for one in found], borders, borders + 0.9, label=constant.name, **_LINE)
     for border in range(len(names) - 1):
-        axes.axvline(border + 0.5, color="0.85", linewidth=0.6, zorder=0)
-    axes.axvspan(len(names) - 1.5, len(names) - 0.5, color="0.94", zorder=0)
-    turned = max(map(len, names)) * len(names) > 70
-    axes.set_xticks(
-        range(len(names)), list(map(plain, names)), rotation=40 if turned else 0, ha="right" if turned else "center"
-    )
-    axes.set_xlim(-0.5, len(names) - 0.5)
-    axes.set_xlabel("held-out domain")
-    axes.set_ylabel(selection.scale(dataset).label)
-    axes.grid(axis="y")
+        axes.axhline(border + 0.5, color="0.85", linewidth=0.6, zorder=0)
+    axes.axhspan(len(names) - 1.5, len(names) - 0.5, color="0.94", zorder=0)
+    axes.set_yticks(range(len(names)), [plain(textwrap.fill(name, 18)) for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_ylabel("held-out domain")
+    axes.set_xlabel(selection.scale(dataset).label)
+    axes.grid(axis="x")
     legend_above(figure, [axes])
     return figure
 
 
 def differences(found: Sequence[Comparison], looks: Looks) -> Figure:
-    """A forest plot, a panel for each data set; against one baseline, or each line against its own."""
-    datasets = list(dict.fromkeys(one.dataset for one in found))
-    rows = {dataset: [one for one in found if one.dataset == dataset] for dataset in datasets}
-    heights = [0.36 * len(lines) + 0.95 for lines in rows.values()]
-    figure = Figure(figsize=(8.5, sum(heights)), layout="constrained")
-    panels = figure.subplots(len(datasets), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for axes, (dataset, lines) in zip(panels, rows.items(), strict=True):
-        for place, one in enumerate(lines):
-            _forest_line(axes, place, one, looks[one.algorithm])
-        axes.axvline(0, color="black", linewidth=1.0, zorder=1.5)
-        baselines = {one.baseline for one in lines}
-        whom = baselines.pop() if len(baselines) == 1 else "control"
-        names = [one.algorithm if whom == one.baseline else f"{one.algorithm} − {one.baseline}" for one in lines]
-        axes.set_yticks(range(len(lines)), names)
-        axes.set_ylim(len(lines) - 0.5, -0.5)
-        axes.grid(axis="x")
-        low, high = axes.get_xlim()
-        axes.set_xlim(min(low, -0.5 * abs(high)), max(high, 0.5 * abs(low)))
-        titled(axes, dataset, 5.0)
-        unit = lines[0].unit or " score"
-        axes.set_xlabel(f"← {whom} better  |  difference,{unit}  |  algorithm better →")
+    """A forest plot of one data set, against one baseline, or each line against its own."""
+    figure = Figure(figsize=(8.5, 0.36 * len(found) + 0.95), layout="constrained")
+    axes = figure.subplots()
+    for place, one in enumerate(found):
+        _forest_line(axes, place, one, looks[one.algorithm])
+    axes.axvline(0, color="black", linewidth=1.0, zorder=1.5)
+    baselines = {one.baseline for one in found}
+    whom = baselines.pop() if len(baselines) == 1 else "control"
+    names = [one.algorithm if whom == one.baseline else f"{one.algorithm} − {one.baseline}" for one in found]
+    axes.set_yticks(range(len(found)), names)
+    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.grid(axis="x")
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, -0.5 * abs(high)), max(high, 0.5 * abs(low)))
+    titled(axes, found[0].dataset, 5.0)
+    axes.set_xlabel(f"← {whom} better  |  difference,{found[0].unit or ' score'}  |  algorithm better →")
     return figure
 
 
 def _forest_line(axes: Axes, place: int, one: Comparison, look: Look) -> None:
-    domains = [found.mean for found in one.domains.values()]
+    domains = list(one.domains.values())
     axes.plot(domains, [place] * len(domains), "|", color="0.55", markersize=8, zorder=1)
     axes.errorbar(
         one.difference.mean, place, xerr=_bars([one.difference]), capsize=4, linewidth=1.6, zorder=3, **look.marks
@@ -106,7 +102,7 @@ def _forest_line(axes: Axes, place: int, one: Comparison, look: Look) -> None:
 
 def curves(selection: Selection, dataset: str, algorithms: Sequence[str], looks: Looks) -> Figure:
     """Scores along training: inside (validation parts of the training domains) and outside; the chosen points."""
-    figure, panels = grid(2, 4.3, 3.4, 2)
+    figure, panels = grid(2, 2.9)
     factor = selection.scale(dataset).factor
     titles = {"validation": "inside: validation parts of training domains", "held_out": "outside: held-out domains"}
     for axes, (name, title) in zip(panels, titles.items(), strict=True):
@@ -136,7 +132,7 @@ def curves(selection: Selection, dataset: str, algorithms: Sequence[str], looks:
 
 def inside_outside(selection: Selection, algorithms: Sequence[str], looks: Looks) -> Figure:
     """What the choice went by against what it reached, a dot for each held-out set and seed."""
-    figure, panels = grid(len(selection.datasets), 4.3, 3.9, 2)
+    figure, panels = grid(len(selection.datasets), 3.6)
     for axes, dataset in zip(panels, selection.datasets, strict=True):
         for algorithm in algorithms:
             inside = selection.scores(dataset, algorithm, "validation_accuracy")
@@ -161,10 +157,12 @@ def inside_outside(selection: Selection, algorithms: Sequence[str], looks: Looks
 
 def profiles(selection: Selection, algorithms: Sequence[str], looks: Looks, seed: int) -> Figure:
     """The share of runs above every score, with a bootstrap band over seeds."""
-    figure, panels = grid(len(selection.datasets), 4.3, 3.4, 2)
+    figure, panels = grid(len(selection.datasets), 2.9)
     for axes, dataset in zip(panels, selection.datasets, strict=True):
         scores = {name: selection.scores(dataset, name) for name in selection.algorithms_on(dataset)}
-        scores = {name: found[~np.isnan(found).any(axis=1)] for name, found in scores.items()}
+        scores = {
+            name: normalised(selection, dataset, found[~np.isnan(found).any(axis=1)]) for name, found in scores.items()
+        }
         every = np.concatenate([found.ravel() for found in scores.values()])
         if not every.size:
             axes.text(0.5, 0.5, "no seed is complete", ha="center", transform=axes.transAxes)
@@ -182,9 +180,10 @@ def profiles(selection: Selection, algorithms: Sequence[str], looks: Looks, seed
         constant = constant_of(selection, dataset)
         if constant is not None and not np.isnan(constant.held_out).all():
             known = constant.held_out[~np.isnan(constant.held_out).any(axis=1)]
+            known = normalised(selection, dataset, known)
             axes.plot(thresholds, performance_profile(known, thresholds), label=constant.name, **_CURVE)
         titled(axes, dataset, 3.6)
-        axes.set_xlabel(f"threshold τ: {selection.scale(dataset).label}")
+        axes.set_xlabel("threshold τ: normalised score")
         axes.set_ylabel("share of runs above τ")
         axes.set_ylim(-0.03, 1.03)
         axes.grid()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.base.errors import unknown
+from benchmarks.reports import load_store
+from benchmarks.reports.packed import Packed, evenly_long
 from benchmarks.runs.selection import checkpoints, is_refit
 from benchmarks.sweeps.store import Store
-from benchmarks.sweeps.store.transfer import holds_lines, read_lines
+from benchmarks.sweeps.store.transfer import holds_lines
+from benchmarks.sweeps.store.transfer import read_lines as stream_lines
 
 Run = dict[str, Any]
 """A `benchmarks.base.records.Record`; records of older versions may lack some of its fields."""
@@ -26,11 +30,28 @@ class Loaded:
         records: In the order of the sources.
         repeated: How many were left out because another source, or other code, gave the same run.
         codes: Fingerprints of the code of the runs that count.
+        sweeps: The configurations of the sweeps of all stores.
     """
 
     records: list[Run]
     repeated: int
     codes: tuple[str, ...]
+    sweeps: tuple[Mapping[str, Any], ...] = ()
+
+    def only(self, algorithms: Sequence[str]) -> Loaded:
+        """The records of some algorithms; of all, if none are named.
+
+        Raises:
+            ValueError: if one of them has no runs.
+        """
+        known = list(dict.fromkeys(record["config"]["algorithm"] for record in self.records))
+        for name in algorithms:
+            if name not in known:
+                raise ValueError(f"compare: {unknown(name, known)}")
+        if not algorithms:
+            return self
+        kept = [record for record in self.records if record["config"]["algorithm"] in algorithms]
+        return dataclasses.replace(self, records=kept)
 
 
 def load_records(source: str) -> list[Run]:
@@ -38,23 +59,68 @@ def load_records(source: str) -> list[Run]:
 
     Raises:
         ValueError: if there is nothing of the kind, or a line is no record.
+        StoreError: if a store is empty and a file of records lies beside it.
+    """
+    return [dict(record) for record in stream(source)]
+
+
+def stream(source: str) -> Iterator[Mapping[str, Any]]:
+    """`load_records`, one after the other.
+
+    Raises:
+        ValueError: as there; and if the store of a folder is empty while its file of records is not.
+    """
+    address = store_of(source)
+    if address is None:
+        path = Path(source)
+        yield from stream_lines(path / LINES if path.is_dir() else path)
+        return
+    path, empty = Path(source), True
+    with Store(address) as store:
+        for record in load_store.stream(store):
+            empty = False
+            yield record
+    if empty and path.is_dir() and any(True for _ in _lines_of(path / LINES)):
+        raise ValueError(
+            f"{path / STORE} holds no ended run, but {path / LINES} does: report on the file, or bring it back with "
+            f"python -m benchmarks import {path / LINES} --output {path}"
+        )
+
+
+def _lines_of(path: Path) -> Iterator[Mapping[str, Any]]:
+    return stream_lines(path) if path.exists() else iter(())
+
+
+def store_of(source: str) -> str | None:
+    """The address of the store that a source is, or has; None for a file of records, or a folder that has only that.
+
+    Raises:
+        ValueError: if it is none of these.
     """
     if "://" in source:
-        return _of_store(source)
+        return source
     path = Path(source)
     if path.is_dir():
-        found = [path / name for name in (LINES, STORE) if (path / name).exists()]
-        if not found:
-            raise ValueError(f"{path} must hold {LINES} or {STORE}: it is no folder of a sweep")
-        path = found[0]
+        if (path / STORE).exists():
+            return str(path / STORE)
+        if not (path / LINES).exists():
+            raise ValueError(f"{path} must hold {STORE} or {LINES}: it is no folder of a sweep")
+        return None
     if not path.exists():
         raise ValueError(f"{path} does not exist; give a folder of a sweep, a file of records or a store")
-    return [dict(record) for record in read_lines(path)] if holds_lines(path) else _of_store(str(path))
+    return None if holds_lines(path) else str(path)
 
 
-def _of_store(address: str) -> list[Run]:
+def sweeps_of(source: str) -> list[Mapping[str, Any]]:
+    """The configurations of the sweeps of its store; none if it has no store.
+
+    Later stages of sweeps, and runs that were named one by one, are left out: they do not say what is reported on.
+    """
+    address = store_of(source)
+    if address is None:
+        return []
     with Store(address) as store:
-        return [dict(record) for record in store.records()]
+        return [sweep["config"] for sweep in store.sweeps() if isinstance(sweep["config"]["datasets"], Mapping)]
 
 
 def load(sources: Iterable[str]) -> Loaded:
@@ -66,46 +132,60 @@ def load(sources: Iterable[str]) -> Loaded:
         ValueError: if there are none at all, or two sources contradict one another (see `_check`).
     """
     runs: dict[str, Run] = {}
+    sweeps: list[Mapping[str, Any]] = []
     total = 0
+    environments: dict[str, dict[str, Any]] = {}
     for source in sources:
-        for record in load_records(source):
+        sweeps += sweeps_of(source)
+        for record in stream(source):
             total += 1
             known = runs.get(record["key"])
             if known is None or _rank(record) >= _rank(known):
-                runs[record["key"]] = _completed(record)
+                runs[record["key"]] = completed(record, environments)
     if not runs:
         raise ValueError("there are no records of ended runs; has the sweep begun?")
     records = list(runs.values())
     _check(records)
-    codes = {str(record.get("environment", {}).get("code", "unknown")) for record in records}
-    return Loaded(records, total - len(records), tuple(sorted(codes)))
+    codes = {str(record["environment"].get("code", "unknown")) for record in records}
+    return Loaded(records, total - len(records), tuple(sorted(codes)), tuple(sweeps))
 
 
-def _rank(record: Run) -> tuple[bool, float]:
+def _rank(record: Mapping[str, Any]) -> tuple[bool, float]:
     return record["status"] == "finished", (record.get("timings") or {}).get("ended") or 0.0
 
 
-def _completed(record: Run) -> Run:
-    """With NaN for scores that are not defined, and with what older records lack and their curves tell."""
+_UNREAD = ("selection", "worker", "model_file", "traceback")
+
+
+def completed(record: Mapping[str, Any], environments: dict[str, dict[str, Any]] | None = None) -> Run:
+    """Packed, with NaN for scores that are not defined, and with what older records lack and their curves tell.
+
+    Args:
+        record: Of a run.
+        environments: Keeps those that were seen, so that many records share one.
+    """
+    environments = {} if environments is None else environments
+    found = {name: value for name, value in record.items() if name not in _UNREAD}
     for name in ("curves", "domain_curves"):
-        if record.get(name):
-            record = {
-                **record,
-                name: {key: [_number(value) for value in values] for key, values in record[name].items()},
-            }
-    curves = record.get("curves") or {}
-    if record["status"] == "finished" and "selections" not in record:
-        record = {**record, "selections": checkpoints(curves)}
-    if record.get("evaluations") is None and record["status"] == "finished" and curves.get("step"):
-        record = {**record, "evaluations": curves["step"][-1]}
-    return record
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+        if found.get(name) and evenly_long(found[name]):
+            found[name] = Packed(found[name])
+    if found.get("measures"):
+        found["measures"] = {
+            name: Packed(curves) if evenly_long(curves) else curves for name, curves in found["measures"].items()
+        }
+    environment = found.get("environment") or {}
+    found["environment"] = environments.setdefault(str(environment), environment)
+    curves = found.get("curves") or {}
+    if found["status"] == "finished":
+        if "selections" not in found:
+            found["selections"] = checkpoints(curves)
+        if found.get("evaluations") is None and curves.get("step"):
+            found["evaluations"] = curves["step"][-1]
+    return found
 
 
 _PLACE = ("dataset", "algorithm", "held_out", "seed", "point")
+_OWN = frozenset((*_PLACE, "hparams"))
 
 
 def _check(records: Iterable[Run]) -> None:
@@ -116,16 +196,15 @@ def _check(records: Iterable[Run]) -> None:
         config = record["config"]
         if is_refit(record):  # of a run that is there, and shorter
             continue
-        own = {name: value for name, value in config.items() if name not in (*_PLACE, "hparams")}
+        own = {name: value for name, value in config.items() if name not in _OWN}
         first = settings.setdefault(config["dataset"], own)
-        differing = [name for name in {**first, **own} if first.get(name) != own.get(name)]
-        if differing:
-            name = differing[0]
+        if own != first:
+            name = next(name for name in {**first, **own} if first.get(name) != own.get(name))
             raise ValueError(
                 f"runs on {config['dataset']} must have the same settings to be compared, got {name} "
-                f"{first.get(name)!r} and {own.get(name)!r}; report on them one by one"
+                f"{first.get(name)!r} and {own.get(name)!r}; report on them one by one, or side by side with --overview"
             )
-        place = tuple(config[name] for name in _PLACE)
+        place = tuple([config[name] for name in _PLACE])
         other = places.setdefault(place, record)
         if other is not record:
             raise ValueError(

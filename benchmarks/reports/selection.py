@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,11 +14,13 @@ from benchmarks.algorithms import BASELINE, CONTROL
 from benchmarks.base.errors import unknown
 from benchmarks.base.metrics import Estimate, Matrix, columns, seed_averages
 from benchmarks.base.records import held_out_domains
-from benchmarks.reports import names
+from benchmarks.reports import names, requested
+from benchmarks.reports.choice import Choice, choose
 from benchmarks.reports.load import Run
 from benchmarks.reports.names import Scale
 from benchmarks.runs.rules import METHODS, VALIDATION, VALIDATION_LOSS, Rule
-from benchmarks.runs.selection import has_losses, is_refit, select_all
+from benchmarks.runs.selection import has_losses, is_refit
+from benchmarks.sweeps.edges import Edge, edges_of
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,22 @@ class Selection:
     refits: list[Run] = field(default_factory=list)
 
     @classmethod
-    def of(cls, records: Sequence[Run], method: str = VALIDATION, baselines: Sequence[str] = ()) -> Selection:
+    def of(
+        cls,
+        records: Sequence[Run],
+        method: str = VALIDATION,
+        baselines: Sequence[str] = (),
+        held_out: Sequence[str] = (),
+        sweeps: Sequence[Mapping[str, Any]] = (),
+    ) -> Selection:
         """Sorts the records.
 
-        A held-out set that contains another one of the same data set was made for cross-validation: it is not reported.
+        Reported are the held-out sets that `held_out` names (domains joined by +). Without names: those that the
+        `sweeps` (configurations) ask for; on data sets of which none is known, all but those that contain another one,
+        which were made for cross-validation.
 
         Raises:
-            ValueError: if the method or a baseline is not known.
+            ValueError: if the method, a baseline or a held-out set is not known.
         """
         try:
             method = Rule.named(method).name
@@ -59,15 +70,7 @@ class Selection:
             if name not in algorithms:
                 raise ValueError(f"baseline: {unknown(name, algorithms)}")
         chosen = tuple(dict.fromkeys(baselines)) or tuple(name for name in (BASELINE, CONTROL) if name in algorithms)
-        sets: dict[str, set[frozenset[str]]] = {}
-        for record in records:
-            sets.setdefault(record["config"]["dataset"], set()).add(_held_out(record))
-        outer: list[Run] = []
-        inner: list[Run] = []
-        for record in records:
-            own = _held_out(record)
-            contains = any(other < own for other in sets[record["config"]["dataset"]])
-            (inner if contains else outer).append(record)
+        outer, inner = requested.parted(records, held_out, sweeps)
         return cls(outer, method, chosen or tuple(algorithms[:1]), inner, refits)
 
     @cached_property
@@ -83,6 +86,11 @@ class Selection:
             *(name for name in names if name not in self.baselines),
         )
 
+    @cached_property
+    def constants(self) -> dict[str, Any]:
+        """What `benchmarks.reports.constant` found out about each data set."""
+        return {}
+
     def algorithms_on(self, dataset: str) -> tuple[str, ...]:
         """Those that have runs on a data set."""
         return self._sets[dataset].algorithms if dataset in self._sets else ()
@@ -90,6 +98,10 @@ class Selection:
     def of_dataset(self, dataset: str) -> list[Run]:
         """The records of a data set."""
         return self._sets[dataset].records if dataset in self._sets else []
+
+    def of_algorithm(self, dataset: str, algorithm: str) -> list[Run]:
+        """The records of an algorithm on a data set."""
+        return self._sets[dataset].by_algorithm[algorithm] if dataset in self._sets else []
 
     @cached_property
     def _sets(self) -> dict[str, _Set]:
@@ -104,6 +116,11 @@ class Selection:
         """Failed runs, those of cross-validation and refits too."""
         return [record for record in (*self.records, *self.inner, *self.refits) if record["status"] == "failed"]
 
+    @cached_property
+    def diverged(self) -> list[Run]:
+        """Runs whose result is that they diverged, those of cross-validation and refits too."""
+        return [record for record in (*self.records, *self.inner, *self.refits) if record["status"] == "diverged"]
+
     def held_out(self, dataset: str) -> tuple[str, ...]:
         """The held-out sets, in the order of the domains where it is known, else of the records."""
         return self._sets[dataset].held_out
@@ -114,17 +131,32 @@ class Selection:
 
     def scale(self, dataset: str) -> Scale:
         """Percent for what is a share, the plain figure for the rest."""
-        return names.scale(dataset, self.of_dataset(dataset))
+        return self._sets[dataset].scale
+
+    def whole(self, dataset: str) -> float:
+        """What scores cannot exceed (or fall below zero): 100 of a share in %, 0 where there is no such bound."""
+        return 100.0 if self.scale(dataset).label.endswith("%") else 0.0
+
+    def choices(self, method: str) -> dict[tuple[str, str], list[Choice]]:
+        """What a method chose, by data set and algorithm: one for each held-out set and seed that it could choose for.
+
+        Raises:
+            ValueError: if the method is not known.
+        """
+        if method not in self._choices:
+            self._choices[method] = choose(self.records, self.inner, method, self.refits)
+        return self._choices[method]
+
+    @cached_property
+    def _choices(self) -> dict[str, dict[tuple[str, str], list[Choice]]]:
+        return {}
 
     def selected_by(self, method: str) -> pd.DataFrame:
         """One row for each data set, algorithm, held-out set and seed that the method could choose for."""
-        records = [*self.records, *self.inner] if Rule.named(method).crossed else self.records
-        columns = ["dataset", "algorithm", "held_out", "seed", "method", "oracle", "chosen", "point", "step"]
+        rows = [choice.row(method) for own in self.choices(method).values() for choice in own]
+        columns = ["dataset", "algorithm", "held_out", "seed", "method", "oracle", "point", "step"]
         figures = ["validation_accuracy", "held_out_accuracy", "refit_accuracy"]
-        frame = pd.DataFrame(select_all([*records, *self.refits], method), columns=[*columns, *figures])
-        reported = {(record["config"]["dataset"], record["config"]["held_out"]) for record in self.records}
-        keep = [pair in reported for pair in zip(frame["dataset"], frame["held_out"], strict=True)]
-        return frame.loc[np.array(keep, dtype=bool)].reset_index(drop=True)
+        return pd.DataFrame(rows, columns=[*columns, *figures])
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
@@ -142,51 +174,56 @@ class Selection:
         """What the method of the report chose."""
         return self.selected_by(self.method)
 
-    @cached_property
-    def _by_place(self) -> dict[tuple[Any, ...], Run]:
-        names = ("dataset", "algorithm", "held_out", "seed", "point")
-        return {tuple(record["config"][name] for name in names): record for record in self.records}
+    def chosen_runs(self, dataset: str, algorithm: str) -> list[tuple[Choice, Run]]:
+        """What the method of the report chose, each with the record of its run."""
+        return [(choice, choice.run) for choice in self.choices(self.method).get((dataset, algorithm), ())]
 
-    def chosen_runs(self, dataset: str, algorithm: str) -> list[tuple[Any, Run]]:
-        """The rows of `selected`, each with the record of its run."""
-        rows = self.selected[(self.selected["dataset"] == dataset) & (self.selected["algorithm"] == algorithm)]
-        return [
-            (row, self._by_place[row.dataset, row.algorithm, row.held_out, row.seed, row.point])
-            for row in rows.itertuples()
-        ]
+    @cached_property
+    def edges(self) -> list[Edge]:
+        """The learning rates whose best value, by the method of the report, is at the end of what was tried."""
+        chosen = [choice for own in self.choices(self.method).values() for choice in own]
+        return edges_of((*self.records, *self.inner), [choice.run["config"] for choice in chosen])
 
     def scores(self, dataset: str, algorithm: str, column: str = "held_out_accuracy") -> Matrix:
         """``[seeds, held-out sets]``, scaled; NaN where no run finished."""
-        return self.matrix(self.selected, dataset, algorithm, column)
+        return self.matrix(self.method, dataset, algorithm, column)
 
-    def matrix(self, selected: pd.DataFrame, dataset: str, algorithm: str, column: str = "held_out_accuracy") -> Matrix:
-        """The same for another selection."""
-        rows = selected[(selected["dataset"] == dataset) & (selected["algorithm"] == algorithm)]
-        table = rows.pivot_table(index="seed", columns="held_out", values=column)
-        table = table.reindex(index=list(self.seeds(dataset)), columns=list(self.held_out(dataset)))
-        return self.scale(dataset).factor * np.asarray(table, dtype=np.float64)
+    def matrix(self, method: str, dataset: str, algorithm: str, column: str = "held_out_accuracy") -> Matrix:
+        """The same by another method."""
+        known = self._matrices.get((method, dataset, algorithm, column))
+        if known is None:
+            seeds, sets = self._sets[dataset].places
+            known = np.full((len(seeds), len(sets)), np.nan)
+            for choice in self.choices(method).get((dataset, algorithm), ()):
+                known[seeds[choice.seed], sets[choice.held_out]] = getattr(choice, column)
+            known *= self.scale(dataset).factor
+            known.flags.writeable = False  # all who ask get the same
+            self._matrices[method, dataset, algorithm, column] = known
+        return known
+
+    @cached_property
+    def _matrices(self) -> dict[tuple[str, str, str, str], Matrix]:
+        return {}
 
     def measures(self, dataset: str) -> tuple[str, ...]:
         """The other figures of merit that the records of a data set hold."""
-        return tuple(
-            dict.fromkeys(name for record in self.of_dataset(dataset) for name in record.get("measures") or ())
-        )
+        return self._sets[dataset].measures
 
     def measured(self, dataset: str, algorithm: str, measure: str) -> Matrix:
         """``[seeds, held-out sets]``, %: another figure of merit, of what the method chose by the metric.
 
         NaN where it was not taken.
         """
-        seeds, sets = self.seeds(dataset), self.held_out(dataset)
+        seeds, sets = self._sets[dataset].places
         values = np.full((len(seeds), len(sets)), np.nan)
-        for row, record in self.chosen_runs(dataset, algorithm):
+        for choice, record in self.chosen_runs(dataset, algorithm):
             curves = (record.get("measures") or {}).get(measure)
             if curves is None:
                 continue
-            at = record["curves"]["step"].index(row.step)
-            found = [curves[name][at] for name in held_out_domains(row.held_out)]
+            at = record["curves"]["step"].index(choice.step)
+            found = [curves[name][at] for name in held_out_domains(choice.held_out)]
             if None not in found:  # a figure may not be defined on a domain
-                values[seeds.index(row.seed), sets.index(row.held_out)] = 100.0 * sum(found) / len(found)
+                values[seeds[choice.seed], sets[choice.held_out]] = 100.0 * sum(found) / len(found)
         return values
 
     def common(self, dataset: str, algorithm: str, baseline: str) -> tuple[Matrix, Matrix]:
@@ -214,10 +251,20 @@ class _Set:
     algorithms: tuple[str, ...]
     held_out: tuple[str, ...]
     seeds: tuple[int, ...]
+    scale: Scale
+    measures: tuple[str, ...]
+    by_algorithm: dict[str, list[Run]]
+
+    @cached_property
+    def places(self) -> tuple[dict[int, int], dict[str, int]]:
+        """Of seeds and held-out sets in a matrix."""
+        return {seed: i for i, seed in enumerate(self.seeds)}, {name: i for i, name in enumerate(self.held_out)}
 
     @classmethod
     def of(cls, dataset: str, records: list[Run], algorithms: Sequence[str]) -> _Set:
-        present = {record["config"]["algorithm"] for record in records}
+        present: dict[str, list[Run]] = {}
+        for record in records:
+            present.setdefault(record["config"]["algorithm"], []).append(record)
         held_out = list(dict.fromkeys(record["config"]["held_out"] for record in records))
         order = names.domain_order(dataset)
         held_out.sort(key=lambda one: [order.get(name, len(order)) for name in held_out_domains(one)])
@@ -226,13 +273,12 @@ class _Set:
             algorithms=tuple(name for name in algorithms if name in present),
             held_out=tuple(held_out),
             seeds=tuple(sorted({record["config"]["seed"] for record in records})),
+            scale=names.scale(dataset, records),
+            measures=tuple(dict.fromkeys(name for record in records for name in record.get("measures") or ())),
+            by_algorithm=present,
         )
 
 
 def differences(ours: Matrix, theirs: Matrix) -> Matrix:
     """``[n]``: the difference of every common seed, averaged over the held-out sets."""
     return seed_averages(ours - theirs)
-
-
-def _held_out(record: Run) -> frozenset[str]:
-    return frozenset(held_out_domains(record["config"]["held_out"]))

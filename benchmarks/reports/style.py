@@ -6,13 +6,20 @@ that no picture needs its colours.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import textwrap
-from collections.abc import Sequence
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from benchmarks.algorithms import ALGORITHMS
 
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = "osD^vPX<>*hp"
@@ -66,40 +73,77 @@ class Look:
 
 
 def looks(algorithms: Sequence[str]) -> dict[str, Look]:
-    """A look for each algorithm; no two of the first 84 share colour and marker."""
-    return {
-        name: Look(
-            colour=COLOURS[i % len(COLOURS)],
-            marker=MARKERS[i % len(MARKERS)],
-            filled=i % 2 == 1,
-            dashes=DASHES[i % len(DASHES)],
-            hatch=HATCHES[i % len(HATCHES)],
-        )
-        for i, name in enumerate(algorithms)
-    }
+    """A look for each algorithm: the same in every picture, whichever others stand in it.
+
+    Algorithms of the registry have theirs by their place in it, others by their name; where two of the latter would
+    look alike, the second takes the next free look. No two of 77 in one picture share colour and marker.
+    """
+    registered = {name: i for i, name in enumerate((*FIRST, *(name for name in ALGORITHMS if name not in FIRST)))}
+    places = {name: registered[name] for name in algorithms if name in registered}
+    kinds = len(COLOURS) * len(MARKERS)
+    taken = {place % kinds for place in places.values()}
+    for name in sorted(set(algorithms) - set(places)):
+        place = zlib.crc32(name.encode()) % kinds
+        while place in taken and len(taken) < kinds:
+            place = (place + 1) % kinds
+        taken.add(place)
+        places[name] = place
+    return {name: _look(places[name]) for name in algorithms}
+
+
+FIRST = ("erm", "pgrad", "reptile", "erm-ema", "pgrad-ema", "reptile-ema", "erm-swad")
+"""Those that are compared most often: all colours are different."""
+
+
+def _look(i: int) -> Look:
+    return Look(
+        colour=COLOURS[i % len(COLOURS)],
+        marker=MARKERS[i % len(MARKERS)],
+        filled=i % 2 == 1,
+        dashes=DASHES[i % len(DASHES)],
+        hatch=HATCHES[i % len(HATCHES)],
+    )
 
 
 CONSTANT = Look(colour="0.45", marker="x", filled=True, dashes=(0, (2, 2)), hatch="")
 """Of the predictor that looks at no input."""
 
 
-def grid(panels: int, width: float, height: float, columns: int) -> tuple[Figure, list[Axes]]:
-    """A figure of equal panels, `width` by `height` inches each; surplus ones are removed."""
-    columns = min(columns, panels)
-    rows = -(-panels // columns)
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for surplus in axes[panels:]:
-        surplus.remove()
-    return figure, axes[:panels]
+WIDTH = 4.6
+"""Inches of every picture: as wide as a telephone, where text keeps its size; wide pages show several side by side."""
+
+
+def grid(panels: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of equal panels one below the other, `height` inches each."""
+    figure = Figure(figsize=(WIDTH, height * panels), layout="constrained")
+    return figure, list(figure.subplots(panels, 1, squeeze=False).flat)
 
 
 def legend_above(figure: Figure, axes: Sequence[Axes]) -> None:
     """One legend for all panels, above them."""
     found = {label: handle for each in axes for handle, label in zip(*each.get_legend_handles_labels(), strict=True)}
-    figure.legend(
-        list(found.values()), list(found), loc="outside upper left", ncols=len(found) if len(found) <= 5 else 4
-    )
+    if found:
+        columns = max(1, min(len(found), int(WIDTH / (0.065 * max(map(len, found)) + 0.55))))
+        figure.set_size_inches(WIDTH, figure.get_figheight() + 0.18 * -(-len(found) // columns))
+        figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=columns, fontsize=8)
+
+
+def log_scale(axes: Axes, values: Sequence[float]) -> None:
+    """A logarithmic x axis whose ticks bear plain numbers, several of them however short it is."""
+    axes.set_xscale("log")
+    decades = math.log10(max(values) / min(values))
+    subs = (1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+@contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """Inside, letters that the font lacks are drawn as boxes and nothing is said: names may be of any script."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font", category=UserWarning)
+        yield
 
 
 def plain(text: str) -> str:

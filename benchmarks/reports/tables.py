@@ -16,12 +16,14 @@ from benchmarks.base.metrics import (
     Interval,
     average,
     bootstrap_interquartile_mean,
+    bounded,
     columns,
     interquartile_mean,
     worst_domain,
 )
 from benchmarks.reports.comparisons import Comparison
 from benchmarks.reports.constant import constant_of
+from benchmarks.reports.normalised import normalised
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import Agreement
 from benchmarks.reports.text import between, number
@@ -46,6 +48,12 @@ class Table:
     note: str
     numbers: pd.DataFrame
     text: pd.DataFrame
+
+    @property
+    def headers(self) -> int:
+        """How many of the first columns say what a row is about."""
+        names = list(self.text.columns)
+        return max([names.index(name) + 1 for name in ("data set", "baseline", "algorithm") if name in names] or [1])
 
     def markdown(self) -> str:
         """The title, the cells and the note."""
@@ -81,6 +89,11 @@ def _latex(cell: object) -> str:
     return "".join(_LATEX.get(sign, sign) for sign in str(cell))
 
 
+def _descending(value: float) -> float:
+    """What to sort by: the largest first, what is not known last."""
+    return math.inf if math.isnan(value) else -value
+
+
 def _spread(found: Estimate) -> str:
     return f"{number(found.mean)} ± {number(found.standard_error)}"
 
@@ -98,10 +111,12 @@ def accuracies(selection: Selection, dataset: str) -> Table:
     }
     if constant is not None:
         found_by[constant.name] = (constant.held_out, {name: constant.measured(name) for name in measures})
-    for algorithm, (scores, others) in found_by.items():
-        mean, worst = average(scores), worst_domain(scores)
+    whole = selection.whole(dataset)
+    for algorithm, (scores, others) in sorted(found_by.items(), key=lambda pair: _descending(average(pair[1][0]).mean)):
+        mean, worst = (bounded(one, whole) if whole else one for one in (average(scores), worst_domain(scores)))
         domains = columns(selection.held_out(dataset), scores)
-        averages = {name: average(matrix) for name, matrix in others.items()}
+        domains = {name: bounded(one, whole) if whole else one for name, one in domains.items()}
+        averages = {name: bounded(average(matrix), 100.0) for name, matrix in others.items()}
         for held_out, found in [*domains.items(), ("average", mean), ("worst", worst), *averages.items()]:
             figures = {"mean": found.mean, "standard_error": found.standard_error, "low": found.low, "high": found.high}
             lines.append(
@@ -121,8 +136,8 @@ def accuracies(selection: Selection, dataset: str) -> Table:
     scale = selection.scale(dataset)
     note = (
         f"{scale.label[0].upper()}{scale.label[1:]} on the held-out domain, mean over seeds ± standard error; the "
-        "interval is Student's t over the seeds' averages. Worst domain: the lowest of a seed's held-out scores, "
-        "averaged over seeds."
+        f"interval is Student's t over the seeds' averages{', on the scale of logits' if whole else ''}. Worst domain: "
+        "the lowest of a seed's held-out scores, averaged over seeds."
     )
     if constant is not None:
         note += f" {constant.note}"
@@ -163,7 +178,7 @@ def comparisons(found: Iterable[Comparison], name: str = "differences", title: s
                 "difference": number(one.difference.mean, 2, sign=True),
                 "t-interval": between(one.difference, 2, sign=True),
                 "bootstrap": between(one.bootstrap, 2, sign=True),
-                "seeds ahead": f"{one.won} of {one.difference.n}",
+                "ahead": f"{one.won} of {one.pairs}",
                 "p": number(one.p_value, 3),
                 "p (Holm)": number(one.p_holm, 3),
                 "P(improvement)": f"{number(one.improvement, 2)} {between(one.improvement_interval, 2)}",
@@ -176,8 +191,8 @@ def comparisons(found: Iterable[Comparison], name: str = "differences", title: s
     note = (
         "Algorithm minus baseline, paired by seed and held-out domain; the seeds' averages are the sample. 95 % "
         "intervals: Student's t, and percentile bootstrap over seeds (too narrow with few seeds). p: Wilcoxon's "
-        "signed-rank test, two-sided; Holm's correction counts every line of this table. P(improvement): how often a "
-        "run of the algorithm beats a run of the baseline on the same domain."
+        "signed-rank test, two-sided; Holm's correction counts every comparison of the report. P(improvement): how "
+        "often a run of the algorithm beats a run of the baseline on the same domain."
     )
     if any_constant:
         note += " Constant predictor: the majority class (the mean target) of the training parts minus the baseline."
@@ -185,7 +200,7 @@ def comparisons(found: Iterable[Comparison], name: str = "differences", title: s
 
 
 def aggregates(selection: Selection, seed: int) -> Table:
-    """Interquartile mean beside the mean and the median."""
+    """Interquartile mean of normalised scores, beside the plain mean and the median."""
     lines, cells = [], []
     for number_, (dataset, algorithm) in enumerate(
         (d, a) for d in selection.datasets for a in (*selection.algorithms_on(d), *_constants(selection, d))
@@ -195,9 +210,10 @@ def aggregates(selection: Selection, seed: int) -> Table:
         scores = constant.held_out if is_constant and constant else selection.scores(dataset, algorithm)
         whole = scores[~np.isnan(scores).any(axis=1)]
         known = len(whole) > 0
-        middle = interquartile_mean(whole) if known else math.nan
+        normal = normalised(selection, dataset, whole)
+        middle = interquartile_mean(normal) if known else math.nan
         rng = np.random.default_rng([seed, 1, number_])
-        interval = bootstrap_interquartile_mean(whole, rng) if known else Interval(math.nan, math.nan)
+        interval = bootstrap_interquartile_mean(normal, rng) if known else Interval(math.nan, math.nan)
         mean, median = average(scores).mean, float(np.median(whole)) if known else math.nan
         figures = {"iqm": middle, "iqm_low": interval.low, "iqm_high": interval.high, "mean": mean, "median": median}
         lines.append({"dataset": dataset, "algorithm": algorithm, **figures, "seeds": len(whole)})
@@ -205,13 +221,26 @@ def aggregates(selection: Selection, seed: int) -> Table:
             {
                 "data set": dataset,
                 "algorithm": algorithm,
-                "interquartile mean": f"{number(middle)} {between(interval)}",
+                "interquartile mean": f"{number(middle, 2, sign=True)} {between(interval, 2, sign=True)}",
                 "mean": number(mean),
                 "median": number(median),
             }
         )
-    note = "Over all pairs of seed and held-out domain; 95 % percentile bootstrap over seeds."
-    return Table("aggregates", "Aggregates", note, pd.DataFrame(lines), pd.DataFrame(cells))
+    order = sorted(
+        range(len(lines)), key=lambda i: (selection.datasets.index(lines[i]["dataset"]), _descending(lines[i]["iqm"]))
+    )
+    note = (
+        "Over all pairs of seed and held-out domain. Interquartile mean: of scores normalised on every held-out domain "
+        "(mean 0, standard deviation 1 of all its scores), with its 95 % percentile bootstrap over seeds; mean and "
+        "median: of the scores as they are."
+    )
+    return Table(
+        "aggregates",
+        "Aggregates",
+        note,
+        pd.DataFrame([lines[i] for i in order]),
+        pd.DataFrame([cells[i] for i in order]),
+    )
 
 
 def _constants(selection: Selection, dataset: str) -> tuple[str, ...]:
@@ -222,13 +251,12 @@ def _constants(selection: Selection, dataset: str) -> tuple[str, ...]:
 def methods(selection: Selection) -> Table:
     """The average under every method of selection that the records allow."""
     names = selection.methods
-    chosen = {name: selection.selected_by(name) for name in names}
     lines, cells = [], []
     for dataset in selection.datasets:
         for algorithm in selection.algorithms_on(dataset):
             cell = {"data set": dataset, "algorithm": algorithm}
-            for name, selected in chosen.items():
-                found = average(selection.matrix(selected, dataset, algorithm))
+            for name in names:
+                found = average(selection.matrix(name, dataset, algorithm))
                 figures = {"mean": found.mean, "standard_error": found.standard_error, "seeds": found.n}
                 lines.append({"dataset": dataset, "algorithm": algorithm, "method": name, **figures})
                 cell[name + (" (cheats)" if name == "oracle" else "")] = _spread(found)
@@ -253,12 +281,13 @@ def costs(selection: Selection) -> Table:
     lines, cells = [], []
     for dataset in selection.datasets:
         for algorithm in selection.algorithms_on(dataset):
-            runs = [one for one in selection.of_dataset(dataset) if one["config"]["algorithm"] == algorithm]
+            runs = selection.of_algorithm(dataset, algorithm)
             done = [one for one in runs if one["status"] == "finished"]
             figures = {
                 "points": len({one["config"]["point"] for one in runs}),
                 "runs": len(runs),
-                "failed": len(runs) - len(done),
+                "failed": sum(one["status"] == "failed" for one in runs),
+                "diverged": sum(one["status"] == "diverged" for one in runs),
                 "evaluations": _mean(one.get("evaluations") for one in done),
                 "wall_seconds": _mean((one.get("timings") or {}).get("wall_seconds") for one in done),
                 "cpu_seconds": _mean((one.get("timings") or {}).get("cpu_seconds") for one in done),
@@ -270,7 +299,7 @@ def costs(selection: Selection) -> Table:
                 {
                     "data set": dataset,
                     "algorithm": algorithm,
-                    **{name: str(figures[name]) for name in ("points", "runs", "failed")},
+                    **{name: str(figures[name]) for name in ("points", "runs", "failed", "diverged")},
                     "gradient evaluations": number(figures["evaluations"], 0),
                     "seconds": number(figures["wall_seconds"]),
                     "CPU seconds": number(figures["cpu_seconds"]),
@@ -322,21 +351,40 @@ _VARIED = ("dataset", "algorithm", "held_out", "seed", "point", "hparams")
 
 
 def failures(selection: Selection) -> Table:
-    """Every failed run."""
+    """Every failed run; to read, one line for each cause."""
+    names = ["dataset", "algorithm", "held_out", "seed", "point"]
     lines = [
         {
-            **{name: record["config"][name] for name in ("dataset", "algorithm", "held_out", "seed", "point")},
+            **{name: record["config"][name] for name in names},
             "kind": record.get("failure", "error"),
             "attempts": len(record.get("attempts") or [1]),
             "error": record.get("error", ""),
         }
         for record in selection.failed
     ]
-    frame = pd.DataFrame(
-        lines, columns=["dataset", "algorithm", "held_out", "seed", "point", "kind", "attempts", "error"]
+    causes: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for line in lines:
+        causes.setdefault((line["kind"], line["error"]), []).append(line)
+    cells = [
+        {
+            "error": error,
+            "kind": kind,
+            "runs": str(len(own)),
+            "the first": ", ".join(f"{name.replace('_', ' ')} {own[0][name]}" for name in names),
+        }
+        for (kind, error), own in sorted(causes.items(), key=lambda pair: -len(pair[1]))
+    ]
+    note = (
+        "A seed of an algorithm counts only if every held-out domain has a finished run to choose from. "
+        f"{MOST_CAUSES} causes at most are shown; the file has every run."
     )
-    note = "A seed of an algorithm counts only if every held-out domain has a finished run to choose from."
-    return Table("failures", "Failed runs", note, frame, frame.astype(str))
+    text = pd.DataFrame(cells[:MOST_CAUSES], columns=["error", "kind", "runs", "the first"])
+    return Table(
+        "failures", "Failed runs", note, pd.DataFrame(lines, columns=[*names, "kind", "attempts", "error"]), text
+    )
+
+
+MOST_CAUSES = 40
 
 
 def rollouts(found: Iterable[Agreement]) -> Table:

@@ -32,3 +32,13 @@ def difference(found: Estimate | None) -> str:
 def side(found: Estimate) -> int:
     """1 if the interval of a difference lies above zero, -1 if below it, else 0."""
     return int(found.low > 0) - int(found.high < 0) if found.n > 1 else 0
+
+
+def count(number_: int, what: str) -> str:
+    """A number of things.
+
+    Example:
+        >>> count(1, "comparison"), count(3, "seed")
+        ('1 comparison', '3 seeds')
+    """
+    return f"{number_} {what}" if number_ == 1 else f"{number_:,} {what}s"

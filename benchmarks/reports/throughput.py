@@ -66,7 +66,8 @@ def work(records: Iterable[Run]) -> Work | None:
             if None in (name, start, end):
                 continue
             own = intervals.setdefault(name, {"finished": [], "failed": [], "other": []})
-            status = attempt["status"] if attempt["status"] in own else "other"
+            told = "finished" if attempt["status"] == "diverged" else attempt["status"]  # a result, too
+            status = told if told in own else "other"
             own[status].append((start, end))
             finished += status == "finished"
     pairs = [pair for own in intervals.values() for status in own.values() for pair in status]

@@ -1,13 +1,15 @@
 """Data sets prepared once and shared between the workers.
 
 The first worker that needs a data set builds it and writes it to a file; the others map that file into memory, so that
-the processes of a machine share its pages. A lock lets one of them build; a file appears whole or not at all.
+the processes of a machine share its pages. A lock lets one of them build; a file appears whole or not at all, and one
+that is damaged is written again.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import warnings
 from pathlib import Path
 
 import torch
@@ -33,9 +35,13 @@ def prepared(name: str, folder: Path | None) -> MultiDomainData:
     path = folder / "data" / f"{digest}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
+        data = _read(path) if path.exists() else None
+        if data is None:
             _write(_built(name), path)
-    return _read(path)
+            data = _read(path)
+    if data is None:
+        raise OSError(f"{path} was written and cannot be read back; is the disk in order?")
+    return data
 
 
 def _built(name: str) -> MultiDomainData:
@@ -51,6 +57,7 @@ def _built(name: str) -> MultiDomainData:
 
 def _write(data: MultiDomainData, path: Path) -> None:
     content = {
+        "digest": data.digest(),
         "n_outputs": data.n_outputs,
         "domains": [(domain.name, domain.inputs, domain.labels, domain.groups) for domain in data.domains],
     }
@@ -59,6 +66,15 @@ def _write(data: MultiDomainData, path: Path) -> None:
     partial.replace(path)
 
 
-def _read(path: Path) -> MultiDomainData:
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    return MultiDomainData(tuple(Domain(*domain) for domain in content["domains"]), content["n_outputs"])
+def _read(path: Path) -> MultiDomainData | None:
+    """None, and a warning, if the file is damaged."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        data = MultiDomainData(tuple(Domain(*domain) for domain in content["domains"]), content["n_outputs"])
+        if data.digest() == content["digest"]:
+            return data
+        reason = "its digest is not the one that was written with it"
+    except Exception as error:  # noqa: BLE001  whatever is wrong with the file, it is written again
+        reason = f"{type(error).__name__}: {error}"
+    warnings.warn(f"{path} is damaged ({reason}); it is written again", stacklevel=3)
+    return None

@@ -282,11 +282,10 @@ def select_all(
         ValueError: if there is no such rule, and as `Choices.choose`.
     """
     rule, kept = Rule.named(method), list(records)
-    refits = {_refit_place(record["config"], record["config"]["refit"]): record for record in kept if is_refit(record)}
+    refits = Refits(kept)
     rows = []
     for winner in winners(kept, rule, families):
         found, config = winner.selected, winner.selected.run["config"]
-        again = refits.get(_refit_place(config, rollouts_until(config, found.number))) if refits else None
         rows.append(
             {
                 "dataset": winner.dataset,
@@ -300,10 +299,38 @@ def select_all(
                 "step": found.step,
                 "validation_accuracy": found.validation,
                 "held_out_accuracy": found.held_out,
-                "refit_accuracy": again["curves"]["held_out"][-1] if again and again["status"] == "finished" else None,
+                "refit_accuracy": refits.accuracy(config, found.number),
             }
         )
     return rows
+
+
+class Refits:
+    """The runs that trained a choice again, by the choice.
+
+    Args:
+        records: Others than refits are passed over.
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        found = ((record["config"], record) for record in records if is_refit(record))
+        self._runs = {_refit_place(config, config["refit"]): record for config, record in found}
+
+    def __bool__(self) -> bool:
+        return bool(self._runs)
+
+    def accuracy(self, config: Mapping[str, Any], number: int) -> float | None:
+        """Of the run that trained again what a run had learnt at a checkpoint; None if there is none that finished.
+
+        Args:
+            config: Of the run that was chosen.
+            number: Of the checkpoint.
+        """
+        again = self._runs.get(_refit_place(config, rollouts_until(config, number)))
+        if again is None or again["status"] != "finished":
+            return None
+        accuracy: float | None = again["curves"]["held_out"][-1]
+        return accuracy
 
 
 def _refit_place(config: Mapping[str, Any], rollouts: int) -> tuple[Any, ...]:

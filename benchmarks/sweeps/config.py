@@ -2,166 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, Protocol
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SerializeAsAny,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from torch.nn.functional import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 
 from benchmarks.algorithms import ALGORITHMS, QUICK
-from benchmarks.algorithms.ranges import Regime, regime_of, wide
+from benchmarks.algorithms.ranges import regime_of, wide
 from benchmarks.base.config import Count, Frozen
 from benchmarks.base.errors import all_different, one_of, unknown
 from benchmarks.base.search import Grid, Space, draw, spread
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import DATASETS
-from benchmarks.models import known_model, require_fitting
+from benchmarks.models import require_fitting
 from benchmarks.models.default import with_default
-from benchmarks.models.weights import pinned
-from benchmarks.runs.config import HeldOut, RunConfig, RunIdentity, Settings
+from benchmarks.runs.config import RunConfig
 from benchmarks.runs.judging import require_classes
 from benchmarks.runs.rules import Rule, known_rule
+from benchmarks.sweeps.given import as_launcher, as_list, as_mapping, as_seeds
 from benchmarks.sweeps.launcher_config import InProcess, LauncherConfig, Local
+from benchmarks.sweeps.selected import Kept, SelectedRuns, SingleRun, Sweep, key_of
+from benchmarks.sweeps.settings import Outputs, Overrides, SweepSettings
+from benchmarks.sweeps.written import HParams, Template, Written
+
+__all__ = ["Kept", "Outputs", "Overrides", "SelectedRuns", "SingleRun", "Sweep", "SweepConfig", "SweepSettings"]
 
 DatasetName = Annotated[str, one_of(DATASETS)]
 AlgorithmName = Annotated[str, one_of(ALGORITHMS)]
-ModelName = Annotated[str, AfterValidator(known_model)]
-Weights = Annotated[str, AfterValidator(pinned)]
-Scale = Annotated[float, Field(gt=0)]
-
-
-class SweepSettings(Settings):
-    """Settings whose model and weights are checked.
-
-    Attributes:
-        lr_scale: Every learning rate of the search is multiplied by it, where it is not fixed: the ranges are those of
-            small networks that are trained from scratch, and fine-tuning wants a hundredth of it. A wide search has
-            ranges for each regime, and needs it no more.
-        regime: What is trained, for a wide search: see `benchmarks.algorithms.ranges`. None for what model and loss
-            tell.
-    """
-
-    model: ModelName | None = None
-    weights: Weights = "none"
-    lr_scale: Scale = 1.0
-    regime: Regime | None = None
-
-
-class Overrides(SweepSettings):
-    """Settings of one data set that differ from those of the sweep; what is not given, or None, is the sweep's.
-
-    Attributes:
-        held_out: The sets of domains to leave out; None for all of the sweep's size.
-    """
-
-    held_out: tuple[HeldOut, ...] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_none(cls, content: Any) -> Any:
-        """None keeps the sweep's."""
-        if not isinstance(content, dict):
-            return content
-        return {name: value for name, value in content.items() if value is not None}
-
-    @model_serializer(mode="wrap")
-    def _given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in handler(self).items() if name in self.model_fields_set}
-
-    def settings(self, common: SweepSettings) -> SweepSettings:
-        """The settings of this data set."""
-        given = self.model_fields_set - {"held_out"}
-        return common.model_copy(update={name: getattr(self, name) for name in given})
-
-
-class Outputs(Frozen):
-    """What a run leaves besides its record. None of it changes a result.
-
-    Attributes:
-        tensorboard: Write TensorBoard logs during the runs.
-        weights: ``"none"``, or ``"best"``: the checkpoint with the best validation, floats as bfloat16.
-    """
-
-    tensorboard: bool = False
-    weights: Literal["none", "best"] = "none"
-
-
-def _as_list(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-def _as_mapping(value: Any) -> Any:
-    if isinstance(value, (str, list, tuple)):
-        names = _as_list(value)
-        return {name: {} for name in all_different(tuple(names))}
-    return {name: {} if own is None else own for name, own in value.items()} if isinstance(value, dict) else value
-
-
-def _as_launcher(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"kind": value}
-    return {"kind": "local", **value} if isinstance(value, dict) else value
-
-
-def _as_seeds(value: Any) -> Any:
-    return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else value
-
-
-class Sweep(Protocol):
-    """What a store and a coordinator ask of a sweep: its runs, a name of their set, and how they are done."""
-
-    @property
-    def launcher(self) -> LauncherConfig: ...
-    @property
-    def plugins(self) -> tuple[str, ...]: ...
-    @property
-    def outputs(self) -> Outputs: ...
-    @property
-    def max_attempts(self) -> int: ...
-    def runs(self) -> Sequence[RunIdentity]: ...
-    def key(self) -> str: ...
-    def model_dump(self, *, mode: Literal["json"]) -> dict[str, Any]: ...
-
-
-class SingleRun(Frozen):
-    """A sweep of one run, done in this process as often as it takes.
-
-    Attributes:
-        datasets: The name of its data set alone.
-        run: Its configuration.
-    """
-
-    datasets: tuple[str]
-    run: SerializeAsAny[RunIdentity]
-    launcher: LauncherConfig = InProcess()
-    plugins: tuple[str, ...] = ()
-    outputs: Outputs = Outputs()
-    max_attempts: Count = 2**31
-
-    @classmethod
-    def of(cls, run: RunIdentity) -> SingleRun:
-        """The sweep of a run."""
-        return cls(datasets=(run.dataset,), run=run)
-
-    def runs(self) -> list[RunIdentity]:
-        """The one."""
-        return [self.run]
-
-    def key(self) -> str:
-        """That of the run."""
-        return self.run.key()
 
 
 class SweepConfig(Frozen):
@@ -200,13 +69,13 @@ class SweepConfig(Frozen):
         True
     """
 
-    datasets: Annotated[dict[DatasetName, Overrides], BeforeValidator(_as_mapping), Field(min_length=1)]
+    datasets: Annotated[dict[DatasetName, Overrides], BeforeValidator(as_mapping), Field(min_length=1)]
     algorithms: Annotated[
-        tuple[AlgorithmName, ...], BeforeValidator(_as_list), AfterValidator(all_different), Field(min_length=1)
+        tuple[AlgorithmName, ...], BeforeValidator(as_list), AfterValidator(all_different), Field(min_length=1)
     ] = QUICK
     seeds: Annotated[
         tuple[Annotated[int, Field(ge=0)], ...],
-        BeforeValidator(_as_seeds),
+        BeforeValidator(as_seeds),
         AfterValidator(all_different),
         Field(min_length=1),
     ] = (0, 1, 2)
@@ -214,7 +83,7 @@ class SweepConfig(Frozen):
     leave_out: Count = 1
     selection: Annotated[
         tuple[Annotated[str, AfterValidator(known_rule)], ...],
-        BeforeValidator(_as_list),
+        BeforeValidator(as_list),
         AfterValidator(all_different),
         Field(min_length=1),
     ] = ("validation",)
@@ -222,15 +91,15 @@ class SweepConfig(Frozen):
     share_points: bool = False
     cross_points: Count | None = None
     widen: Annotated[int, Field(ge=0)] = 0
-    families: dict[str, Annotated[tuple[AlgorithmName, ...], BeforeValidator(_as_list), Field(min_length=1)]] = Field(
+    families: dict[str, Annotated[tuple[AlgorithmName, ...], BeforeValidator(as_list), Field(min_length=1)]] = Field(
         default_factory=dict
     )
-    refit: Annotated[bool | tuple[str, ...], BeforeValidator(_as_list)] = False
+    refit: Annotated[bool | tuple[str, ...], BeforeValidator(as_list)] = False
     confirmatory: tuple[tuple[str, str], ...] = ()
     settings: SweepSettings = SweepSettings()
     fixed: dict[AlgorithmName, dict[str, int | float]] = Field(default_factory=dict)
-    plugins: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()
-    launcher: Annotated[LauncherConfig, BeforeValidator(_as_launcher)] = Local()
+    plugins: Annotated[tuple[str, ...], BeforeValidator(as_list)] = ()
+    launcher: Annotated[LauncherConfig, BeforeValidator(as_launcher)] = Local()
     outputs: Outputs = Outputs()
     max_attempts: Count = 3
 
@@ -284,6 +153,11 @@ class SweepConfig(Frozen):
 
     @model_validator(mode="after")
     def _possible(self) -> SweepConfig:
+        for algorithm in self.fixed:
+            if algorithm not in self.algorithms:
+                raise ValueError(
+                    f"fixed: the sweep has no algorithm {algorithm!r}; its algorithms are: {', '.join(self.algorithms)}"
+                )
         for dataset, own in self.datasets.items():
             settings = own.settings(self.settings)
             try:
@@ -325,19 +199,64 @@ class SweepConfig(Frozen):
                 sets.update(dict.fromkeys(_ordered(dataset, (*names, other)) for other in others))
         return list(sets)
 
+    def points_of(self, dataset: str) -> dict[tuple[str, ...], int]:
+        """How many points are tried with each of the `training_sets`."""
+        reported = set(self.held_out(dataset))
+        fewer = self.points if self.cross_points is None else self.cross_points
+        return {names: self.points if names in reported else fewer for names in self.training_sets(dataset)}
+
     def runs(self) -> list[RunConfig]:
         """All runs. Algorithms alternate, so that an unfinished sweep is unfinished for all of them alike."""
-        return list(self._runs())
+        return [
+            self.run(dataset, name, held_out, seed, point, self.hparams(dataset, name, seed, point, settings), settings)
+            for dataset in self.datasets
+            for settings in [self.of_dataset(dataset)]
+            for seed, (held_out, points) in itertools.product(self.seeds, self.points_of(dataset).items())
+            for point, name in itertools.product(range(points), self.algorithms)
+        ]
 
-    def _runs(self) -> Iterator[RunConfig]:
+    def first_runs(self) -> list[RunConfig]:
+        """One run of each algorithm on each data set."""
+        return [
+            self._first(dataset, name, held_out)
+            for dataset in self.datasets
+            for held_out in self.training_sets(dataset)[:1]
+            for name in self.algorithms
+        ]
+
+    def written(self, kept: Kept | None = None) -> Iterator[Written]:
+        """The same as `runs`, as a store has them.
+
+        Args:
+            kept: Keeps hyper-parameters that are drawn, for the next call.
+        """
         for dataset in self.datasets:
-            reported, settings = set(self.held_out(dataset)), self.of_dataset(dataset)
-            for seed, held_out, point, algorithm in itertools.product(
-                self.seeds, self.training_sets(dataset), range(self.points), self.algorithms
-            ):
-                if held_out in reported or self.cross_points is None or point < self.cross_points:
-                    hparams = self.hparams(dataset, algorithm, seed, point, settings)
-                    yield self.run(dataset, algorithm, held_out, seed, point, hparams, settings)
+            rows = [
+                (points, [Template(self._first(dataset, name, held_out)) for name in self.algorithms])
+                for held_out, points in self.points_of(dataset).items()
+            ]
+            for seed in self.seeds:
+                if kept is None or (dataset, seed) not in kept:
+                    drawn = self._drawn(dataset, seed)
+                    if kept is not None:
+                        kept[dataset, seed] = drawn
+                else:
+                    drawn = kept[dataset, seed]
+                for points, templates in rows:
+                    for point, hparams in enumerate(drawn[:points]):
+                        for template, own in zip(templates, hparams, strict=True):
+                            yield template.fill(seed, point, own)
+
+    def size(self) -> int:
+        """How many runs there are."""
+        points = sum(sum(self.points_of(dataset).values()) for dataset in self.datasets)
+        return len(self.seeds) * len(self.algorithms) * points
+
+    def _first(self, dataset: str, algorithm: str, held_out: tuple[str, ...]) -> RunConfig:
+        settings, seed = self.of_dataset(dataset), self.seeds[0]
+        return self.run(
+            dataset, algorithm, held_out, seed, 0, self.hparams(dataset, algorithm, seed, 0, settings), settings
+        )
 
     def run(
         self,
@@ -373,20 +292,40 @@ class SweepConfig(Frozen):
         told = regime_of(settings.model or "", settings.tuning, DATASETS[dataset].loss)
         return wide(space, settings.regime or told)
 
-    def hparams(self, dataset: str, algorithm: str, seed: int, point: int, settings: SweepSettings) -> dict[str, float]:
-        """The hyper-parameters of a point."""
+    def hparams(
+        self,
+        dataset: str,
+        algorithm: str,
+        seed: int,
+        point: int,
+        settings: SweepSettings,
+        drawn: dict[Any, float] | None = None,
+    ) -> dict[str, float]:
+        """The hyper-parameters of a point; `drawn` keeps those that other algorithms share with it."""
+        drawn = {} if drawn is None else drawn
         # The held-out set is no part of the seed: the runs of a cross-validation must try the same points.
         names = (dataset, "all seeds") if self.share_points else (dataset, seed)
         take = spread if self.search == "wide" else draw
-        drawn = take(self.space(dataset, algorithm, settings), point, seed_from(*names))
-        if "lr" in drawn:
-            drawn = {**drawn, "lr": settings.lr_scale * drawn["lr"]}
-        return {**drawn, **self.fixed.get(algorithm, {})}
+        space = self.space(dataset, algorithm, settings)
+        for name, distribution in space.items():
+            if (name, distribution) not in drawn:
+                drawn[name, distribution] = take({name: distribution}, point, seed_from(*names))[name]
+        found = {name: drawn[name, distribution] for name, distribution in space.items()}
+        if "lr" in found:
+            found["lr"] = settings.lr_scale * found["lr"]
+        return {**found, **self.fixed.get(algorithm, {})}
 
-    def key(self) -> str:
+    def _drawn(self, dataset: str, seed: int) -> list[list[HParams]]:
+        settings = self.of_dataset(dataset)
+        drawn: list[dict[Any, float]] = [{} for _ in range(self.points)]
+        return [
+            [HParams(self.hparams(dataset, name, seed, point, settings, shared)) for name in self.algorithms]
+            for point, shared in enumerate(drawn)
+        ]
+
+    def key(self, kept: Kept | None = None) -> str:
         """A short name of the set of runs: the same for the same runs, wherever they are done."""
-        keys = [run.key() for run in self.runs()]
-        return hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:16]
+        return key_of(run.key for run in self.written(kept))
 
     def in_process(self) -> SweepConfig:
         """The same runs, done in this process."""

@@ -4,34 +4,35 @@ It holds nothing that matters. Everything is in the store, so that it can be kil
 on one sweep at a time; the same call again goes on. Its one duty besides starting workers is to give up on attempts
 whose process is gone:
 
-- a worker that it started itself and that has ended;
-- a process of this machine that does not exist any more;
-- anything else that has not beaten for the length of a lease, by this process's own clock.
+- a worker that it started itself and that has ended, or is silent for the length of a lease: that may be the doing of
+  its run, and is counted (``lost``);
+- a worker of another coordinator whose process does not exist any more, or that is silent for twice as long: that
+  coordinator, or the machine of both, has gone, which is not the doing of the run (``interrupted``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from benchmarks.base.records import Record
 from benchmarks.runs.runner import RunKind
 from benchmarks.sweeps.config import Sweep, SweepConfig
 from benchmarks.sweeps.launcher_config import InProcess
 from benchmarks.sweeps.launchers import Ending, Launcher, WorkerHandle, launcher
-from benchmarks.sweeps.stages import next_stage
+from benchmarks.sweeps.leases import Leases
+from benchmarks.sweeps.stages import Stage, next_stage
 from benchmarks.sweeps.store import Store, StoreError
+from benchmarks.sweeps.store.backup import keep_backup, require_no_backup
+from benchmarks.sweeps.store.identity import is_gone
+from benchmarks.sweeps.store.states import DECIDED, INTERRUPTED, LOST
 from benchmarks.sweeps.store.store import Running
-from benchmarks.sweeps.store.transfer import write_lines
 from benchmarks.sweeps.worker import Job
 
 LEASE_BEATS = 9
@@ -42,6 +43,10 @@ IDLE_DEATHS = 5
 
 GRACE = 20.0
 """Seconds that workers have to stop when they are told to."""
+
+MOURNING = 1.0
+"""Seconds that a worker is dead before its attempt is lost. Where a whole machine is killed, this coordinator is dead
+by then, and the attempt was interrupted."""
 
 ENDING = 30.0
 """Seconds that workers have to notice that nothing is left to do."""
@@ -80,7 +85,7 @@ class Snapshot:
     @property
     def done(self) -> int:
         """Runs that have ended."""
-        return self.counts["finished"] + self.counts["failed"]
+        return sum(self.counts[status] for status in DECIDED)
 
 
 Watch = Callable[[Snapshot], None]
@@ -115,7 +120,8 @@ class Coordinator:
 
     def __post_init__(self) -> None:
         self.sweep_id = self.store.enter(self.sweep)
-        self._seen: dict[int, tuple[int, float]] = {}
+        self._leases = Leases(self.beat)
+        self._ended: dict[str, tuple[Ending, float]] = {}
         self._busy: set[str] = set()
         self._idle_deaths = 0
         self._job = Job(
@@ -138,6 +144,15 @@ class Coordinator:
         """Does what is not done; returns the records of all runs of the sweep.
 
         Raises:
+            As `work`.
+        """
+        self.work()
+        return self.store.records(self.sweep_id)
+
+    def work(self) -> None:
+        """Does what is not done.
+
+        Raises:
             KeyboardInterrupt: if it comes; workers are stopped first, and their runs can be claimed again.
             SweepError: if workers die without having had a run, again and again.
             StoreError: if the store cannot be read or written.
@@ -150,12 +165,11 @@ class Coordinator:
             finally:
                 self._stop()
                 engine.close()
-        return self.store.records(self.sweep_id)
 
     def _until_done(self, engine: Launcher) -> None:
         while True:
             self._poll()
-            self._reap({})
+            self._reap()
             counts = self._look()
             if not counts["pending"] and not counts["running"]:
                 self._wait(ENDING)
@@ -168,24 +182,68 @@ class Coordinator:
             time.sleep(engine.pause if self.handles else max(engine.pause, IDLE))
 
     def _look(self) -> dict[str, int]:
-        counts = self.store.counts(self.sweep_id)
+        counts = self.store.progress(self.sweep_id).counts
         self.watch(Snapshot(counts, len(self.handles), self.lost, self.note, self.sweep_id))
         return counts
 
     def _poll(self) -> None:
         """Notes the workers that have ended."""
-        ended: dict[str, Ending] = {}
         for handle in list(self.handles):
             ending = handle.poll()
-            if ending is not None:
-                self.handles.remove(handle)
-                ended[handle.name] = ending
-        if not ended:
-            return
-        reaped = self._reap(ended)
-        for name, ending in ended.items():
-            if not ending.died or name in reaped:
+            if ending is None:
+                continue
+            self.handles.remove(handle)
+            if not ending.died:
                 self._idle_deaths = 0
+            self._ended[handle.name] = ending, time.monotonic()
+
+    def _reap(self) -> None:
+        """Gives up on the attempts whose process is gone."""
+        running = self.store.running(self.sweep_id)
+        self._busy = {attempt.worker for attempt in running}
+        for attempt in running:
+            status, reason = self._gone(attempt)
+            if reason:
+                self.store.give_up(attempt.attempt_id, status, f"{attempt.worker}: {reason}", self.sweep.max_attempts)
+                self.store.end_worker(attempt.worker_id, reason)
+                self.lost += 1
+                self.note = f"{attempt.worker}: {reason}"
+                self._busy.discard(attempt.worker)
+                self._ended.pop(attempt.worker, None)
+                self._idle_deaths = 0
+        self._leases.keep({attempt.attempt_id for attempt in running})
+        self._bury(self._busy)
+
+    def _gone(self, attempt: Running) -> tuple[str, str]:
+        """How an attempt has to be ended, and why; ("", "") while it goes on."""
+        now = time.monotonic()
+        silence = self._leases.silence(attempt.attempt_id, attempt.beats, now)
+        if attempt.worker in self._ended:
+            ending, since = self._ended[attempt.worker]
+            if not ending.alone:
+                return INTERRUPTED, ending.reason
+            return (LOST, ending.reason) if now - since >= MOURNING or not ending.died else ("", "")
+        own = next((handle for handle in self.handles if handle.name == attempt.worker), None)
+        told = f"no sign of life from {attempt.host} for {silence:.0f} seconds"
+        if own is not None:  # its launcher says when it has ended
+            if silence <= LEASE_BEATS * self.beat:
+                return "", ""
+            own.kill()
+            self.handles.remove(own)
+            return LOST, told
+        if is_gone(attempt.place, attempt.pid, attempt.born):
+            return INTERRUPTED, f"its process {attempt.pid} does not exist any more, nor who would have told"
+        return (INTERRUPTED, told) if silence > 2 * LEASE_BEATS * self.beat else ("", "")
+
+    def _bury(self, busy: Collection[str]) -> None:
+        """Counts the workers that died without having had a run.
+
+        Raises:
+            SweepError: if there are too many of them.
+        """
+        for name in [name for name in self._ended if name not in busy]:
+            ending, _ = self._ended.pop(name)
+            if not ending.died:
                 continue
             self._idle_deaths += 1
             self.note = f"{name}: {ending.reason}"
@@ -194,37 +252,6 @@ class Coordinator:
                     f"{self._idle_deaths} workers ended one after the other without a run; the last one, {name}: "
                     f"{ending.reason}. Logs are in {self.folder / 'logs'}"
                 )
-
-    def _reap(self, ended: dict[str, Ending]) -> set[str]:
-        """Gives up on the attempts whose process is gone; returns the names of those workers."""
-        reaped = set()
-        running = self.store.running(self.sweep_id)
-        for attempt in running:
-            reason = self._gone(attempt, ended)
-            if reason is not None:
-                self.store.give_up(attempt.attempt_id, "lost", f"{attempt.worker}: {reason}", self.sweep.max_attempts)
-                self.store.end_worker(attempt.worker_id, reason)
-                self.lost += 1
-                self.note = f"{attempt.worker}: {reason}"
-                reaped.add(attempt.worker)
-        self._seen = {attempt.attempt_id: self._seen[attempt.attempt_id] for attempt in running}
-        self._busy = {attempt.worker for attempt in running} - reaped
-        return reaped
-
-    def _gone(self, attempt: Running, ended: dict[str, Ending]) -> str | None:
-        beats, since = self._seen.get(attempt.attempt_id, (-1, 0.0))
-        if beats != attempt.beats:
-            self._seen[attempt.attempt_id] = (attempt.beats, time.monotonic())
-            since = time.monotonic()
-        if attempt.worker in ended:
-            return ended[attempt.worker].reason
-        own = any(handle.name == attempt.worker for handle in self.handles)  # its launcher says when it has ended
-        if not own and attempt.host == socket.gethostname() and not _exists(attempt):
-            return f"its process {attempt.pid} does not exist any more"
-        silence = time.monotonic() - since
-        if silence > LEASE_BEATS * self.beat:
-            return f"no sign of life from {attempt.host} for {silence:.0f} seconds"
-        return None
 
     def _wait(self, seconds: float) -> None:
         """Until all workers have ended, but no longer."""
@@ -268,26 +295,60 @@ def perform(
     However it ends, ``records.jsonl`` and ``sweep.json`` in the folder then hold what there is.
 
     Raises:
-        As `Coordinator.run`.
+        As `Coordinator.work`.
+        StoreError: if the store is empty and the folder holds records (see `require_no_backup`).
     """
+    numbers = do(sweep, store, folder, watch=watch, redo=("failed",) if retry_failed else (), beat=beat)
+    return [record for number in numbers for record in store.records(number)]
+
+
+def do(
+    sweep: SweepConfig,
+    store: Store,
+    folder: Path,
+    *,
+    watch: Watch = lambda _: None,
+    redo: Collection[str] = (),
+    keys: Collection[str] | None = None,
+    beat: float = 10.0,
+) -> tuple[int, ...]:
+    """The same without the records, which may be a million; returns the numbers of the sweep and of its later stages.
+
+    Args:
+        sweep: What to do.
+        store: Where it is noted.
+        folder: For what the runs leave.
+        watch: Is told how far it is.
+        redo: The statuses of decided runs that are to be done again.
+        keys: Beginnings of the names of the runs that `redo` is about; None for all.
+        beat: Seconds between two signs of life.
+    """
+    require_no_backup(store, folder)
     coordinator = Coordinator(sweep, store, folder, watch=watch, beat=beat)
     numbers = [coordinator.sweep_id]
-    if retry_failed:
-        store.retry_failed(coordinator.sweep_id)
+    if redo:
+        store.redo(coordinator.sweep_id, redo, keys)
     try:
-        records = coordinator.run()
-        while (stage := next_stage(sweep, records)) is not None:
+        coordinator.work()
+        while (stage := _next_stage(sweep, store, numbers)) is not None:
             later = Coordinator(stage, store, folder, watch=watch, beat=beat)
             numbers.append(later.sweep_id)
-            if retry_failed:
-                store.retry_failed(later.sweep_id)
-            records += later.run()
-        return records
+            if redo:
+                store.redo(later.sweep_id, redo, keys)
+            later.work()
     finally:
-        write_lines([record for number in numbers for record in store.records(number)], folder / "records.jsonl")
+        keep_backup(store, folder)
         summary = summarize(store, coordinator.sweep_id, sweep)
         summary["stages"] = [store.counts(number) for number in numbers[1:]]
         (folder / "sweep.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
+    return tuple(numbers)
+
+
+def _next_stage(sweep: SweepConfig, store: Store, numbers: Sequence[int]) -> Stage | None:
+    """Looks at the records only where something may follow from them."""
+    if not sweep.widen and not sweep.refitted():
+        return None
+    return next_stage(sweep, [record for number in numbers for record in store.records(number)])
 
 
 def summarize(store: Store, sweep_id: int, sweep: SweepConfig) -> dict[str, Any]:
@@ -311,12 +372,3 @@ def summarize(store: Store, sweep_id: int, sweep: SweepConfig) -> dict[str, Any]
 def _absolute(plugins: tuple[str, ...]) -> tuple[str, ...]:
     """Files by their whole path: workers may start elsewhere."""
     return tuple(str(Path(name).resolve()) if name.endswith(".py") else name for name in plugins)
-
-
-def _exists(attempt: Running) -> bool:
-    try:
-        process = psutil.Process(attempt.pid)
-        same = attempt.born is None or abs(process.create_time() - attempt.born) < 1.0
-        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False

@@ -81,24 +81,40 @@ def edges(records: Iterable[Record], rule: str = VALIDATION) -> list[Edge]:
         ValueError: as `benchmarks.runs.selection.winners`.
     """
     kept = [record for record in records if not is_refit(record)]
-    tried: dict[tuple[str, str, str], dict[int, set[float]]] = {}
     sets: dict[str, set[frozenset[str]]] = {}
     for record in kept:
         config = record["config"]
         sets.setdefault(config["dataset"], set()).add(frozenset(held_out_domains(config["held_out"])))
+    outer = (
+        winner.selected.run["config"]
+        for winner in winners(kept, Rule.named(rule))
+        for outside in [frozenset(held_out_domains(winner.held_out))]
+        if not any(other < outside for other in sets[winner.dataset])
+    )
+    return edges_of(kept, outer)
+
+
+def edges_of(records: Iterable[Record], chosen: Iterable[Mapping[str, Any]]) -> list[Edge]:
+    """The same where something else has chosen.
+
+    Args:
+        records: Of all runs of the search.
+        chosen: Configurations of the runs whose points were chosen, one for each held-out set and seed.
+    """
+    tried: dict[tuple[str, str, str], dict[int, set[float]]] = {}
+    for record in records:
+        config = record["config"]
         for name in LEARNING_RATES:
             if name in config.get("hparams", {}):
                 values = tried.setdefault((config["dataset"], config["algorithm"], name), {})
                 values.setdefault(config["seed"], set()).add(config["hparams"][name])
-    chosen: dict[tuple[str, str], list[tuple[int, Mapping[str, float]]]] = {}
-    for winner in winners(kept, Rule.named(rule)):
-        outside = frozenset(held_out_domains(winner.held_out))
-        if not any(other < outside for other in sets[winner.dataset]):
-            own = winner.seed, winner.selected.run["config"].get("hparams", {})
-            chosen.setdefault((winner.dataset, winner.algorithm), []).append(own)
+    places: dict[tuple[str, str], list[tuple[int, Mapping[str, float]]]] = {}
+    for config in chosen:
+        own = config["seed"], config.get("hparams", {})
+        places.setdefault((config["dataset"], config["algorithm"]), []).append(own)
     found = []
     for (dataset, algorithm, name), by_seed in tried.items():
-        points = chosen.get((dataset, algorithm), [])
+        points = places.get((dataset, algorithm), [])
         if not points or min(map(len, by_seed.values())) < LEAST:
             continue
         for side, end in _ENDS:

@@ -2,75 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from benchmarks.base.errors import unknown
+from benchmarks.base.errors import ConfigError, unknown
 from benchmarks.runs import plugins
 from benchmarks.sweeps.config import Outputs, Overrides, SweepConfig, SweepSettings
 from benchmarks.sweeps.launcher_config import KINDS
+from benchmarks.sweeps.mistakes import wanted
+from benchmarks.sweeps.reading import Location, dotted, read
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-Location = tuple[int | str, ...]
-
-
-class ConfigError(ValueError):
-    """The file or the arguments do not describe a sweep; the message names the words that are wrong."""
-
-
-def read(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
-    """The content of a YAML or TOML file, and the line of every key and item (YAML only).
-
-    Raises:
-        ConfigError: if it cannot be read, is neither, repeats a key, or is no mapping.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    if path.suffix == ".toml":
-        try:
-            return tomllib.loads(text), {}
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{path}: no TOML: {error}") from error
-    if path.suffix not in (".yaml", ".yml"):
-        raise ConfigError(f"{path}: a sweep file must end in .yaml, .yml or .toml")
-    lines: dict[Location, int] = {}
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        _note_lines(path, node, (), lines)
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: no YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a sweep file must map names to values, got {type(content).__name__}")
-    return content, lines
-
-
-def _note_lines(path: Path, node: yaml.Node | None, location: Location, lines: dict[Location, int]) -> None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*location, key.value)
-            if inner in lines:
-                raise ConfigError(
-                    f"{path}, line {key.start_mark.line + 1}: {_dotted(inner)!r} is given twice, "
-                    f"first in line {lines[inner]}"
-                )
-            lines[inner] = key.start_mark.line + 1
-            _note_lines(path, value, inner, lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            lines[(*location, number)] = value.start_mark.line + 1
-            _note_lines(path, value, (*location, number), lines)
+__all__ = ["ConfigError", "Location", "read", "validated"]
 
 
 def validated(
@@ -102,9 +46,12 @@ def _explain(problem: Any, where: str, lines: Mapping[Location, int]) -> str:
         for number, part in enumerate(problem["loc"])
         if part != "[key]" and not (number == 1 and problem["loc"][0] == "launcher" and part in KINDS)
     )
+    # It tries a number as one kind and as the other, and names both.
+    if location and location[-1] in ("int", "float") and problem["type"].startswith(("int_", "float_")):
+        location, problem = location[:-1], {**problem, "type": "float_type"}
     found = next((lines[location[:n]] for n in range(len(location), 0, -1) if location[:n] in lines), None)
     place = where if found is None else f"{where}, line {found}"
-    key = f"{_dotted(location)}: " if location else ""
+    key = f"{dotted(location)}: " if location else ""
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         return f"{place}: {key}{unknown(location[-1], _fields(problem['loc']))}"
@@ -114,7 +61,7 @@ def _explain(problem: Any, where: str, lines: Mapping[Location, int]) -> str:
         return f"{place}: {key}kind: {unknown(problem['ctx']['tag'], KINDS)}"
     if problem["type"] in ("value_error", "default_factory_not_called"):
         return f"{place}: {key}{message}"
-    return f"{place}: {key}{message[0].lower()}{message[1:]}, got {problem['input']!r}"
+    return f"{place}: {key}{wanted(problem, dotted(location))}, got {problem['input']!r}"
 
 
 def _fields(location: Location) -> list[str]:
@@ -124,10 +71,3 @@ def _fields(location: Location) -> list[str]:
         models["launcher"] = KINDS[str(location[1])]
     model = models.get(str(location[0]), SweepConfig) if len(location) > 1 else SweepConfig
     return list(model.model_fields)
-
-
-def _dotted(location: Location) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from benchmarks.algorithms import ALGORITHMS
 from benchmarks.datasets import DATASETS
-from benchmarks.runs.config import RunConfig
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.launcher_config import InProcess
+from benchmarks.sweeps.left import Speeds, duration, seconds_left, speed_of
 
-Speeds = Mapping[tuple[str, str], float]
-"""(data set, algorithm) -> seconds of a gradient evaluation."""
+__all__ = ["Share", "Speeds", "duration", "number_of_workers", "plan", "seconds_left"]
 
 
 @dataclass(frozen=True)
@@ -40,24 +37,26 @@ class Share:
 
 def plan(sweep: SweepConfig, speeds: Speeds | None = None) -> list[Share]:
     """The shares of a sweep, data set by data set."""
-    shares: dict[tuple[str, str], list[RunConfig]] = {}
-    for run in sweep.runs():
-        shares.setdefault((run.dataset, run.algorithm), []).append(run)
     found = []
-    for (dataset, algorithm), runs in shares.items():
-        n_domains = len(DATASETS[dataset].domains)
+    for first in sweep.first_runs():
+        # Runs that differ in seed, point and hyper-parameters cost the same.
+        n_domains = len(DATASETS[first.dataset].domains)
+        points = sweep.points_of(first.dataset)
+        alike = [len(sweep.seeds) * number for number in points.values()]
+        runs = [first.model_copy(update={"held_out": held_out}) for held_out in points]
         evaluations = [run.evaluations(n_domains) for run in runs]
-        cost = [ALGORITHMS[algorithm].evaluations(n_domains - len(run.held_out)) for run in runs]
-        speed = _speed(speeds or {}, dataset, algorithm)
+        total = sum(times * each for times, each in zip(alike, evaluations, strict=True))
+        cost = [ALGORITHMS[first.algorithm].evaluations(n_domains - len(run.held_out)) for run in runs]
+        speed = speed_of(speeds or {}, first.dataset, first.algorithm)
         found.append(
             Share(
-                dataset=dataset,
-                algorithm=algorithm,
-                runs=len(runs),
-                held_out=len({run.held_out for run in runs}),
-                evaluations=sum(evaluations),
-                updates=sum(total // each for total, each in zip(evaluations, cost, strict=True)),
-                seconds=None if speed is None else speed * sum(evaluations),
+                dataset=first.dataset,
+                algorithm=first.algorithm,
+                runs=sum(alike),
+                held_out=len(runs),
+                evaluations=total,
+                updates=sum(times * (own // each) for times, own, each in zip(alike, evaluations, cost, strict=True)),
+                seconds=None if speed is None else speed * total,
             )
         )
     return found
@@ -69,41 +68,4 @@ def number_of_workers(sweep: SweepConfig) -> int:
     if isinstance(launcher, InProcess):
         return 1
     chosen = launcher.workers or os.cpu_count() or 1
-    return min(chosen, len(sweep.runs()))
-
-
-def seconds_left(ahead: Iterable[Mapping[str, Any]], speeds: Speeds, workers: int) -> float | None:
-    """Seconds until the sweep is done, if every run takes as long as those before; None if there were none.
-
-    Args:
-        ahead: Rows with ``dataset``, ``algorithm``, ``status`` and ``evaluations``; running ones count half.
-        speeds: Of earlier runs.
-        workers: At work.
-    """
-    total = 0.0
-    for row in ahead:
-        speed = _speed(speeds, row["dataset"], row["algorithm"])
-        if speed is None:
-            return None
-        total += speed * (row["evaluations"] or 0) * (0.5 if row["status"] == "running" else 1.0)
-    return total / workers
-
-
-def _speed(speeds: Speeds, dataset: str, algorithm: str) -> float | None:
-    """Of this algorithm on this data set; if it is new there, the mean of the others."""
-    if (dataset, algorithm) in speeds:
-        return speeds[dataset, algorithm]
-    others = [speed for (where, _), speed in speeds.items() if where == dataset]
-    return sum(others) / len(others) if others else None
-
-
-def duration(seconds: float) -> str:
-    """Seconds to read.
-
-    Example:
-        >>> duration(42.4), duration(330), duration(9000)
-        ('42 s', '6 min', '2.5 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return min(chosen, sweep.size())

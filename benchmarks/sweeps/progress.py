@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from benchmarks.sweeps.coordinator import Snapshot, Watch
+from benchmarks.sweeps.heartbeat import Heartbeat
 from benchmarks.sweeps.plan import duration, seconds_left
 from benchmarks.sweeps.store import Store
 
@@ -22,7 +23,29 @@ _EVERY = 1.0
 
 @contextmanager
 def live(console: Console, store: Store, sweep_id: int) -> Iterator[Watch]:
-    """Shows runs done, running and failed, the time left, and the best so far; gives the function to call."""
+    """Shows runs done, running and failed, the time left, and the best so far; gives the function to call.
+
+    Where there is no terminal it says lines: see `benchmarks.sweeps.heartbeat`.
+    """
+    if not console.is_terminal:
+        stage = sweep_id
+
+        def left() -> str:
+            seconds = seconds_left(store.ahead(stage), store.speeds(), 1)
+            return "" if seconds is None else f"about {duration(seconds)} of one worker left"
+
+        def say(text: str) -> None:
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+        heartbeat = Heartbeat(say, left)
+
+        def tell(now: Snapshot) -> None:
+            nonlocal stage
+            stage = now.sweep_id or sweep_id
+            heartbeat(now)
+
+        yield tell
+        return
     columns = (
         TextColumn("runs"),
         BarColumn(),
@@ -42,14 +65,15 @@ def live(console: Console, store: Store, sweep_id: int) -> Iterator[Watch]:
             end = now.done == now.total
             if time.monotonic() - looked > _EVERY or end:
                 looked = time.monotonic()
-                left = seconds_left(store.ahead(now.sweep_id or sweep_id), store.speeds(), max(now.workers, 1))
+                found = store.progress(now.sweep_id or sweep_id)
+                left = seconds_left(found.rows_ahead(), found.speeds, max(now.workers, 1))
                 bar.update(task, left="" if left is None or end else f"about {duration(left)} left")
                 best = [
                     Text(
-                        f"best so far on {found['dataset']}: {found['algorithm']}, "
-                        f"validation {found['validation']:.3f} (held out {found['held_out']})"
+                        f"best so far on {one.dataset}: {one.algorithm}, "
+                        f"validation {one.validation:.3f} (held out {one.held_out})"
                     )
-                    for found in store.best(sweep_id)
+                    for one in found.best
                 ]
             bar.update(task, completed=now.done, total=now.total)
             screen.update(Group(bar, _line(now), *best))
@@ -60,6 +84,7 @@ def live(console: Console, store: Store, sweep_id: int) -> Iterator[Watch]:
 def _line(now: Snapshot) -> Text:
     counts = now.counts
     line = f"{counts['finished']} finished, {counts['running']} running, {counts['pending']} waiting, "
+    line += f"{counts['diverged']} diverged, " if counts["diverged"] else ""
     line += f"[red]{counts['failed']} failed[/red]" if counts["failed"] else "0 failed"
     if now.lost:
         line += f"; {now.lost} attempts lost and done again, the last one: {escape(now.note)}"

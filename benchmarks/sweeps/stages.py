@@ -6,53 +6,38 @@ state: which runs it has follows from the records of the stages before it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field
 
-from benchmarks.base.config import Count, Frozen
 from benchmarks.base.records import SEPARATOR
 from benchmarks.datasets import DATASETS
 from benchmarks.runs.config import RunConfig
 from benchmarks.runs.costs import Cost, cost
 from benchmarks.runs.refit import refits
 from benchmarks.runs.rules import ORACLE, Rule
-from benchmarks.sweeps.config import Outputs, SweepConfig
+from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.edges import widening
-from benchmarks.sweeps.launcher_config import LauncherConfig
+from benchmarks.sweeps.selected import Kept, SelectedRuns, key_of
 
 
-class Stage(Frozen):
+class Stage(SelectedRuns):
     """A later stage of a sweep.
 
     Attributes:
-        datasets: Names of its data sets.
         stage: What it does.
         of: Key of the sweep.
-        selected: Its runs.
     """
 
-    datasets: tuple[str, ...]
     stage: Literal["widened", "refit"]
     of: str
     selected: tuple[RunConfig, ...] = Field(min_length=1)
-    launcher: LauncherConfig
-    plugins: tuple[str, ...] = ()
-    outputs: Outputs = Outputs()
-    max_attempts: Count = 3
 
-    def runs(self) -> list[RunConfig]:
-        """Its runs."""
-        return list(self.selected)
-
-    def key(self) -> str:
-        """A short name of the set of its runs."""
-        keys = [self.stage, self.of, *(run.key() for run in self.selected)]
-        return hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:16]
+    def key(self, kept: Kept | None = None) -> str:  # noqa: ARG002  nothing is drawn
+        """A short name of the stage and its runs, never that of the same runs chosen by hand."""
+        return key_of([self.stage, self.of, *(run.key() for run in self.selected)])
 
 
 def next_stage(sweep: SweepConfig, records: Sequence[Mapping[str, Any]]) -> Stage | None:

@@ -65,9 +65,7 @@ def foreseen(sweep: SweepConfig, dataset: str, data: MultiDomainData) -> list[Fo
 
 def time_steps(sweep: SweepConfig, known: Iterable[tuple[str, str]] = (), seconds: float = SECONDS) -> Timed:
     """Times each kind of a sweep that is at hand and not `known`, with as many threads as a worker has."""
-    kinds: dict[tuple[str, str], RunConfig] = {}
-    for run in sweep.runs():
-        kinds.setdefault((run.dataset, run.algorithm), run)
+    kinds = {(run.dataset, run.algorithm): run for run in sweep.first_runs()}
     found, skipped = Timed(), set(known)
     with _threads(sweep):
         for kind, run in kinds.items():

@@ -66,6 +66,7 @@ class FlatBuffer:
             self._memory = [torch.empty(columns, dtype=wide, device=first.device), rows]
         for memory in self._memory:
             self._clear_gaps(memory)
+        self._saved: tuple[int, Tensor] | None = None  # so many displacements as they are saved
         self._square: Tensor | None = None  # of the way back, where it is all that there is
         self._planned: set[int] | None = None  # who takes part in what follows
         self._pieces: list[tuple[int, slice | None]] = []
@@ -137,11 +138,12 @@ class FlatBuffer:
         for batch, columns in self._batches:
             subtract(values[batch], anchors[batch], rows[batch], (source[columns], target[columns]))
 
-    def is_at(self, row: int) -> bool:
-        """Whether rows[row] == parameter - anchor, bit for bit."""
+    def is_at(self, row: int, swapped: bool = False) -> bool:
+        """Whether rows[row] == parameter - anchor, bit for bit; with the two the other way round after a `swap`."""
         self._wait()
         for value, anchor, stored in zip(self._values(), self._views(None), self._views(row), strict=True):
-            if not _same_bits((value - anchor).to(stored.device, stored.dtype), stored):
+            way = anchor - value if swapped else value - anchor
+            if not _same_bits(way.to(stored.device, stored.dtype), stored):
                 return False
         return True
 
@@ -173,13 +175,18 @@ class FlatBuffer:
 
     # ------------------------------------------------------------------------------------------ passes over the matrix
 
-    def gram(self, used: int) -> Tensor:
-        """Products of the last and the first ``used`` displacements with each other: [1+used, 1+used] float64, CPU."""
-        if self._square is not None:
+    def gram(self, used: int, index: int | None = None) -> Tensor:
+        """Products of the last and the first ``used`` displacements with each other: [1+used, 1+used] float64, CPU.
+
+        Of all parameters that take part, or of one of them alone.
+        """
+        if self._square is not None and index is None:
             return self._square.cpu()
         self._wait()
+        step = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
+        parts = self._parts(1 + used) if index is None else _cut(self._spans[index], step)
         with full_precision(self.anchor_row.device):
-            first, *others = (products(self._chunk(part, used)) for part in self._parts(1 + used))
+            first, *others = (products(self._chunk(part, used)) for part in parts)
         total = sum(others, start=first).cpu()
         total[0, 1:].neg_()  # the anchor row holds the way back
         return total.triu() + total.triu(1).mT
@@ -211,8 +218,27 @@ class FlatBuffer:
     def state_of(self, index: int, used: int) -> dict[str, Tensor]:
         """Anchor [*shape] and displacements [used, *shape] of one that takes part; references where possible."""
         self._wait()
-        anchor = self._whole(self.anchor_row, index)
-        return {"anchor": anchor.to(self.params[index].dtype), "displacements": self._whole(self.rows[:used], index)}
+        anchor, rows = self._filled(used)
+        return {
+            "anchor": self._whole(anchor, index).to(self.params[index].dtype),
+            "displacements": self._whole(rows, index),
+        }
+
+    def _filled(self, used: int) -> tuple[Tensor, Tensor]:
+        """The anchor row and the first ``used`` displacements, in a storage without what is not to be saved.
+
+        Saving a tensor saves all of its storage: the other rows, and an anchor row that is wider than the parameters.
+        """
+        together = len(self._memory) == 1 and self.anchor_row.dtype == self._real
+        if self._saved is None or self._saved[0] != used:
+            memory, columns = self._memory[-1], len(self.anchor_row)
+            first = 1 if len(self._memory) == 1 and not together else 0
+            rows = used + 1 if together else used
+            size = columns * memory.itemsize
+            storage = memory.untyped_storage()[first * size : (first + rows) * size]
+            self._saved = used, memory.new_empty(0).set_(storage, 0, (rows, columns))  # type: ignore[call-overload]
+        saved = self._saved[1]
+        return (saved[0], saved[1:]) if together else (self.anchor_row, saved)
 
     def load(self, index: int, state: dict[str, Tensor]) -> None:
         """Take up what `state_of` gave."""
@@ -233,7 +259,7 @@ class FlatBuffer:
     # ------------------------------------------------------------------------------------------------ parts and pieces
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_planned": None, "_kept": [], "_cache": {}, "_gradients": {}}
+        return {**self.__dict__, "_planned": None, "_kept": [], "_cache": {}, "_gradients": {}, "_saved": None}
 
     def _plan(self) -> list[tuple[int, slice | None]]:
         """Parameters whole, large ones in pieces of their elements in memory order; batches are alike in size.

@@ -31,13 +31,16 @@ class Progress:
         position: inner steps done since the anchor.
         nonfinite_rollouts: how many have been dropped so far.
         domains: that of each inner step so far; None where it was not named.
-        weights: a few values of each parameter, where it was saved; filled by `unpack`.
+        skipped: steps of the sampler's roll-out that were gone when this one began.
+        weights: a few values of each parameter, where it was saved; filled by `unpack`. For `pack` those that it shall
+            write, if they are not the parameters' own.
         changed: settings that had another value where it was saved, at an anchor: that value; filled by `unpack`.
     """
 
     position: int
     nonfinite_rollouts: int
     domains: tuple[int | str | None, ...] = ()
+    skipped: int = 0
     weights: Mapping[Tensor, list[float]] = field(default_factory=dict)
     changed: Mapping[str, Any] = field(default_factory=dict)
 
@@ -74,6 +77,7 @@ def pack(parts: Parts, progress: Progress) -> dict[str, Any]:
         "position": progress.position,
         "nonfinite_rollouts": progress.nonfinite_rollouts,
         "domains": list(progress.domains),
+        "skipped": progress.skipped,
     }
     groups = []
     for own, inner_group, outer_group in zip(
@@ -82,7 +86,8 @@ def pack(parts: Parts, progress: Progress) -> dict[str, Any]:
         options = {k: v for k, v in outer_group.items() if k != "params"}
         description = {**_describe(parts, own), **there, "outer": options}
         description["entries"] = [_entries(state, i) for i in inner_group["params"]]
-        description["weights"] = samples(own["params"])
+        given = [progress.weights.get(p) for p in own["params"]]
+        description["weights"] = given if progress.weights else samples(own["params"])
         groups.append({**inner_group, _KEY: description})
     return {**inner, "state": state, "param_groups": groups}
 
@@ -123,7 +128,8 @@ def _progress(parts: Parts, groups: list[dict[str, Any]]) -> Progress:
     weights = {p: value for p, value in zip(_parameters(parts.inner), values, strict=True) if value is not None}
     changed = {name: found[name] for name, value in parts.settings.items() if found[name] != value}
     domains = tuple(found.get("domains", ()))
-    return Progress(found["position"], found["nonfinite_rollouts"], domains, weights, changed)
+    skipped = found.get("skipped", 0)  # version 0.1 knew nothing of it
+    return Progress(found["position"], found["nonfinite_rollouts"], domains, skipped, weights, changed)
 
 
 def _describe(parts: Parts, group: dict[str, Any]) -> dict[str, Any]:
@@ -153,6 +159,7 @@ def _check(parts: Parts, state_dict: dict[str, Any]) -> dict[str, Any]:
         _check_shapes(n, group, own)
         _check_complete(group, state_dict["state"])
     position, length = groups[0][_KEY]["position"], parts.settings["rollout_length"]
+    position += groups[0][_KEY].get("skipped", 0) if position else 0
     if not 0 <= position < (length or 1):
         raise ValueError(f"state_dict has the roll-out position {position}, allowed is 0 .. {(length or 1) - 1}")
     parameters = dict(zip(_indices(groups), _parameters(parts.inner), strict=True))
@@ -209,19 +216,32 @@ def _by_name(n: int, group: dict[str, Any], own: dict[str, Any]) -> dict[str, An
     saved, here = group.get("param_names"), own.get("param_names")
     if saved is None or here is None or list(saved) == list(here):
         return group
-    if sorted(saved) != sorted(here):
+    theirs, ours = list(saved), list(here)
+    if sorted(theirs) != sorted(ours):
+        theirs, ours = [_inside_wrappers(name) for name in theirs], [_inside_wrappers(name) for name in ours]
+    if sorted(theirs) != sorted(ours) or len({*ours}) < len(ours):
         lost, new = sorted({*saved} - {*here}), sorted({*here} - {*saved})
         raise ValueError(
             f"state_dict names other parameters in group {n}: this optimizer lacks {lost} and has {new} instead; give "
-            "both the same groups, or load parameters without names, which are taken in their order"
+            "both the same groups and names (those of the module inside DDP or torch.compile, say), or load parameters "
+            "without names, which are taken in their order"
         )
-    order = [list(saved).index(name) for name in here]
+    order = [theirs.index(name) for name in ours]
 
     def ordered(values: Any) -> list[Any]:
         return [values[k] for k in order]
 
     details = {name: ordered(group[_KEY][name]) for name in ("shapes", "entries", "weights") if name in group[_KEY]}
     return {**group, "params": ordered(group["params"]), "param_names": list(here), _KEY: {**group[_KEY], **details}}
+
+
+def _inside_wrappers(name: str) -> str:
+    """A parameter's name without what DDP, torch.compile, FSDP and activation checkpoints put before it."""
+    for wrapper in ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."):
+        name = name.replace(wrapper, "")
+    while name.startswith("module."):
+        name = name.removeprefix("module.")
+    return name
 
 
 def _check_shapes(n: int, group: dict[str, Any], own: dict[str, Any]) -> None:

@@ -1,9 +1,9 @@
 """Whether parameters still are as they were left: without a second copy of them, and nearly for free.
 
 Torch counts the writes to a tensor (``_version``), and a tensor that got other memory has another address. What is
-written through ``.data`` is not counted: a few values of the largest parameters are compared, bit for bit. On an
-accelerator nothing waits for that: what was found is kept there until somebody asks. Of parameters that are spread over
-ranks no values are compared, since all ranks must come to the same answer and each has others.
+written through ``.data`` is not counted: some values of every parameter are compared, bit for bit, of small models all.
+On an accelerator nothing waits for that: what was found is kept there until somebody asks. Of parameters that are
+spread over ranks no values are compared, since all ranks must come to the same answer and each has others.
 
 A write that put back what was there before, such as the end of `pgrad.averaging` 's ``applied``, says so by `restored`.
 """
@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from pgrad._engine import sharding
+from pgrad._engine.buffers import flat
 
 __all__ = ["Fingerprint", "restored", "samples"]
 
-_LARGEST = 4  # parameters of which values are compared
-_VALUES = 16  # of each
+_VALUES = 1024  # to compare, of all parameters together; at least one of each
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _version = operator.attrgetter("_version")
 _ALIVE: weakref.WeakSet[Fingerprint] = weakref.WeakSet()
@@ -37,15 +37,18 @@ class Fingerprint:
         self._params: list[Tensor] = []
         self._versions: list[int] = []
         self._addresses: list[int] = []
-        self._views: list[Tensor] = []
-        self._values: Tensor | None = None
-        self._seen: Tensor | None = None  # on an accelerator: whether any comparison found a difference
+        self._views: list[list[Tensor]] = []  # by kind, so that those of a kind can be joined
+        self._values: list[Tensor] = []  # of each kind
+        self._sums: list[int] | None = None  # of all bits of each parameter, if they are wanted
+        self._wants_sums = False
+        self._is_copy = False  # of a fingerprint of other parameters, which had these values
+        self._seen: list[Tensor] = []  # whether comparisons that nobody waited for found a difference
         _ALIVE.add(self)
 
     def clear(self) -> None:
         """Know nothing: no difference, until it is taken again."""
-        self._params, self._versions, self._addresses, self._views = [], [], [], []
-        self._values = self._seen = None
+        self._params, self._versions, self._addresses, self._views, self._values = [], [], [], [], []
+        self._sums, self._is_copy, self._seen = None, False, []
 
     def take(self, params: Sequence[Tensor]) -> None:
         """How the parameters are now."""
@@ -54,7 +57,9 @@ class Fingerprint:
             self._params, self._addresses = list(params), addresses
             self._views = _views(self._params)
         self._versions = list(map(_version, self._params))
-        self._values = torch.cat(self._views) if self._views else None
+        self._values = [torch.cat(views) for views in self._views]
+        self._sums = _sums(self._params) if self._wants_sums else None
+        self._is_copy = False
 
     def differs(self, wait: bool = True) -> bool:
         """Whether a parameter was written to, or may have been, since `take`.
@@ -63,34 +68,57 @@ class Fingerprint:
             wait: whether to wait for an accelerator, where the values are there; without that, what their comparison
                 finds is remembered for `differed`.
         """
+        if self._is_copy:
+            return True
         if self._versions != list(map(_version, self._params)) or self._addresses != _addresses(self._params):
             return True
-        if self._values is None:
-            return False
-        if wait or self._values.device.type == "cpu":
-            return not torch.equal(torch.cat(self._views), self._values)
-        seen = (torch.cat(self._views) != self._values).any()
-        self._seen = seen if self._seen is None else self._seen | seen
+        for views, values in zip(self._views, self._values, strict=True):
+            if wait or values.device.type == "cpu":
+                if not torch.equal(torch.cat(views), values):
+                    return True
+            else:
+                self._seen.append((torch.cat(views) != values).any())
         return False
+
+    def has_same_values(self) -> bool:
+        """Whether the parameters, though they were written to, hold what they held: as far as it is known.
+
+        The first time that is asked, some values are compared; since somebody writes to these parameters, all of their
+        bits are summed up from then on.
+        """
+        self._wants_sums = True
+        now = [torch.cat(views) for views in _views(self._params)]
+        if len(now) != len(self._values) or not all(map(torch.equal, now, self._values)):
+            return False
+        return self._sums is None or self._sums == _sums(self._params)
 
     def remember(self) -> None:
         """A difference was seen, for `differed` to tell."""
-        self._seen = torch.tensor(True)
+        self._seen.append(torch.tensor(True, device="cpu"))
 
     def differed(self) -> bool:
-        """What calls of `differs` that did not wait have found since the last answer."""
-        seen, self._seen = self._seen, None
-        return seen is not None and bool(seen)
+        """What calls of `differs` that did not wait have found since the last `clear`."""
+        if self._seen:
+            self._seen = [torch.tensor(any(map(bool, self._seen)), device="cpu")]
+        return bool(self._seen) and bool(self._seen[0])
 
     def excuse(self, moved: dict[Tensor, int]) -> None:
         """Parameters were written to so many times, and hold the same again."""
-        self._versions = [v + moved.get(p, 0) for v, p in zip(self._versions, self._params, strict=True)]
+        if not self._is_copy:
+            self._versions = [v + moved.get(p, 0) for v, p in zip(self._versions, self._params, strict=True)]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # a copy is of other parameters
+        known = {"params": self._params, "values": self._values, "sums": self._sums, "wants_sums": self._wants_sums}
+        return {**known, "differed": self.differed()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]
+        self._params, self._values, self._sums = state["params"], state["values"], state["sums"]
+        self._wants_sums, self._is_copy = state["wants_sums"], bool(state["values"])
+        if not self._is_copy:  # nothing to compare
+            self.clear()
+        if state["differed"]:
+            self.remember()
 
 
 @contextmanager
@@ -123,21 +151,36 @@ def samples(params: Iterable[Tensor], count: int = 4) -> list[list[float] | None
     return found
 
 
-def _views(params: list[Tensor]) -> list[Tensor]:
-    """Some values of the largest parameters, as bits in their own memory; of one kind, so that they can be joined."""
-    views: list[Tensor] = []
+def _views(params: list[Tensor]) -> list[list[Tensor]]:
+    """Some values of every parameter, as bits in their own memory; by dtype and device."""
+    kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
     if any(sharding.is_sharded(p) for p in params):
         return []
-    for p in sorted(params, key=lambda p: -p.numel())[:_LARGEST]:
-        real = p.detach()
-        real = torch.view_as_real(real) if real.is_complex() else real
-        if real.numel() == 0 or not real.is_contiguous():
-            continue
-        step = -(-real.numel() // _VALUES)
-        view = real.view(-1)[::step].view(_BITS[real.dtype.itemsize])
-        if not views or (view.dtype, view.device) == (views[0].dtype, views[0].device):
-            views.append(view)
-    return views
+    count = max(_VALUES // max(len(params), 1), 1)
+    for p in params:
+        line = _line(p)
+        if line.numel():
+            step = -(-line.numel() // count) | 1  # odd: not always the same column of a matrix
+            view = line[::step].view(_BITS[line.dtype.itemsize])
+            kinds.setdefault((view.dtype, view.device), []).append(view)
+    return list(kinds.values())
+
+
+def _line(param: Tensor) -> Tensor:
+    """[n], a view: the elements in memory order; of a parameter with gaps in its memory those of one line of it."""
+    line = flat(param)
+    if line.numel() == 0 or line.data_ptr() == param.data_ptr():
+        return line
+    line = torch.view_as_real(param.detach()) if param.is_complex() else param.detach()
+    while line.dim() > 1:
+        line = line.select(min(range(line.dim()), key=lambda d: line.shape[d]), 0)
+    return line
+
+
+def _sums(params: list[Tensor]) -> list[int]:
+    """Of all bits of each parameter, taken for integers."""
+    parts = [flat(p) for p in params]
+    return [int(part.view(_BITS[part.dtype.itemsize]).sum(dtype=torch.int64)) for part in parts]
 
 
 def _strided(param: Tensor, count: int) -> Tensor:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, MutableMapping, ValuesView
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,20 +14,70 @@ from torch.optim import Optimizer
 __all__ = ["inside_a_step", "without_hooks"]
 
 _torch: Any = importlib.import_module("torch.optim.optimizer")  # torch.optim hides its name
+_REGISTRIES = ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
+_installing = threading.Lock()
+_Hooks = MutableMapping[int, Callable[..., Any]]
 
 
-@contextmanager
-def inside_a_step() -> Iterator[None]:
-    """Steps made inside are part of one: hooks on every optimizer (torch's profiler counts by one) do not see them."""
-    pre, post = _torch._global_optimizer_pre_hooks, _torch._global_optimizer_post_hooks
-    if not pre and not post:
-        yield
-        return
-    _torch._global_optimizer_pre_hooks, _torch._global_optimizer_post_hooks = OrderedDict(), OrderedDict()
-    try:
-        yield
-    finally:
-        _torch._global_optimizer_pre_hooks, _torch._global_optimizer_post_hooks = pre, post
+class _Depth(threading.local):
+    """How many steps this thread is in, one inside the other."""
+
+    steps = 0
+
+
+_inside = _Depth()
+
+
+class _HooksOfEachThread(_Hooks):
+    """The hooks on every optimizer, of which a thread inside a step is shown none.
+
+    All that is written goes to the dict of torch that was there before: handles which were given out remove theirs
+    from it.
+    """
+
+    def __init__(self, hooks: _Hooks) -> None:
+        self._hooks = hooks
+
+    def values(self) -> ValuesView[Callable[..., Any]]:
+        return OrderedDict[int, Callable[..., Any]]().values() if _inside.steps else self._hooks.values()
+
+    def __getitem__(self, key: int) -> Callable[..., Any]:
+        return self._hooks[key]
+
+    def __setitem__(self, key: int, hook: Callable[..., Any]) -> None:
+        self._hooks[key] = hook
+
+    def __delitem__(self, key: int) -> None:
+        del self._hooks[key]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._hooks)
+
+    def __len__(self) -> int:
+        return len(self._hooks)
+
+
+class inside_a_step:  # used like a function; a class, since it is entered at every step
+    """Steps made inside are part of one: hooks on every optimizer (torch's profiler counts by one) do not see them.
+
+    This holds for the thread that enters it alone: what others step at the same time is seen.
+    """
+
+    def __enter__(self) -> None:
+        if any(getattr(_torch, name) for name in _REGISTRIES):
+            _install()
+        _inside.steps += 1
+
+    def __exit__(self, *_: object) -> None:
+        _inside.steps -= 1
+
+
+def _install() -> None:
+    """Where there are hooks, torch shall look for them by thread from now on."""
+    with _installing:
+        for name in _REGISTRIES:
+            if not isinstance(getattr(_torch, name), _HooksOfEachThread):
+                setattr(_torch, name, _HooksOfEachThread(getattr(_torch, name)))
 
 
 @contextmanager

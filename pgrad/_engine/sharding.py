@@ -183,7 +183,7 @@ def combine(parts: dict[Layout, Tensor], steps: int, check_ranks: bool | None = 
     mesh = _widest_mesh(parts)
     if is_checking(check_ranks):
         _compare(parts, steps, _one_group(mesh))
-    total = torch.zeros(steps, steps, dtype=torch.float64)
+    total = torch.zeros(steps, steps, dtype=torch.float64, device="cpu")
     if mesh is None:
         return sum(parts.values(), start=total)
     for layout, part in parts.items():

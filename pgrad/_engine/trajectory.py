@@ -53,6 +53,7 @@ class Trajectory:
         self._active: dict[Tensor, tuple[FlatBuffer, int]] = {}  # of those that do in this roll-out
         self._used = 0  # rows that hold something
         self._left = Fingerprint()  # the parameters as they were left
+        self._swapped = False  # whether the parameters hold the anchor, and the anchor row the last point
 
     def keep(self, points: Literal["all", "last"]) -> None:
         """Keep these points from the next roll-out on; storage for others is given up."""
@@ -117,7 +118,7 @@ class Trajectory:
 
     @torch.no_grad()
     def moved(self, position: int, wait: bool = True) -> bool:
-        """Whether the parameters are elsewhere than inner step ``position``, or `left`, left them.
+        """Whether the parameters are elsewhere than inner step ``position``, `swap` or `left` left them.
 
         Args:
             position: inner steps done since the anchor.
@@ -131,12 +132,18 @@ class Trajectory:
         if not self._left.differs(wait):
             return False
         self.check_unchanged()
-        written_down = self._used > 0 and self._used == self.rows_at(position)
-        written_down &= not any(sharding.is_sharded(p) for p in self._active)  # all ranks must answer alike
-        if written_down and all(buffer.is_at(self._used - 1) for buffer in self._buffers()):  # swapped and back
+        if self._is_back(position):
             self.left()
             return False
         return True
+
+    def _is_back(self, position: int) -> bool:
+        """Whether parameters that were written to hold what they held; False where that is not known."""
+        if any(sharding.is_sharded(p) for p in self._active):  # all ranks must answer alike
+            return False
+        if self._used > 0 and self._used == self.rows_at(position):
+            return all(buffer.is_at(self._used - 1, self._swapped) for buffer in self._buffers())
+        return self._left.has_same_values()
 
     def remember_move(self) -> None:
         """`moved` was true, and shall be told by `has_moved` later."""
@@ -160,6 +167,12 @@ class Trajectory:
         """The parameters are where they should be now."""
         self._left.take(list(self._active))
 
+    @torch.no_grad()
+    def arrived(self, position: int) -> None:
+        """The parameters are at inner step ``position`` of a roll-out that was loaded."""
+        self._store(position)
+        self.left()
+
     def forget(self) -> None:
         """No parameter takes part."""
         for buffer in self._buffers():
@@ -167,6 +180,7 @@ class Trajectory:
         self._active.clear()
         self._used = 0
         self._left.clear()
+        self._swapped = False
 
     def drop_others(self, params: Collection[Tensor]) -> None:
         """Parameters that are not among these take part no longer and stay where they are."""
@@ -222,6 +236,8 @@ class Trajectory:
         sharding.forget_copies(self._active)
         for buffer in self._buffers():
             buffer.swap()
+        self._swapped = not self._swapped
+        self.left()
 
     # ----------------------------------------------------------------------------------------------------- the results
 
@@ -242,12 +258,20 @@ class Trajectory:
         self._used = self.rows_at(steps - 1)
         for buffer in self._buffers():
             buffer.exchange()
+        return self._combined(((buffer, buffer.gram(self._used)) for buffer in self._buffers()), check_ranks)
+
+    @torch.no_grad()
+    def gram_of(self, params: Iterable[Tensor]) -> Tensor:
+        """Of a roll-out that has ended, and before its weighted sum: what these parameters add to its Gram matrix."""
+        places = [self._active[p] for p in params if p in self._active and p.numel()]
+        return self._combined(((buffer, buffer.gram(self._used, index)) for buffer, index in places), False)
+
+    def _combined(self, parts: Iterable[tuple[FlatBuffer, Tensor]], check_ranks: bool | None) -> Tensor:
         grams: dict[sharding.Layout, Tensor] = {}
-        for buffer in self._buffers():
-            part = buffer.gram(self._used)
+        for buffer, part in parts:
             grams[buffer.layout] = grams[buffer.layout] + part if buffer.layout in grams else part
         products = sharding.combine(grams, 1 + self._used, check_ranks)
-        gram = torch.zeros(2 + self._used, 2 + self._used, dtype=torch.float64)
+        gram = torch.zeros(2 + self._used, 2 + self._used, dtype=torch.float64, device="cpu")
         gram[1:, 1:] = products.roll((-1, -1), (0, 1))  # the anchor row holds the last point
         return gram
 

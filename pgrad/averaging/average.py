@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pgrad._engine.fingerprint import restored
+from pgrad._engine.holding import holding, refuse_holding
 from pgrad.averaging.following import Following, unwrapped
 from pgrad.averaging.points import check_known, check_same, copy_into, parameters_of, shapes_of
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Average"]
-
-_HOLDING: set[int] = set()  # ids of parameters that hold an average now; `Average.applied` keeps them alive meanwhile
 
 
 class Average(ABC):
@@ -111,7 +110,7 @@ class Average(ABC):
             RuntimeError: inside `applied`.
         """
         parameters = parameters_of(self._model)
-        _refuse_holding("update()", parameters)
+        refuse_holding("update()", parameters.values)
         self._take({name: p.detach() for name, p in parameters.items()})
 
     # --------------------------------------------------------------------------------------------------- the average
@@ -145,14 +144,11 @@ class Average(ABC):
             parameters = parameters_of(self._model)
             values = self._values()
             kept = {name: parameters[name].detach().clone() for name in values}
-            holding = {id(p) for p in parameters.values()}
-            _HOLDING.update(holding)
-            with restored(parameters.values()):
+            with restored(parameters.values()), holding(parameters.values()):
                 try:
                     copy_into(parameters, values)
                     yield
                 finally:
-                    _HOLDING.difference_update(holding)
                     copy_into(parameters, kept)
 
     def copy_to(self, model: nn.Module) -> None:
@@ -163,7 +159,7 @@ class Average(ABC):
             ValueError: if the model has other parameters than this average.
         """
         parameters = parameters_of(model)
-        _refuse_holding("copy_to()", parameters)
+        refuse_holding("copy_to()", parameters.values)
         values = self._checked(parameters_of(self._model))
         check_same("model", shapes_of(parameters), shapes_of(values))
         copy_into(parameters, values)
@@ -246,12 +242,4 @@ class Average(ABC):
         """Check everything, then take up what `_pack` gave."""
 
     def _refuse_applied(self, what: str) -> None:
-        if _HOLDING:
-            _refuse_holding(what, parameters_of(self._model))
-
-
-def _refuse_holding(what: str, parameters: Mapping[str, Tensor]) -> None:
-    if any(id(p) in _HOLDING for p in parameters.values()):
-        raise RuntimeError(
-            f"{what} is not possible inside applied(), where the model holds an average: leave the block"
-        )
+        refuse_holding(what, lambda: parameters_of(self._model).values())

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from pgrad._notices import warn
+from pgrad._notices import line_of_the_user, warn
 from pgrad.data._common import Domains, device_of, domain_list, hashed, integer, parts, permutation, rows_by_domain
 from pgrad.data._readers import Reader, begins_a_loop, find_reader
 from pgrad.data._repeats import UNEVEN, out_of_proportion
@@ -133,6 +133,7 @@ class DomainBatchSampler(Sampler[list[int]]):
         self._resumed = False  # the current loop completes the one of a loaded state
         self._asked = 0  # how often the current loop was asked for a batch, also after its last one
         self._turn = 0  # grows with every loop and every loaded state: what began at an earlier one is over
+        self._since = ""  # what began the turn, in words
         self._reader = Reader()  # who draws in the current loop
         self._handed: int | None = (
             None  # batches of the current loop that a ResumableLoader gave away; None without one
@@ -164,6 +165,14 @@ class DomainBatchSampler(Sampler[list[int]]):
     def entry_position(self) -> int:
         """The step of a roll-out, 0 .. T - 1, at which the current loop entered: 0 except after `load_state_dict`."""
         return self._entry % self.rollout_length
+
+    @property
+    def given(self) -> int:
+        """Batches of the current loop that were given away; what workers of a DataLoader hold is not counted.
+
+        What other loaders hold (that of Accelerate, one batch ahead) is.
+        """
+        return self._handed if self._handed is not None else max(self._asked - self._reader.primed, 0)
 
     @property
     def repeats(self) -> dict[int | str, float]:
@@ -207,6 +216,7 @@ class DomainBatchSampler(Sampler[list[int]]):
         self._entry = self._position
         self._loops += 1
         self._turn += 1
+        self._since = f"another one has, at {line_of_the_user()}"
         return self._turn
 
     def _next_batch(self, turn: int) -> list[int] | None:
@@ -224,8 +234,8 @@ class DomainBatchSampler(Sampler[list[int]]):
     def _check_turn(self, turn: int) -> None:
         if turn != self._turn:
             raise RuntimeError(
-                "a sampler serves one loop at a time: since this loop began, another one has, or a state was loaded; "
-                "start a new loop, and give each of two loops a sampler of its own"
+                f"a sampler serves one loop at a time: since this loop began, {self._since}; start a new loop, and "
+                "give each of two loops a sampler of its own"
             )
 
     def _hand_out(self, turn: int | None) -> int:
@@ -324,6 +334,7 @@ class DomainBatchSampler(Sampler[list[int]]):
         self.seed, self._loop_start, self._resume = seed, start, True
         self._position = self._entry = position
         self._reader, self._handed, self._asked, self._turn = Reader(), None, 0, self._turn + 1
+        self._since = "a state was loaded"
 
     def _configuration(self) -> dict[str, int | str]:
         return {

@@ -94,13 +94,13 @@ def _value(
     if isinstance(there, Tensor) and there.shape == stored.size:
         return torch.empty_like(there, dtype=stored.properties.dtype)
     if path[0] != "state":
-        return torch.empty(stored.size, dtype=stored.properties.dtype)
+        return torch.empty(stored.size, dtype=stored.properties.dtype, device="cpu")
     if path[1] not in parameters:
         raise ValueError(f"model must have the parameter {path[1]!r}, which has a state in the checkpoint")
     param = parameters[path[1]]
     lead = len(stored.size) - param.ndim
     if lead < 0 or stored.size[lead:] != param.shape:
-        return torch.empty(stored.size, dtype=stored.properties.dtype)
+        return torch.empty(stored.size, dtype=stored.properties.dtype, device="cpu")
     part = sharding.local(param)
     return sharding.like(part.new_empty((*stored.size[:lead], *part.shape), dtype=stored.properties.dtype), param)
 

@@ -29,9 +29,14 @@ def make(**options):
     return lambda: pgrad.PGrad(model().parameters(), 1e-2, **{"rollout_length": 4, **options})
 
 
-def schedule_free():
-    others = pytest.importorskip("pytorch_optimizer", reason="pytorch_optimizer is in the extra test")
-    make(inner=others.ScheduleFreeAdamW)()
+class WeightsBeside(torch.optim.SGD):
+    """Steps from weights that it keeps beside the parameters."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for p in (p for group in self.param_groups for p in group["params"] if p.grad is not None):
+            own = self.state[p].setdefault("own", p.detach().clone())
+            p.copy_(own.sub_(p.grad, alpha=self.param_groups[0]["lr"]))
 
 
 def sampler():
@@ -53,6 +58,40 @@ def run(net, opt, loader, stop):
 def forgets_the_sampler():
     net = model()
     run(net, optimizer(net, sampler()), DataLoader(DATA, 8), 6)
+
+
+def looks_at_a_batch():
+    net, ours = model(), sampler()
+    next(iter(DataLoader(DATA, batch_sampler=ours)))
+    run(net, optimizer(net, ours), DataLoader(DATA, 8), 6)
+
+
+def accumulates():
+    net, ours = model(), sampler()
+    opt = optimizer(net, ours)
+    for n, (x, y) in enumerate(DataLoader(DATA, batch_sampler=ours)):
+        nn.functional.cross_entropy(net(x), y).backward()
+        if n % 2:
+            opt.step()
+            opt.zero_grad()
+
+
+def finishes_in_a_loop():
+    net, ours = model(), sampler()
+    opt = optimizer(net, ours)
+    for n, (x, y) in enumerate(DataLoader(DATA, batch_sampler=ours)):
+        if n == 3:
+            opt.finish_rollout()
+        opt.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        opt.step()
+    assert opt.rollout_position == 0
+
+
+def begins_a_second_loop():
+    loader = DataLoader(DATA, batch_sampler=sampler())
+    for _ in loader:
+        next(iter(loader))
 
 
 def breaks():
@@ -99,6 +138,38 @@ def loads_in_the_middle(inside=False):
         train(net, opt, 6, 7)
 
 
+def saves_while_an_average_is_in():
+    net = model()
+    opt = optimizer(net)
+    train(net, opt, 0, 6)
+    own = copy.deepcopy(net.state_dict())
+    net.load_state_dict(model(seed=3).state_dict())
+    opt.state_dict()
+    net.load_state_dict(own)
+    train(net, opt, 6, 9)
+
+
+def swaps_and_goes_on():
+    net = model()
+    opt = optimizer(net)
+    for step in range(9):
+        train(net, opt, step, step + 1)
+        own = copy.deepcopy(net.state_dict())
+        net.load_state_dict(model(seed=3).state_dict())
+        net.load_state_dict(own)
+        for p in net.parameters():
+            p.detach().clamp_(-100, 100)
+            p.data = p.data.clone()
+        net, opt = copy.deepcopy((net, opt))
+        opt.load_state_dict(copy.deepcopy(opt.state_dict()))
+
+
+def copies_with_a_sampler():
+    net = model()
+    net, opt = copy.deepcopy((net, optimizer(net, sampler())))
+    train(net, opt, 0, 1)
+
+
 def loads_the_optimizer_alone():
     net = model()
     opt = optimizer(net)
@@ -124,6 +195,14 @@ def loads_another_order():
     twin.load_state_dict(net.state_dict())
     other.load_state_dict(copy.deepcopy(opt.state_dict()))
     train(twin, other, 4, 5)
+
+
+def loads_into_a_compiled_model():
+    net = model()
+    opt = pgrad.PGrad(net.named_parameters(), 1e-2, 4)
+    train(net, opt, 0, 4)
+    compiled = torch.compile(net, backend="eager")
+    pgrad.PGrad(compiled.named_parameters(), 1e-2, 4).load_state_dict(copy.deepcopy(opt.state_dict()))
 
 
 def loads_other_names():
@@ -168,6 +247,15 @@ def steps_at_the_anchor():
         train(net, opt, 2, 3)
 
 
+def goes_to_the_anchor_inside_an_average():
+    net = model()
+    opt = optimizer(net)
+    average = pgrad.averaging.EMA(net).follow(opt)
+    train(net, opt, 0, 6)
+    with average.applied(), opt.at_anchor():
+        net(DATA.tensors[0])
+
+
 def captures():
     with pytest.MonkeyPatch.context() as patch:  # there may be no device: torch is made to say so
         patch.setattr(torch.cuda, "is_initialized", lambda: True)
@@ -195,9 +283,15 @@ MISTAKES = [  # in the order of the table
     make(weight_decay=0.1),
     make(n_component=3),
     make(inner="adamw"),
-    schedule_free,
+    make(inner=WeightsBeside),
+    make(outer=WeightsBeside),
+    make(inner=functools.partial(pgrad.PGrad, rollout_length=2)),
     make(outer=torch.optim.LBFGS),
     forgets_the_sampler,
+    looks_at_a_batch,
+    accumulates,
+    finishes_in_a_loop,
+    begins_a_second_loop,
     breaks,
     resumes_the_optimizer_alone,
     labels([0, 1], 2, 0),
@@ -207,16 +301,21 @@ MISTAKES = [  # in the order of the table
     workers_ahead,
     loads_in_the_middle,
     functools.partial(loads_in_the_middle, inside=True),
+    saves_while_an_average_is_in,
+    swaps_and_goes_on,
+    copies_with_a_sampler,
     loads_the_optimizer_alone,
     functools.partial(loads_other_settings, 3),
     functools.partial(loads_other_settings, 5),
     loads_another_order,
+    loads_into_a_compiled_model,
     loads_other_names,
     edits_groups,
     functools.partial(sets, 4),
     functools.partial(sets, 2),
     converts,
     steps_at_the_anchor,
+    goes_to_the_anchor_inside_an_average,
     captures,
     shares_memory,
     diverges,

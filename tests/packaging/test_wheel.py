@@ -87,10 +87,10 @@ def test_holds_every_module_and_the_type_marker(contents: set[str]) -> None:
     assert {name for name in contents if name.startswith("pgrad/")} == modules | {"pgrad/py.typed"}
 
 
-def test_holds_nothing_but_the_library(contents: set[str]) -> None:
+def test_holds_nothing_but_the_library_and_the_command_that_finds_a_checkout(contents: set[str]) -> None:
     tops = {name.split("/")[0] for name in contents}
     assert not tops & OURS
-    assert {top.split("-")[0] for top in tops} == {"pgrad"}
+    assert {top.split("-")[0] for top in tops} == {"pgrad", "pgrad_bench.py"}
     assert any(name.endswith("LICENSE") for name in contents)
 
 
@@ -127,3 +127,9 @@ def test_trains_where_no_checkout_is(wheel: Path, tmp_path: Path) -> None:
     assert Path(found["file"]).is_relative_to(environment.resolve())
     assert not any(Path(entry).is_relative_to(ROOT) for entry in found["path"] if entry)
     assert found["after"] < 0.1 * found["before"]
+    # The laboratory's command is there, and says what it lacks; in a checkout it would run what lies there.
+    done = subprocess.run(
+        [environment / "bin" / "pgrad-bench"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "runs from a checkout" in done.stderr

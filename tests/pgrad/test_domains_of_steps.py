@@ -292,7 +292,9 @@ def test_a_copy_of_the_optimizer_knows_no_sampler():
     opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
     twin, copied = copy.deepcopy((net, opt))
     assert copied.rollout_length == 6
-    train(twin, copied, 0, 7)  # not a batch of the sampler, and nothing to say about that
+    with pytest.warns(UserWarning, match="a copy of the optimizer does not know the sampler") as said:
+        train(twin, copied, 0, 7)
+    assert len(said) == 1  # nothing is said of a sampler that dealt no batch
 
 
 def test_steps_that_a_scaler_skips_are_no_points_and_the_next_loop_is_in_phase():
@@ -310,3 +312,144 @@ def test_steps_that_a_scaler_skips_are_no_points_and_the_next_loop_is_in_phase()
     with warnings.catch_warnings():
         run(net, opt, loader)
     assert opt.rollout_position == 0
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_a_sampler_that_was_looked_at_and_then_forgotten(workers):
+    """One batch was taken from it, for its shape: it has dealt that one, and not those of the steps."""
+    net, ours = model(), sampler()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
+    assert len(next(iter(DataLoader(dataset(), batch_sampler=ours, num_workers=workers)))) == 2
+    with pytest.warns(UserWarning, match=r"has dealt no batch.*DataLoader\(dataset, batch_sampler=sampler\)"):
+        run(net, opt, DataLoader(dataset(), batch_size=8, shuffle=True))
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("kind", [DataLoader, pgrad.ResumableLoader])
+def test_a_batch_that_was_looked_at_before_the_loop_is_fine(kind, workers):
+    ours = sampler()
+    loader = kind(dataset(), batch_sampler=ours, num_workers=workers)
+    batches = iter(loader)
+    assert len(next(batches)) == 2
+    net = model()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, ours)  # made late: its first loop has begun
+    del batches
+    for _ in range(3):
+        run(net, opt, loader)
+        assert ours.given == len(ours) + (kind is DataLoader and workers == 0)  # the loop asked for one more
+
+
+def accumulate(net, opt, loader, parts, stop=None):
+    """Several batches for each step, as frameworks do it: a rest of them is a step of its own if there is no stop."""
+    for n, (x, y) in enumerate(loader, 1):
+        torch.nn.functional.cross_entropy(net(x), y).backward()
+        if n % parts == 0:
+            opt.step()
+            opt.zero_grad()
+        if n == stop:
+            break
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("parts", [2, 3, 5])
+def test_accumulated_batches_of_a_sampler_mix_domains(parts, workers):
+    net, ours = model(), sampler(splits=1, mode="infinite")
+    opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
+    loader = DataLoader(dataset(), batch_sampler=ours, num_workers=workers)
+    with pytest.warns(UserWarning, match=r"several batches of the sampler went into one step.*cut every batch") as said:
+        accumulate(net, opt, loader, parts, 60)
+    assert len(said) == 1
+
+
+def test_accumulated_batches_are_the_reason_for_a_roll_out_that_does_not_fit():
+    """15 batches are 7 steps and a rest, no whole number of roll-outs of 3."""
+    net, ours = model(), sampler(splits=1)
+    opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            accumulate(net, opt, DataLoader(dataset(), batch_sampler=ours), 2)
+    first, second = (str(warning.message) for warning in said)
+    assert "several batches of the sampler went into one step" in first
+    assert "1 of 3 steps were done (several batches of the loop before went into each step" in second
+    assert "break" not in second
+
+
+def test_parts_of_a_batch_may_be_accumulated():
+    net, ours = model(), sampler()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
+    for x, y in DataLoader(dataset(), batch_sampler=ours):
+        opt.zero_grad()
+        for part in (slice(0, 2), slice(2, None)):
+            torch.nn.functional.cross_entropy(net(x[part]), y[part], reduction="sum").div(len(x)).backward()
+        opt.step()
+
+
+ENDS = [pgrad.PGrad.finish_rollout, pgrad.PGrad.discard_rollout, pgrad.PGrad.forget_rollout]
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_roll_out_that_ended_early_in_a_loop_is_followed_by_the_rest_of_that_of_the_sampler(end, resumed):
+    """Then both are in phase: no roll-out has one domain more often than another."""
+    net, ours = model(), sampler()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
+    loader = DataLoader(dataset(), batch_sampler=ours)
+    positions, points = [], []
+    batches = iter(loader)
+    for n in range(len(ours)):
+        if n in (3, 4):  # in the middle, and one step later
+            end(opt)
+        if n == 4 and resumed:
+            weights, state, place = copy.deepcopy((net.state_dict(), opt.state_dict(), ours.state_dict()))
+            net, ours = model(seed=4), sampler()
+            opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
+            for one, saved in ((net, weights), (opt, state), (ours, place)):
+                one.load_state_dict(saved)
+            batches = iter(DataLoader(dataset(), batch_sampler=ours))
+        x, y = next(batches)
+        opt.zero_grad()
+        torch.nn.functional.cross_entropy(net(x), y).backward()
+        opt.step()
+        positions.append(opt.rollout_position)
+        points.append(None if opt.last_update is None else len(opt.last_update.gram))
+    assert positions[:12] == [1, 2, 3, 1, 1, 0, 1, 2, 3, 4, 5, 0]
+    assert points[5] == 3  # the last two of the sampler's first roll-out
+    assert points[11] == 7
+    run(net, opt, DataLoader(dataset(), batch_sampler=ours))
+    assert opt.rollout_position == 0
+
+
+def test_a_roll_out_that_was_finished_before_a_loop_is_left_says_nothing():
+    net, ours = model(), sampler()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
+    loader = DataLoader(dataset(), batch_sampler=ours)
+    for end in ENDS:
+        run(net, opt, loader, 4)
+        end(opt)
+        run(net, opt, loader, 6)
+        assert opt.rollout_position == 0
+
+
+@pytest.mark.parametrize("splits", [1, 2])
+def test_roll_outs_of_closures_take_their_batches_at_once(splits):
+    """Not one for each step; and they are whole, also after one that was finished early."""
+    net, ours = model(), sampler(splits, mode="infinite")
+    opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
+    loader = DataLoader(dataset(), batch_sampler=ours)
+    batches = iter(loader)
+
+    def closure():
+        x, y = taken.pop()
+        value = torch.nn.functional.cross_entropy(net(x), y)
+        value.backward()
+        return value
+
+    taken = [next(batches)]
+    closure()
+    opt.step()
+    opt.finish_rollout()
+    for _ in range(6):
+        taken = [next(batches) for _ in range(ours.rollout_length)]
+        opt.rollout([closure] * ours.rollout_length)
+        assert len(opt.last_update.gram) == ours.rollout_length + 1

@@ -258,6 +258,57 @@ def test_other_names_are_refused():
     assert torch.equal(vector(net), vector(other))
 
 
+@pytest.mark.parametrize(
+    "rename",
+    [
+        "_orig_mod.{}".format,
+        "module.{}".format,
+        "module._orig_mod.{}".format,
+        "_orig_mod.module.{}".format,
+        lambda name: name.replace("0.", "0._orig_mod.").replace("2.", "2._checkpoint_wrapped_module."),
+    ],
+)
+@pytest.mark.parametrize("saves", [True, False])
+def test_names_match_inside_the_wrappers_of_torch(rename, saves):
+    """In another order too; whichever side is wrapped."""
+    net, twin = model(), model(seed=3)
+    plain, wrapped = list(net.named_parameters()), [(rename(n), p) for n, p in list(twin.named_parameters())[::-1]]
+    named = (wrapped, plain) if saves else (plain, wrapped)
+    nets = (twin, net) if saves else (net, twin)
+    opt, resumed = (pgrad.PGrad(names, 1e-2, 3) for names in named)
+    train(nets[0], opt, 0, 5)
+    nets[1].load_state_dict(nets[0].state_dict())
+    resumed.load_state_dict(copy.deepcopy(opt.state_dict()))
+    for one, other in ((nets[0], opt), (nets[1], resumed)):
+        train(one, other, 5, 9)
+    assert torch.allclose(vector(nets[0]), vector(nets[1]), atol=1e-7)  # sums in another order
+
+
+def test_names_that_are_the_same_inside_wrappers_are_refused():
+    def named(*names):
+        return [(name, nn.Parameter(torch.ones(3))) for name in names]
+
+    opt = pgrad.PGrad(named("module.a", "b"), 1e-2, 3)
+    both = pgrad.PGrad(named("module.a", "a"), 1e-2, 3)
+    for one, other in ((opt, both), (both, opt), (both, pgrad.PGrad(named("a", "_orig_mod.a"), 1e-2, 3))):
+        with pytest.raises(ValueError, match=r"names other parameters.*of the module inside DDP or torch\.compile"):
+            one.load_state_dict(copy.deepcopy(other.state_dict()))
+
+
+def test_a_compiled_model_goes_on_from_one_that_was_not():
+    net = model()
+    opt = pgrad.PGrad(net.named_parameters(), 1e-2, 3)
+    train(net, opt, 0, 5)
+    compiled = torch.compile(model(seed=3), backend="eager")
+    resumed = pgrad.PGrad(compiled.named_parameters(), 1e-2, 3)
+    compiled._orig_mod.load_state_dict(net.state_dict())
+    resumed.load_state_dict(copy.deepcopy(opt.state_dict()))
+    assert resumed.param_groups[0]["param_names"][0] == "_orig_mod.0.weight"
+    for one, other in ((net, opt), (compiled._orig_mod, resumed)):
+        train(one, other, 5, 9)
+    assert torch.equal(vector(net), vector(compiled))
+
+
 # ---------------------------------------------------------------------------------------------- through a wrapper
 
 

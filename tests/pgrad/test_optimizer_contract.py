@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import threading
 import warnings
 import weakref
 
@@ -130,6 +131,37 @@ def test_hooks_on_every_optimizer_see_one_step_for_each_of_the_user():
             hook.remove()
     assert seen == ["PGrad"] * 12
     assert own == ["Adam", "Adam", "Adam", "SGD"] * 2
+
+
+def test_hooks_on_every_optimizer_see_the_steps_of_other_threads():
+    """While one thread is inside a step, another makes one: it is seen, and so is a hook that was registered then."""
+    net, other = model(), model()
+    opt, adam = pgrad.PGrad(net.parameters(), rollout_length=2), torch.optim.Adam(other.parameters())
+    seen, late = [], []
+    hook = register_optimizer_step_post_hook(lambda optimizer, *_: seen.append(type(optimizer).__name__))
+
+    def step_elsewhere(*_):
+        def work():
+            train(other, adam, 0, 1)
+            late.append(register_optimizer_step_pre_hook(lambda optimizer, *_: seen.append(optimizer)))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+    elsewhere = opt.inner.register_step_pre_hook(step_elsewhere)
+    try:
+        train(net, opt, 0, 1)
+        elsewhere.remove()
+        assert seen == ["Adam", "PGrad"]
+        train(net, opt, 1, 2)
+        assert seen[2:] == [opt, "PGrad"]
+    finally:
+        for one in (hook, *late):
+            one.remove()
+    train(net, opt, 2, 4)
+    train(other, adam, 1, 2)
+    assert len(seen) == 4
 
 
 def test_hooks_see_the_whole_state_dict():

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import pgrad
+from pgrad._trial import keeps_weights
 from tests.pgrad.problems import loss, model, train, vector
 
 CONSTRUCTOR = [
@@ -62,17 +63,100 @@ CONSTRUCTOR = [
 ]
 
 
-@pytest.mark.parametrize("name", ["ScheduleFreeAdamW", "ScheduleFreeSGD", "Lookahead"])
-def test_inner_optimizers_with_weights_of_their_own_are_refused_by_name(name):
+class WeightsBeside(torch.optim.SGD):
+    """Steps from weights that it keeps beside the parameters; every ``period`` steps alone if it is more than one."""
+
+    def __init__(self, params, lr, period=1, remains=0.0):
+        super().__init__(params, lr)
+        self.period, self.remains, self.steps = period, remains, 0
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        super().step(closure)
+        self.steps += 1
+        if self.steps % self.period:
+            return
+        for p in (p for group in self.param_groups for p in group["params"] if p.grad is not None):
+            own = self.state[p].setdefault("own", p.detach().clone())
+            own.add_(p.grad, alpha=-self.param_groups[0]["lr"]).lerp_(p, self.remains)
+            p.copy_(own)
+
+
+OWN = [WeightsBeside, functools.partial(WeightsBeside, period=6), functools.partial(WeightsBeside, remains=0.8)]
+
+
+@pytest.mark.parametrize("which", ["inner", "outer"])
+@pytest.mark.parametrize("factory", OWN)
+def test_optimizers_that_go_back_to_weights_of_their_own_are_refused(which, factory):
+    net = model()
+    before, state = vector(net), torch.get_rng_state()
+    for params in (net.parameters(), net.named_parameters(), [{"params": [p], "lr": 0.5} for p in net.parameters()]):
+        with pytest.raises(ValueError, match=f"{which}=WeightsBeside keeps weights of its own beside the parameters"):
+            pgrad.PGrad(params, rollout_length=3, **{which: factory})
+    assert torch.equal(vector(net), before)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(p.grad is None for p in net.parameters())
+
+
+@pytest.mark.parametrize("which", ["inner", "outer"])
+@pytest.mark.parametrize(
+    "name",
+    ["A2Grad", "AccSGD", "FTRL", "Lookahead", "MADGRAD", "Ranger", "SRMM", "ScheduleFreeAdamW", "ScheduleFreeSGD"],
+)
+def test_optimizers_of_a_library_with_weights_of_their_own_are_refused(which, name):
     others = pytest.importorskip("pytorch_optimizer", reason="pytorch_optimizer is in the extra test")
 
-    def inner(params, lr):
+    def factory(params, lr):
         if name == "Lookahead":
-            return others.Lookahead(torch.optim.SGD(params, lr=lr))
+            return others.Lookahead(torch.optim.SGD(params, lr=lr), k=60)
         return getattr(others, name)(params, lr=lr)
 
-    with pytest.raises(ValueError, match=f"inner={name} keeps weights of its own beside the parameters"):
-        pgrad.PGrad(model().parameters(), rollout_length=3, inner=inner)
+    with pytest.raises(ValueError, match=f"{which}={name} keeps weights of its own beside the parameters"):
+        pgrad.PGrad(model().parameters(), rollout_length=3, **{which: factory})
+
+
+ORDINARY = sorted(
+    name
+    for name, made in vars(torch.optim).items()
+    if isinstance(made, type) and issubclass(made, torch.optim.Optimizer) and name not in ("Optimizer", "SparseAdam")
+)
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_optimizers_are_none_of_them(name):
+    """What is taken for granted of those of torch, by the same trial."""
+    factory = getattr(torch.optim, name)
+    params = [nn.Parameter(torch.ones(3, 4)), *([] if name == "Muon" else [nn.Parameter(torch.ones(2))])]
+    assert not keeps_weights(lambda params, lr: factory(params, lr=lr), params, 0.1)
+    assert not keeps_weights(lambda params, lr: factory(params, lr=lr), [{"params": params[:1]}], torch.tensor(0.1))
+
+
+@pytest.mark.parametrize("name", ["Lion", "DAdaptAdam", "Prodigy", "Lamb", "Muon"])
+def test_optimizers_of_a_library_that_step_from_the_parameters_are_accepted(name):
+    others = pytest.importorskip("pytorch_optimizer", reason="pytorch_optimizer is in the extra test")
+    net = nn.Linear(3, 3, bias=False)
+    groups = [{"params": list(net.parameters()), **({"use_muon": True} if name == "Muon" else {})}]
+    pgrad.PGrad(groups, 1e-2, 3, inner=getattr(others, name))
+
+
+def test_what_cannot_be_tried_is_taken_as_it_is():
+    class WantsAGraph(torch.optim.SGD):
+        def step(self, closure=None):
+            torch.autograd.grad([p.grad.sum() for p in self.param_groups[0]["params"]], self.param_groups[0]["params"])
+
+    net = model()
+    made = torch.optim.SGD(net.parameters(), 0.1)
+    assert isinstance(pgrad.PGrad(net.parameters(), 1e-2, 3, inner=WantsAGraph).inner, WantsAGraph)
+    assert pgrad.PGrad(net.parameters(), 1e-2, 3, inner=lambda params, lr: made).inner is made
+    assert made.state == {}
+
+
+@pytest.mark.parametrize("which", ["inner", "outer"])
+@pytest.mark.parametrize("factory", [pgrad.PGrad, lambda params, lr, **_: pgrad.presets.paper(params, lr, 3)])
+def test_no_roll_outs_inside_roll_outs(which, factory):
+    made = functools.partial(factory, rollout_length=3)
+    with pytest.raises(ValueError, match=f"{which} must be an ordinary optimizer, got a PGrad: .* give {which}= what"):
+        pgrad.PGrad(model().parameters(), rollout_length=3, **{which: made})
 
 
 @pytest.mark.parametrize(("arguments", "error", "pattern"), CONSTRUCTOR)

@@ -185,6 +185,24 @@ def test_the_state_dict_is_small_at_the_anchor():
     assert extra["displacements"].shape == (1, 8, 6)
 
 
+@pytest.mark.parametrize("aggregation", [pgrad.aggregation.principal, pgrad.aggregation.displacement])
+@pytest.mark.parametrize("dtype", [None, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("complete", ["saved", "copied"])
+def test_the_state_dict_is_as_large_as_what_was_done(dtype, aggregation, complete):
+    """In the middle: the anchor, the displacements so far but the last one, and the moments of Adam."""
+    weight, other = nn.Parameter(torch.ones(30, 40)), nn.Parameter(torch.ones(800))
+    opt = pgrad.PGrad([weight, other], 1e-2, 9, aggregation=aggregation, trajectory_dtype=dtype)
+    elements = weight.numel() + other.numel()
+    for step in range(9):
+        weight.grad, other.grad = torch.randn(30, 40), torch.randn(800)
+        opt.step()
+        state, buffer = opt.state_dict(), io.BytesIO()
+        torch.save(copy.deepcopy(state) if complete == "copied" else state, buffer)
+        rows = max(opt.rollout_position - 1, 0) if aggregation is pgrad.aggregation.principal else 0
+        expected = elements * (4 * (2 + (opt.rollout_position > 0)) + rows * (dtype or torch.float32).itemsize)
+        assert expected <= buffer.tell() <= expected + 10_000, step
+
+
 def test_counts_survive():
     net = model()
     opt = make(net, torch.optim.Adam)

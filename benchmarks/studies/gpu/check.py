@@ -17,23 +17,11 @@ import torch
 from benchmarks.runs.environment import ROOT, environment
 from benchmarks.studies.gpu import outcomes, parts
 from benchmarks.studies.gpu.record import Outcome, Part, Record, describe, targets
+from benchmarks.studies.gpu.settings import Settings
 
 METHODS = ("inner", "pgrad", "displacement", "lookahead")
 LIMITS = {"tests": 150.0, "times": 100.0, "overlap": 60.0}
 """Seconds of a part on a card; a rehearsal has the bound of all parts alone."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Of a check; ``tests`` are files or node ids, and ``seconds`` bounds all parts together."""
-
-    device: str
-    problems: tuple[str, ...] = ("resnet50", "vit-b")
-    steps: int = 9
-    batch: int = 11
-    rounds: int = 15
-    tests: tuple[str, ...] = ()
-    seconds: float = 390.0
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def principal_gradients(data: MultiDomainData, steps: int, options: Mapping[str,
     torch.manual_seed(0)
     model = mlp(data.input_shape, data.n_outputs, 64)
     optimizer = pgrad.PGrad(model.parameters(), 1e-2, steps, outer=Keep, **options)
+    found.clear()  # what it saw when the optimizer was made, and tried it
     for step in range(ROLLOUTS * steps):
         domain = data.domains[step % 5]
         index = torch.randint(len(domain), (32,))

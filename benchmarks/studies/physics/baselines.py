@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.algorithms import ALGORITHMS, Setup
+from benchmarks.base.records import MEAN, constant_key
 from benchmarks.base.search import draw
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import DATASETS, MultiDomainData
@@ -22,6 +23,7 @@ from benchmarks.models import build
 from benchmarks.runs.config import RunConfig, Settings
 from benchmarks.runs.protocol import Split, batches, fitted, leave_out
 from benchmarks.runs.runner import run
+from benchmarks.runs.training import Outcome
 from benchmarks.studies.physics.random_targets import Uncertainty, redraw, separate
 
 Array = NDArray[np.float64]
@@ -59,28 +61,46 @@ def _range(values: Array) -> str:
 def baselines(datasets: Sequence[str], algorithms: Sequence[str], seeds: int, length: Settings) -> Iterator[Row]:
     """A row for each data set and algorithm at its defaults: RMS pulls of the checkpoint that validation chooses.
 
+    The last row of a data set is the mean target of the training parts, which looks at no input.
+
     Raises:
         RuntimeError: If a run fails.
     """
-    for dataset, algorithm in itertools.product(datasets, algorithms):
+    for dataset in datasets:
+        inputs = dataset.removeprefix("bethe-heitler-")
         seen, unseen = np.empty((2, seeds, len(SETTINGS)))
-        for (i, name), seed in itertools.product(enumerate(SETTINGS), range(seeds)):
-            config = RunConfig(
-                dataset=dataset, algorithm=algorithm, held_out=(name,), seed=seed, point=0,
-                hparams=draw(ALGORITHMS[algorithm].space, 0, 0), **length.model_dump(),
-            )  # fmt: skip
-            outcome = run(config)
-            if outcome["status"] != "finished":
-                raise RuntimeError(f"{algorithm} on {dataset} without {name!r}, seed {seed}: {outcome['error']}")
-            seen[seed, i] = -outcome["selection"]["validation"]
-            unseen[seed, i] = -outcome["selection"]["held_out"]
-        yield {
-            "inputs": dataset.removeprefix("bethe-heitler-"),
-            "algorithm": algorithm,
-            "seen settings": _mean(seen.mean(axis=1)),
-            "unseen setting": _mean(unseen.mean(axis=1)),
-            **{name: round(float(value), 1) for name, value in zip(SETTINGS, unseen.mean(axis=0), strict=True)},
-        }
+        constant = np.empty((2, seeds, len(SETTINGS)))
+        for algorithm in algorithms:
+            for (i, name), seed in itertools.product(enumerate(SETTINGS), range(seeds)):
+                outcome = _outcome(dataset, algorithm, name, seed, length)
+                seen[seed, i] = -outcome["selection"]["validation"]
+                unseen[seed, i] = -outcome["selection"]["held_out"]
+                told = outcome["diagnostics"]
+                constant[:, seed, i] = [-told[constant_key(MEAN, part)][0] for part in ("validation", "held out")]
+            yield _row(inputs, algorithm, seen, unseen)
+        yield _row(inputs, MEAN, *constant)
+
+
+def _outcome(dataset: str, algorithm: str, held_out: str, seed: int, length: Settings) -> Outcome:
+    config = RunConfig(
+        dataset=dataset, algorithm=algorithm, held_out=(held_out,), seed=seed, point=0,
+        hparams=draw(ALGORITHMS[algorithm].space, 0, 0), **length.model_dump(),
+    )  # fmt: skip
+    outcome = run(config)
+    if outcome["status"] != "finished":
+        raise RuntimeError(f"{algorithm} on {dataset} without {held_out!r}, seed {seed}: {outcome['error']}")
+    return outcome
+
+
+def _row(inputs: str, name: str, seen: Array, unseen: Array) -> Row:
+    """Of pulls ``[seeds, settings]``."""
+    return {
+        "inputs": inputs,
+        "algorithm": name,
+        "seen settings": _mean(seen.mean(axis=1)),
+        "unseen setting": _mean(unseen.mean(axis=1)),
+        **{setting: round(float(value), 1) for setting, value in zip(SETTINGS, unseen.mean(axis=0), strict=True)},
+    }
 
 
 def _mean(over_seeds: Array) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.reports.constant import warnings_of
+from benchmarks.reports.load import completed
 from benchmarks.reports.selection import Selection
 from benchmarks.runs.config import Settings
 from benchmarks.studies.quick import screen
@@ -44,12 +45,12 @@ def compare(sweep: SweepConfig, output: Path, workers: int, console: Console) ->
     # The networks are too small for a GPU.
     engine = InProcess() if workers == 1 else Local(workers=workers, gpus=0)
     sweep = sweep.model_copy(update={"launcher": engine})
-    with Store(output / "store.sqlite") as store, screen.progress(console) as update:
-        records = perform(sweep, store, output, watch=lambda now: update(now.done, now.total), retry_failed=True)
+    with Store(output / "store.sqlite") as store, screen.progress(console) as watch:
+        records = perform(sweep, store, output, watch=watch, retry_failed=True)
     failed = [record for record in records if record["status"] == "failed"]
 
     datasets = list(sweep.datasets)
-    selection = Selection.of([dict(record) for record in records])
+    selection = Selection.of([completed(dict(record)) for record in records])
     rows = summarize(selection, datasets, sweep.algorithms)
     selection.selected.to_csv(output / "selected.csv", index=False)
     long_table(rows).to_csv(output / "table.csv", index=False, float_format="%.4f")

@@ -33,7 +33,7 @@ def draw(rows: Sequence[Row], records: Sequence[Mapping[str, Any]], path: Path) 
 
 def _accuracies(axes: Axes, rows: Sequence[Row], dataset: str) -> None:
     names = [*rows[0].domains, AVERAGE]
-    constants = {name: CONSTANT for name in (MAJORITY, MEAN)}
+    constants = dict.fromkeys((MAJORITY, MEAN), CONSTANT)
     styles = looks([row.algorithm for row in rows if row.algorithm not in constants]) | constants
     for number, row in enumerate(rows):
         estimates: list[Estimate] = [*row.domains.values(), row.average]
@@ -65,8 +65,9 @@ def _spectrum(axes: Axes, spectra: Mapping[str, Matrix]) -> None:
         return
     length = max(len(spectrum) for spectrum in spectra.values())
     components = np.arange(1, length + 1)
+    styles = looks(list(spectra))
     for name, spectrum in spectra.items():
-        axes.bar(components, 100 * spectrum, color="#56B4E9", edgecolor="black", hatch="//", label=name)
+        axes.bar(components, 100 * spectrum, color=styles[name].colour, edgecolor="black", label=name)
     null = 100 * pgrad.random_walk_spectrum(length).numpy()
     axes.plot(components, null, "k--o", markerfacecolor="white", label="random walk")
     axes.set_xlabel("principal component")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,19 +15,24 @@ from rich.table import Table
 from benchmarks.datasets import DATASETS
 from benchmarks.studies.quick.spectra import rollout_summary
 from benchmarks.studies.quick.tables import NOTES, Row, headline
+from benchmarks.sweeps.coordinator import Snapshot, Watch
+from benchmarks.sweeps.heartbeat import Heartbeat
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar; gives the function that moves it."""
+def progress(console: Console) -> Iterator[Watch]:
+    """A progress bar, or lines where there is no terminal; gives the function that is told how far it is."""
+    if not console.is_terminal:
+        yield Heartbeat(lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True))
+        return
     columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("runs", total=None)
 
-        def update(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+        def watch(now: Snapshot) -> None:
+            bar.update(task, completed=now.done, total=now.total)
 
-        yield update
+        yield watch
 
 
 def warnings(console: Console, texts: Iterable[str]) -> None:

@@ -86,7 +86,7 @@ def _data_set(name: str, selection: Selection, dataset: str) -> str:
             "validation": number(average(selection.scores(dataset, algorithm, "validation_accuracy")).mean),
         }
         if selection.method != VALIDATION:
-            usual = selection.matrix(selection.selected_by(TRAINING_DOMAIN), dataset, algorithm)
+            usual = selection.matrix(VALIDATION, dataset, algorithm)
             line[f"− the same by {TRAINING_DOMAIN}"] = difference(estimate(differences(scores, usual)))
         for other in (BASELINE, CONTROL):
             line[f"− {other}"] = "" if other == algorithm else _against(selection, dataset, algorithm, other)

@@ -15,6 +15,7 @@ from benchmarks.runs.environment import environment, fingerprint
 from benchmarks.runs.outputs import Place
 from benchmarks.runs.runner import outcome_of
 from benchmarks.runs.training import Keeper, Outcome, Score, train
+from benchmarks.studies.wilds import constant
 from benchmarks.studies.wilds.config import Where, WildsConfig
 from benchmarks.studies.wilds.setup import Assembled
 from pgrad.integrations import wilds
@@ -44,6 +45,10 @@ def run(config: WildsConfig, place: Place, *, parts: Assembled, where: Where, sa
         best = _Best(where.folder / "best.pt", config.metric, say, goes_on=kept.path.exists())
         train(parts.training, outcome, best, kept)
         _finish(config, parts, where, outcome["selection"]["step"], say)
+        told = constant.figures(parts.judge.dataset, config.metric)
+        outcome["diagnostics"] |= told
+        for what, (value,) in told.items():
+            say(f"{what}: {config.metric} {value:.4f}")
         if place.folder is not None:
             outcome["model_file"] = Path(os.path.relpath(best.path.resolve(), place.folder.resolve())).as_posix()
 

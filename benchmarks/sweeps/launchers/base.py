@@ -15,10 +15,13 @@ class Ending:
     Attributes:
         died: It did not end by itself, or with an error.
         reason: In words.
+        alone: Only its own process died, which may be the doing of its run. Not where its machine went away, or
+            whoever gave it the machine took it back.
     """
 
     died: bool
     reason: str
+    alone: bool = True
 
 
 class WorkerHandle(ABC):

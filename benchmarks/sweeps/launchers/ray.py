@@ -30,7 +30,10 @@ class RayHandle(WorkerHandle):
         except self._ray.exceptions.RayTaskError as error:
             return Ending(died=True, reason=f"{type(error.cause).__name__}: {error.cause}")
         except self._ray.exceptions.RayError as error:
-            return Ending(died=True, reason=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
+            # Of the deaths that Ray tells apart these are of the worker itself.
+            own = (self._ray.exceptions.WorkerCrashedError, self._ray.exceptions.OutOfMemoryError)
+            reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            return Ending(died=True, reason=reason, alone=isinstance(error, own))
 
     def stop(self) -> None:
         self.kill()  # a gentle cancellation reaches a task only between two steps of Python code

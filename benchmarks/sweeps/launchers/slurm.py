@@ -10,6 +10,9 @@ from benchmarks.sweeps.launcher_config import Slurm
 from benchmarks.sweeps.launchers.base import Ending, Launcher, WorkerHandle
 from benchmarks.sweeps.worker import Job, work
 
+TAKEN_BACK = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "CANCELLED", "REVOKED", "REQUEUED", "RESIZING")
+"""States of a job of Slurm that its run did not bring about."""
+
 
 class SlurmHandle(WorkerHandle):
     """A job of submitit."""
@@ -26,7 +29,8 @@ class SlurmHandle(WorkerHandle):
             return Ending(died=False, reason=str(self._job.result()))
         lines = [line for line in str(error).splitlines() if line.strip(" -")]
         where = f"job {self._job.job_id}, logs in {self._job.paths.folder}"
-        return Ending(died=True, reason=f"{lines[-1] if lines else type(error).__name__} ({where})")
+        reason = f"{lines[-1] if lines else type(error).__name__} ({where})"
+        return Ending(died=True, reason=reason, alone=str(self._job.state).split()[0] not in TAKEN_BACK)
 
     def stop(self) -> None:
         self._job.cancel()

@@ -13,7 +13,7 @@ Example:
     ...     store.finish(claim, run(claim.config), {"code": claim.code})
     ...     store.counts(entry), [record["status"] for record in store.records(entry)]
     True
-    ({'pending': 2, 'running': 0, 'finished': 1, 'failed': 0}, ['finished'])
+    ({'pending': 2, 'running': 0, 'finished': 1, 'failed': 0, 'diverged': 0}, ['finished'])
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from benchmarks.sweeps.store import schema
+from benchmarks.sweeps.store.migration import from_version_2
 from benchmarks.sweeps.store.rows import to_json
 
 WAIT = 60.0
@@ -64,7 +65,7 @@ class Database:
         @event.listens_for(engine, "connect")
         def _connect(connection: sqlite3.Connection, _: Any) -> None:
             connection.isolation_level = None  # BEGIN is said below, not by the driver
-            for pragma in ("journal_mode=DELETE", "synchronous=FULL", "foreign_keys=ON"):
+            for pragma in ("journal_mode=DELETE", "synchronous=FULL", "foreign_keys=ON", "cache_size=-64000"):
                 connection.execute(f"PRAGMA {pragma}")
 
         @event.listens_for(engine, "begin")
@@ -75,23 +76,30 @@ class Database:
         return engine
 
     def _create(self) -> None:
-        with self.read() as connection:
-            ready = sqlalchemy.inspect(connection).has_table("meta")
-        if not ready:
+        version = self._version()
+        if version != schema.VERSION:
             with self.write() as connection:
                 # Another process may have been faster; on PostgreSQL two of them could also do it at the same time.
                 if connection.dialect.name == "postgresql":
                     connection.exec_driver_sql("SELECT pg_advisory_xact_lock(2305, 1134)")
-                schema.metadata.create_all(connection)
-                if connection.execute(sqlalchemy.select(schema.meta)).first() is None:
+                if not sqlalchemy.inspect(connection).has_table("meta"):
+                    schema.metadata.create_all(connection)
                     connection.execute(schema.meta.insert().values(version=schema.VERSION))
-        with self.read() as connection:
-            version = connection.execute(sqlalchemy.select(schema.meta.c.version)).scalar_one()
+                elif connection.execute(sqlalchemy.select(schema.meta.c.version)).scalar_one() == 2:
+                    from_version_2(connection)
+            version = self._version()
         if version != schema.VERSION:
             raise StoreError(
                 f"{self.shown} has tables of version {version}, this code needs {schema.VERSION}; choose another "
                 "output folder or store; python -m benchmarks import records.jsonl brings the records of the old one in"
             )
+
+    def _version(self) -> int | None:
+        """Of the tables; None if there are none."""
+        with self.read() as connection:
+            if not sqlalchemy.inspect(connection).has_table("meta"):
+                return None
+            return connection.execute(sqlalchemy.select(schema.meta.c.version)).scalar()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:

@@ -8,14 +8,16 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, cast
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from benchmarks.base.records import Record
-from benchmarks.sweeps.store.schema import attempts, checkpoints, environments, members, runs, workers
+from benchmarks.sweeps.store.schema import attempts, checkpoints, environments, runs, workers
+from benchmarks.sweeps.store.states import DECIDED, FAILED, FINISHED, outcome_status
 
 CURVES = ("step", "loss", "validation", "held_out")
 _TIMES = ("wall_seconds", "cpu_seconds", "started", "ended")
 _MEMORY = ("resident_bytes", "cuda_bytes")
+_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 
 def to_json(content: Any) -> str:
@@ -24,12 +26,17 @@ def to_json(content: Any) -> str:
     Raises:
         ValueError: if there are any.
     """
-    return json.dumps(content, allow_nan=False, ensure_ascii=False)
+    return _encode(content)
 
 
 def digest(content: Any) -> str:
     """A short name of a JSON value."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def place(record: Mapping[str, Any]) -> tuple[str, str]:
+    """What a store has one row for: the key of a run and the code that it was done with."""
+    return record["key"], str((record.get("environment") or {}).get("code", "unknown"))
 
 
 def from_outcome(outcome: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -57,7 +64,7 @@ def from_outcome(outcome: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[
     ]
     timings, memory = outcome.get("timings") or {}, outcome.get("peak_memory") or {}
     values = {
-        "status": outcome["status"],
+        "status": outcome_status(outcome),
         **{name: timings[name] for name in _TIMES if timings.get(name) is not None},
         **{name: memory.get(name) for name in _MEMORY},
         **{name: outcome.get(name) for name in ("failure", "error", "traceback", "model_file")},
@@ -69,34 +76,45 @@ def from_outcome(outcome: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[
     return values, points
 
 
-def records(connection: Connection, sweep_id: int | None) -> list[Record]:
-    """The records of the runs that have ended; of all sweeps, or of one in its order."""
-    chosen = select(runs)
-    if sweep_id is None:
-        chosen = chosen.order_by(runs.c.id)
-    else:
-        chosen = chosen.join(members, members.c.run_id == runs.c.id)
-        chosen = chosen.where(members.c.sweep_id == sweep_id).order_by(members.c.position)
-    chosen = chosen.where(runs.c.status.in_(("finished", "failed")))
-    ended = list(connection.execute(chosen))
-    identities = chosen.with_only_columns(runs.c.id).order_by(None).scalar_subquery()
+def records(connection: Connection, chosen: Select[Any]) -> list[Record]:
+    """The records of runs that have ended.
 
+    Args:
+        connection: Of one transaction.
+        chosen: Selects the runs, in their order.
+    """
+    ended = connection.execute(chosen.where(runs.c.status.in_(DECIDED))).all()
+    numbers = [run.id for run in ended]
     tries: dict[int, list[Any]] = defaultdict(list)
     query = select(attempts, workers.c.name.label("worker_name"), workers.c.host, workers.c.pid, workers.c.launcher)
     query = query.join_from(attempts, workers, workers.c.id == attempts.c.worker_id, isouter=True)
-    for row in connection.execute(query.where(attempts.c.run_id.in_(identities)).order_by(attempts.c.number)):
+    for row in connection.execute(query.where(attempts.c.run_id.in_(numbers)).order_by(attempts.c.number)):
         tries[row.run_id].append(row)
+    decisive = {run.id: _decisive(run.status, tries[run.id]) for run in ended}
+    those = [attempt for attempt in decisive.values() if attempt is not None]
     points: dict[int, list[Any]] = defaultdict(list)
-    query = select(checkpoints).join(attempts).where(attempts.c.run_id.in_(identities))
-    for row in connection.execute(query.order_by(checkpoints.c.number)):
+    query = select(checkpoints).where(checkpoints.c.attempt_id.in_([attempt.id for attempt in those]))
+    for row in connection.execute(query.order_by(checkpoints.c.attempt_id, checkpoints.c.number)):
         points[row.attempt_id].append(row)
-    surroundings = {row.id: row.content for row in connection.execute(select(environments))}
-    return [_record(run, tries[run.id], points, surroundings) for run in ended]
+    names = {attempt.environment_id for attempt in those}
+    query = select(environments).where(environments.c.id.in_(names))
+    surroundings = {row.id: row.content for row in connection.execute(query)}
+    return [_record(run, tries[run.id], decisive[run.id], points, surroundings) for run in ended]
 
 
-def _record(run: Any, tries: list[Any], points: Mapping[int, list[Any]], surroundings: Mapping[str, Any]) -> Record:
-    # The attempt that decided: the result, or the last failure.
-    decisive = [attempt for attempt in tries if attempt.status == run.status][-1]
+def _decisive(status: str, tries: list[Any]) -> Any:
+    """The attempt that decided: the result, or the last failure. None if there is none, which nothing here leaves."""
+    found = [attempt for attempt in tries if attempt.status == status]
+    if status == FINISHED:
+        found = [attempt for attempt in found if attempt.selections]
+    return found[-1] if found else None
+
+
+def _record(
+    run: Any, tries: list[Any], decisive: Any, points: Mapping[int, list[Any]], surroundings: Mapping[str, Any]
+) -> Record:
+    if decisive is None:
+        return _without_attempt(run)
     record: dict[str, Any] = {
         "key": run.key,
         "config": run.config,
@@ -139,4 +157,24 @@ def _record(run: Any, tries: list[Any], points: Mapping[int, list[Any]], surroun
         record["model_file"] = decisive.model_file
     else:
         record.update({name: getattr(decisive, name) or "" for name in ("failure", "error", "traceback")})
+    return cast(Record, record)
+
+
+def _without_attempt(run: Any) -> Record:
+    """Of a run that is said to be decided, in a store in which an older version or a hand has left no attempt of it."""
+    record = {
+        "key": run.key,
+        "config": run.config,
+        "status": FAILED,
+        "evaluations": run.evaluations,
+        "timings": dict.fromkeys(_TIMES),
+        "peak_memory": dict.fromkeys(_MEMORY),
+        "environment": {"code": run.code},
+        "worker": None,
+        "attempts": [],
+        "failure": "error",
+        "error": f"the store says that this run is {run.status}, and has no attempt that says how; "
+        "python -m benchmarks check STORE lets it be done again",
+        "traceback": "",
+    }
     return cast(Record, record)

@@ -2,7 +2,11 @@
 
 A run is a configuration and the code that it is done with: ``UNIQUE (key, code)``. An attempt is one try at it. Two
 partial unique indexes carry the promise that a run is counted once, whatever is killed when: at most one attempt of a
-run is ``running``, at most one is ``finished``.
+run is ``running``, at most one is ``finished``. The states are those of `benchmarks.sweeps.store.states`.
+
+Two things are kept twice, so that nothing takes longer in a sweep of a million runs: a member of a sweep has the status
+of its run (a claim looks into one index), and the tallies add up to the runs by status (progress reads some hundred
+rows). `benchmarks.sweeps.store.transitions` writes both in the transaction that changes a run.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -22,10 +27,11 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     text,
+    true,
 )
 
-VERSION = 2
-"""Of these tables; a store of another version is refused."""
+VERSION = 3
+"""Of these tables; a store of version 2 is brought to it, one of any other version is refused."""
 
 metadata = MetaData()
 
@@ -36,8 +42,9 @@ sweeps = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("key", String(64), nullable=False, unique=True),
-    Column("config", JSON, nullable=False),
+    Column("config", JSON(none_as_null=True), nullable=False),
     Column("created", Float, nullable=False),
+    Column("complete", Boolean, nullable=False, server_default=true()),  # false while its runs are being entered
 )
 
 runs = Table(
@@ -46,14 +53,14 @@ runs = Table(
     Column("id", Integer, primary_key=True),
     Column("key", String(16), nullable=False),
     Column("code", String(16), nullable=False),
-    Column("config", JSON, nullable=False),
+    Column("config", JSON(none_as_null=True), nullable=False),
     Column("dataset", String, nullable=False),
     Column("algorithm", String, nullable=False),
     Column("held_out", String, nullable=False),
     Column("seed", BigInteger, nullable=False),
     Column("point", Integer, nullable=False),
     Column("evaluations", BigInteger),
-    Column("status", String(12), nullable=False),  # pending, running, finished, failed
+    Column("status", String(12), nullable=False),  # pending, running, finished, failed, diverged
     UniqueConstraint("key", "code"),
 )
 
@@ -63,15 +70,33 @@ members = Table(
     Column("sweep_id", ForeignKey("sweeps.id"), nullable=False),
     Column("position", Integer, nullable=False),
     Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("status", String(12), nullable=False, server_default="pending"),  # that of the run
     PrimaryKeyConstraint("sweep_id", "position"),
-    UniqueConstraint("sweep_id", "run_id"),
+    UniqueConstraint("run_id", "sweep_id"),
+    sqlite_with_rowid=False,
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sweep_id", ForeignKey("sweeps.id"), nullable=False),
+    Column("dataset", String, nullable=False),
+    Column("algorithm", String, nullable=False),
+    Column("status", String(12), nullable=False),
+    Column("runs", Integer, nullable=False),  # to be added up; less than 0 where runs left this status
+    Column("evaluations", BigInteger, nullable=False),
+    Column("timed", BigInteger, nullable=False),  # the evaluations that wall_seconds were measured of
+    Column("wall_seconds", Float, nullable=False),
+    Column("validation", Float),  # the best of these finished runs
+    Column("held_out", String),  # of that one
 )
 
 environments = Table(
     "environments",
     metadata,
     Column("id", String(16), primary_key=True),  # hash of the content
-    Column("content", JSON, nullable=False),
+    Column("content", JSON(none_as_null=True), nullable=False),
 )
 
 workers = Table(
@@ -82,7 +107,8 @@ workers = Table(
     Column("launcher", String, nullable=False),
     Column("host", String, nullable=False),
     Column("pid", Integer, nullable=False),
-    Column("born", Float),  # start time of the process: a process id is used again
+    Column("place", String),  # what pid and born are numbers of: see `benchmarks.sweeps.store.identity`
+    Column("born", Float),  # tick of its start
     Column("sweep_id", ForeignKey("sweeps.id")),
     Column("started", Float, nullable=False),
     Column("ended", Float),
@@ -98,7 +124,7 @@ attempts = Table(
     Column("run_id", ForeignKey("runs.id"), nullable=False),
     Column("number", Integer, nullable=False),
     Column("worker_id", ForeignKey("workers.id")),
-    Column("status", String(12), nullable=False),  # running, finished, failed, lost, interrupted, superseded
+    Column("status", String(12), nullable=False),  # running, finished, failed, diverged, lost, interrupted, superseded
     Column("beats", Integer, nullable=False),
     Column("started", Float),
     Column("ended", Float),
@@ -111,8 +137,8 @@ attempts = Table(
     Column("error", Text),
     Column("traceback", Text),
     Column("validation", Float),  # of the checkpoint that training-domain validation chose
-    Column("selections", JSON),
-    Column("diagnostics", JSON),
+    Column("selections", JSON(none_as_null=True)),
+    Column("diagnostics", JSON(none_as_null=True)),
     Column("model_file", String),
     UniqueConstraint("run_id", "number"),
 )
@@ -126,13 +152,13 @@ checkpoints = Table(
     Column("loss", Float),
     Column("validation", Float),
     Column("held_out", Float),
-    Column("domains", JSON, nullable=False),
-    Column("measures", JSON, nullable=False),
+    Column("domains", JSON(none_as_null=True), nullable=False),
+    Column("measures", JSON(none_as_null=True), nullable=False),
     PrimaryKeyConstraint("attempt_id", "number"),
 )
 
-_RUNNING, _FINISHED = text("status = 'running'"), text("status = 'finished'")
+_PENDING, _RUNNING, _FINISHED = (text(f"status = '{status}'") for status in ("pending", "running", "finished"))
 Index("one_claim", attempts.c.run_id, unique=True, sqlite_where=_RUNNING, postgresql_where=_RUNNING)
 Index("one_result", attempts.c.run_id, unique=True, sqlite_where=_FINISHED, postgresql_where=_FINISHED)
-Index("runs_by_status", runs.c.status)
-Index("members_by_run", members.c.run_id)
+Index("waiting", members.c.sweep_id, members.c.position, sqlite_where=_PENDING, postgresql_where=_PENDING)
+Index("tallies_of_sweep", tallies.c.sweep_id)

@@ -1,34 +1,60 @@
 """What can be done with a store: enter a sweep, claim a run, store its result, give up on a lost attempt.
 
-Every method is one transaction. A claim is an attempt with the status ``running``; its worker lets it *beat*. Whoever
-watches and sees the process dead, or no beat for the length of a lease, declares the attempt lost, and the run can be
-claimed again. A worker that was only slow may still bring its result: the first result of a run counts, a second one
-is ``superseded``.
+Every method is one transaction, but for those that go through a whole sweep, which are many short ones. A claim is an
+attempt with the status ``running``; its worker lets it *beat*. Whoever watches and sees the process dead, or no beat
+for the length of a lease, declares the attempt lost or interrupted, and the run can be claimed again. A worker that was
+only slow may still bring its result: the first result of a run counts, a second one is ``superseded``. What may follow
+on what is said in `benchmarks.sweeps.store.states`.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import os
 import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-from sqlalchemy import Connection, Select, Table, func, insert, select, update
+from sqlalchemy import Connection, exists, func, insert, literal_column, select, update
 
 from benchmarks.base.records import Record
 from benchmarks.runs.config import RunConfig, RunIdentity
 from benchmarks.runs.environment import fingerprint
-from benchmarks.sweeps.config import Sweep
-from benchmarks.sweeps.store import rows
+from benchmarks.sweeps.config import Kept, Sweep
+from benchmarks.sweeps.store import identity, rows, tally
 from benchmarks.sweeps.store.database import Database
+from benchmarks.sweeps.store.entering import Entry, enter_sweep
+from benchmarks.sweeps.store.housekeeping import CHUNK, agree, delete_sweep, redo
 from benchmarks.sweeps.store.schema import attempts, checkpoints, environments, members, runs, sweeps, workers
-
-STATUSES = ("pending", "running", "finished", "failed")
-DECIDED = ("finished", "failed")
+from benchmarks.sweeps.store.states import (
+    DECIDED,
+    FAILED,
+    FINISHED,
+    INTERRUPTED,
+    KILLED,
+    LOST,
+    OUTCOMES,
+    PENDING,
+    RUNNING,
+    STATUSES,
+    SUPERSEDED,
+    Event,
+)
+from benchmarks.sweeps.store.tally import Progress
+from benchmarks.sweeps.store.transitions import (
+    allowed,
+    hold,
+    leave_nothing_running,
+    move_attempt,
+    move_run,
+    new_row,
+    new_rows,
+    next_number,
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +79,7 @@ class Running:
     worker: str
     host: str
     pid: int
+    place: str | None
     born: float | None
 
 
@@ -79,66 +106,73 @@ class Store:
 
         Runs that other sweeps have entered, or done, are shared.
         """
-        configs = sweep.runs()
-        codes = {
-            names: fingerprint(*names)
-            for names in {(config.dataset, config.algorithm, config.model) for config in configs}
-        }
-        entries = [(config, codes[config.dataset, config.algorithm, config.model]) for config in configs]
-        key = f"{sweep.key()}-{rows.digest(sorted(codes.values()))}"
-        with self.database.write() as connection:
-            found = connection.execute(select(sweeps.c.id).where(sweeps.c.key == key)).scalar()
-            if found is not None:
-                return int(found)
-            content = {"key": key, "config": sweep.model_dump(mode="json"), "created": time.time()}
-            sweep_id = new_row(connection, sweeps, content)
-            known = self._ids(connection, {code for _, code in entries})
-            fresh = [_run_row(config, code) for config, code in entries if (config.key(), code) not in known]
-            if fresh:
-                connection.execute(insert(runs), fresh)
-                known = self._ids(connection, {code for _, code in entries})
-            places = [
-                {"sweep_id": sweep_id, "position": position, "run_id": known[config.key(), code]}
-                for position, (config, code) in enumerate(entries)
-            ]
-            connection.execute(insert(members), places)
+        kept: Kept = {}
+        kinds = {(run.dataset, run.algorithm, run.model) for run in sweep.first_runs()}
+        codes = {names: fingerprint(*names) for names in kinds}
+        key = f"{sweep.key(kept)}-{rows.digest(sorted(codes.values()))}"
+        entries = (
+            Entry(
+                *(run.key, codes[run.dataset, run.algorithm, run.model], run.config, run.dataset, run.algorithm),
+                *(run.held_out, run.seed, run.point, run.evaluations),
+            )
+            for run in sweep.written(kept)
+        )
+        sweep_id = enter_sweep(self.database, key, sweep.model_dump(mode="json"), entries)
+        agree(self.database, sweep_id)
         return sweep_id
-
-    @staticmethod
-    def _ids(connection: Connection, codes: Collection[str]) -> dict[tuple[str, str], int]:
-        found = connection.execute(select(runs.c.key, runs.c.code, runs.c.id).where(runs.c.code.in_(codes)))
-        return {(row.key, row.code): row.id for row in found}
 
     def known(self, sweep: Sweep) -> dict[str, int]:
         """How many runs of a sweep, entered or not, the store has with each status, for the present code."""
         found: dict[str, int] = dict.fromkeys(STATUSES, 0)
         codes: dict[tuple[str, str, str], str] = {}
-        with self.database.read() as connection:
-            states = {(row.key, row.code): row.status for row in connection.execute(select(runs))}
-        for config in sweep.runs():
-            names = (config.dataset, config.algorithm, config.model)
-            if names not in codes:
-                codes[names] = fingerprint(*names)
-            status = states.get((config.key(), codes[names]))
-            if status is not None:
-                found[status] += 1
+        rest = iter(sweep.written())
+        while chunk := list(itertools.islice(rest, CHUNK)):
+            with self.database.read() as connection:
+                query = select(runs.c.key, runs.c.code, runs.c.status).where(runs.c.key.in_([run.key for run in chunk]))
+                states = {(row.key, row.code): row.status for row in connection.execute(query)}
+            for run in chunk if states else ():
+                names = run.dataset, run.algorithm, run.model
+                if names not in codes:
+                    codes[names] = fingerprint(*names)
+                status = states.get((run.key, codes[names]))
+                if status is not None:
+                    found[status] += 1
         return found
 
     def counts(self, sweep_id: int) -> dict[str, int]:
         """How many runs of the sweep have each status."""
-        query = _of_sweep(select(runs.c.status, func.count()), sweep_id).group_by(runs.c.status)
         with self.database.read() as connection:
-            found = {row[0]: row[1] for row in connection.execute(query)}
-        return {status: found.get(status, 0) for status in STATUSES}
+            return tally.counts(connection, sweep_id)
+
+    def progress(self, sweep_id: int) -> Progress:
+        """How far the sweep is: counts, what is ahead, speeds and the best so far, at once."""
+        with self.database.read() as connection:
+            found = tally.progress(connection, sweep_id)
+        if found.is_long:
+            with self.database.write() as connection:
+                tally.add_up(connection, sweep_id)
+        return found
 
     def retry_failed(self, sweep_id: int) -> int:
         """Makes the failed runs of the sweep claimable again; returns how many there were."""
-        with self.database.write() as connection:
-            found = _of_sweep(select(runs.c.id), sweep_id).where(runs.c.status == "failed")
-            done = connection.execute(
-                update(runs).where(runs.c.id.in_(found.scalar_subquery())).values(status="pending")
-            )
-            return int(done.rowcount)
+        return self.redo(sweep_id, (FAILED,))
+
+    def redo(self, sweep_id: int, statuses: Collection[str] = DECIDED, keys: Collection[str] | None = None) -> int:
+        """Makes decided runs of the sweep claimable again; returns how many there were.
+
+        Args:
+            sweep_id: Of the sweep.
+            statuses: Of the runs.
+            keys: Names of the runs, or beginnings of them; None for all.
+        """
+        return redo(self.database, sweep_id, statuses, keys)
+
+    def delete(self, sweep_id: int) -> int:
+        """Removes a sweep and the runs that no other sweep has, with all that is known of them; returns how many.
+
+        Workers that are at one of them go on, and what they bring is not stored.
+        """
+        return delete_sweep(self.database, sweep_id)
 
     # --- workers
 
@@ -150,7 +184,8 @@ class Store:
             "launcher": launcher,
             "host": host,
             "pid": pid,
-            "born": psutil.Process().create_time(),
+            "place": identity.place(),
+            "born": identity.start_tick(pid),
             "sweep_id": sweep_id,
             "started": time.time(),
             "busy_seconds": 0.0,
@@ -177,58 +212,82 @@ class Store:
             kind: The class of the configurations of the sweep.
         """
         query = (
-            _of_sweep(select(runs.c.id, runs.c.config, runs.c.code), sweep_id)
-            .where(runs.c.status == "pending")
+            select(runs.c.id, runs.c.config, runs.c.code)
+            .select_from(members.join(runs, runs.c.id == members.c.run_id))
+            .where(members.c.sweep_id == sweep_id, members.c.status == literal_column("'pending'"))
+            .where(runs.c.status == PENDING)
             .order_by(members.c.position)
             .limit(1)
             .with_for_update(skip_locked=True, of=runs)
         )
         with self.database.write() as connection:
             found = connection.execute(query).first()
-            if found is None:
+            run = None if found is None else hold(connection, found.id)
+            if found is None or run is None:
                 return None
-            number = connection.execute(
-                select(func.coalesce(func.max(attempts.c.number), 0)).where(attempts.c.run_id == found.id)
-            ).scalar_one()
+            leave_nothing_running(connection, [run.id], "its run waited again")
             row = {
-                "run_id": found.id,
-                "number": number + 1,
+                "run_id": run.id,
+                "number": next_number(connection, run.id),
                 "worker_id": worker_id,
-                "status": "running",
+                "status": RUNNING,
                 "beats": 0,
                 "started": time.time(),
             }
             attempt_id = new_row(connection, attempts, row)
-            connection.execute(update(runs).where(runs.c.id == found.id).values(status="running"))
-        return Claim(found.id, attempt_id, worker_id, kind.model_validate(found.config), found.code)
+            move_run(connection, run, RUNNING)
+        return Claim(run.id, attempt_id, worker_id, kind.model_validate(found.config), found.code)
 
-    def beat(self, attempt_id: int) -> None:
-        """Says that the attempt is alive."""
+    def beat(self, attempt_id: int) -> bool:
+        """Says that the attempt is alive; False if it has been given up."""
         with self.database.write() as connection:
-            connection.execute(update(attempts).where(attempts.c.id == attempt_id).values(beats=attempts.c.beats + 1))
+            done = connection.execute(
+                update(attempts)
+                .where(attempts.c.id == attempt_id, attempts.c.status == RUNNING)
+                .values(beats=attempts.c.beats + 1)
+            )
+            return int(done.rowcount) == 1
 
     # --- ends
 
     def finish(self, claim: Claim, outcome: Mapping[str, Any], environment: Mapping[str, Any]) -> bool:
-        """Stores the outcome of a run, finished or failed; True if it is the one that counts.
+        """Stores the outcome of a run; True if it is the one that counts. Saying it twice does no harm.
 
         Raises:
             ValueError: if the outcome holds numbers that are not finite; nothing is stored then.
         """
         values, points = rows.from_outcome(outcome)
+        event = OUTCOMES[values["status"]]
         with self.database.write() as connection:
-            status = self._lock(connection, claim.run_id)
-            own = connection.execute(select(attempts.c.status).where(attempts.c.id == claim.attempt_id)).scalar_one()
-            # A result that comes after its attempt was given up counts if it is the first one; a failure does not.
-            counts = status not in DECIDED and (own == "running" or values["status"] == "finished")
-            if not counts:
-                values, points = {**values, "status": "superseded"}, []
-            values["environment_id"] = set_environment(connection, environment)
-            connection.execute(update(attempts).where(attempts.c.id == claim.attempt_id).values(**values))
-            if points:
-                connection.execute(insert(checkpoints), [{"attempt_id": claim.attempt_id, **point} for point in points])
-            if counts:
-                connection.execute(update(runs).where(runs.c.id == claim.run_id).values(status=values["status"]))
+            run = hold(connection, claim.run_id)
+            if run is None:
+                return False  # it was deleted meanwhile
+            new_rows(connection, environments, [{"id": rows.digest(environment), "content": dict(environment)}])
+            values["environment_id"] = rows.digest(environment)
+            target = allowed(connection, event, run)
+            counts = target is not None and move_attempt(connection, claim.attempt_id, event, values)
+            if counts and target is not None:
+                if points:
+                    own = [{"attempt_id": claim.attempt_id, **point} for point in points]
+                    connection.execute(insert(checkpoints), own)
+                move_run(
+                    connection,
+                    run,
+                    target,
+                    wall_seconds=values.get("wall_seconds") if target == FINISHED else None,
+                    validation=values.get("validation"),
+                )
+            else:
+                late = attempts.c.status.in_((RUNNING, LOST, INTERRUPTED))
+                superseded = connection.execute(
+                    update(attempts)
+                    .where(attempts.c.id == claim.attempt_id, late)
+                    .values(**{**values, "status": SUPERSEDED})
+                )
+                if superseded.rowcount == 0:
+                    query = select(attempts.c.status, attempts.c.failure).where(attempts.c.id == claim.attempt_id)
+                    told = connection.execute(query).first()
+                    return told is not None and run.status == values["status"] == told.status and told.failure != KILLED
             connection.execute(
                 update(workers)
                 .where(workers.c.id == claim.worker_id)
@@ -242,67 +301,57 @@ class Store:
     def give_up(self, attempt_id: int, status: str, error: str, max_attempts: int) -> bool:
         """Ends an attempt without a result: ``lost`` or ``interrupted``; False if it had ended already.
 
-        The run can be claimed again, unless so many attempts were lost: then it has failed.
+        The run can be claimed again, unless so many attempts were lost: then it has failed. An interruption does not
+        count.
         """
         with self.database.write() as connection:
-            run_id = connection.execute(
-                select(attempts.c.run_id).where(attempts.c.id == attempt_id, attempts.c.status == "running")
-            ).scalar()
-            if run_id is None:
+            query = select(attempts.c.run_id).where(attempts.c.id == attempt_id, attempts.c.status == RUNNING)
+            run_id = connection.execute(query).scalar()
+            run = None if run_id is None else hold(connection, run_id)
+            if run is None:
                 return False
-            self._lock(connection, run_id)
-            done = connection.execute(
-                update(attempts)
-                .where(attempts.c.id == attempt_id, attempts.c.status == "running")
-                .values(status=status, error=error, ended=time.time())
-            )
-            if done.rowcount == 0:
+            ended = {"error": error, "ended": time.time()}
+            lost = self._lost(connection, run.id) + 1
+            if status != LOST:
+                event: Event = "interrupt"
+            elif lost < max_attempts or run.status != RUNNING:
+                event = "lose"
+            else:
+                event = "exhaust"
+                ended |= {
+                    "failure": KILLED,
+                    "error": f"{error}; this was attempt {lost} that lost its process (max_attempts={max_attempts})",
+                }
+            if not move_attempt(connection, attempt_id, event, ended):
                 return False
-            before = select(func.coalesce(func.max(attempts.c.number), 0)).where(
-                attempts.c.run_id == run_id, attempts.c.status == "failed"
-            )
-            lost = connection.execute(
-                select(func.count()).where(
-                    attempts.c.run_id == run_id,
-                    attempts.c.status == "lost",
-                    attempts.c.number > before.scalar_subquery(),
-                )
-            ).scalar_one()
-            failed = status == "lost" and lost >= max_attempts
-            if failed:
-                connection.execute(
-                    update(attempts)
-                    .where(attempts.c.id == attempt_id)
-                    .values(
-                        status="failed",
-                        failure="killed",
-                        error=f"{error}; this was attempt {lost} that lost its process (max_attempts={max_attempts})",
-                    )
-                )
-            connection.execute(
-                update(runs)
-                .where(runs.c.id == run_id, runs.c.status == "running")
-                .values(status="failed" if failed else "pending")
-            )
+            target = allowed(connection, event, run)
+            if target is not None:
+                move_run(connection, run, target)
         return True
 
     @staticmethod
-    def _lock(connection: Connection, run_id: int) -> str:
-        """The status of a run that no other transaction can change before this one ends."""
-        query = select(runs.c.status).where(runs.c.id == run_id).with_for_update()
-        return str(connection.execute(query).scalar_one())
+    def _lost(connection: Connection, run_id: int) -> int:
+        """How many attempts at a run were lost since it was decided last."""
+        before = select(func.coalesce(func.max(attempts.c.number), 0)).where(
+            attempts.c.run_id == run_id, attempts.c.status.in_(DECIDED)
+        )
+        query = select(func.count()).where(
+            *(attempts.c.run_id == run_id, attempts.c.status == LOST, attempts.c.number > before.scalar_subquery())
+        )
+        return int(connection.execute(query).scalar_one())
 
     def running(self, sweep_id: int) -> list[Running]:
         """The attempts in progress."""
         columns = (
             *(attempts.c.id, attempts.c.run_id, attempts.c.beats, workers.c.id.label("worker_id")),
-            *(workers.c.name, workers.c.host, workers.c.pid, workers.c.born),
+            *(workers.c.name, workers.c.host, workers.c.pid, workers.c.place, workers.c.born),
         )
         query = (
-            _of_sweep(select(*columns), sweep_id)
-            .join(attempts, attempts.c.run_id == runs.c.id)
-            .join(workers, workers.c.id == attempts.c.worker_id)
-            .where(attempts.c.status == "running")
+            select(*columns)
+            .select_from(attempts.join(workers, workers.c.id == attempts.c.worker_id))
+            .where(attempts.c.status == literal_column("'running'"))
+            # Asked of each attempt that runs: a join would make SQLite go through all members.
+            .where(exists().where(members.c.run_id == attempts.c.run_id, members.c.sweep_id == sweep_id))
         )
         with self.database.read() as connection:
             return [Running(*row) for row in connection.execute(query)]
@@ -311,38 +360,22 @@ class Store:
 
     def best(self, sweep_id: int) -> list[dict[str, Any]]:
         """For each data set of the sweep, the finished run with the highest validation so far."""
-        query = _of_sweep(select(runs.c.dataset, runs.c.algorithm, runs.c.held_out, attempts.c.validation), sweep_id)
-        query = query.join(attempts, attempts.c.run_id == runs.c.id).where(attempts.c.status == "finished")
-        query = query.where(attempts.c.validation.is_not(None))  # a refit has none
-        found: dict[str, dict[str, Any]] = {}
-        with self.database.read() as connection:
-            for row in connection.execute(query.order_by(attempts.c.validation.desc(), attempts.c.id)):
-                found.setdefault(row.dataset, dict(row._mapping))
-        return list(found.values())
+        return [dataclasses.asdict(found) for found in self.progress(sweep_id).best]
 
     def speeds(self) -> dict[tuple[str, str], float]:
         """Seconds of a gradient evaluation, by data set and algorithm, over all finished runs."""
         query = (
-            select(runs.c.dataset, runs.c.algorithm, func.sum(attempts.c.wall_seconds) / func.sum(runs.c.evaluations))
+            select(runs.c.dataset, runs.c.algorithm, func.sum(attempts.c.wall_seconds), func.sum(runs.c.evaluations))
             .join(attempts, attempts.c.run_id == runs.c.id)
             .where(attempts.c.status == "finished", attempts.c.wall_seconds.is_not(None), runs.c.evaluations > 0)
             .group_by(runs.c.dataset, runs.c.algorithm)
         )
         with self.database.read() as connection:
-            return {(row[0], row[1]): float(row[2]) for row in connection.execute(query)}
+            return {(row[0], row[1]): float(row[2]) / int(row[3]) for row in connection.execute(query)}
 
     def ahead(self, sweep_id: int) -> list[dict[str, Any]]:
         """What is still to be done: number of runs and gradient evaluations by data set, algorithm and status."""
-        query = _of_sweep(
-            select(
-                *(runs.c.dataset, runs.c.algorithm, runs.c.status),
-                func.count().label("runs"),
-                func.sum(runs.c.evaluations).label("evaluations"),
-            ),
-            sweep_id,
-        ).group_by(runs.c.dataset, runs.c.algorithm, runs.c.status)
-        with self.database.read() as connection:
-            return [dict(row._mapping) for row in connection.execute(query.where(runs.c.status.in_(STATUSES[:2])))]
+        return self.progress(sweep_id).rows_ahead()
 
     def largest_resident(self) -> int:
         """Bytes of the largest worker so far; 0 if no run has ended."""
@@ -351,8 +384,21 @@ class Store:
 
     def records(self, sweep_id: int | None = None) -> list[Record]:
         """The records of the runs that have ended, of one sweep in its order or of all (`benchmarks.base.records`)."""
+        return list(self.each_record(sweep_id))
+
+    def each_record(self, sweep_id: int | None = None) -> Iterator[Record]:
+        """The same one by one, of any number; others may write meanwhile."""
+        chosen, place, last = select(runs), runs.c.id, select(func.max(runs.c.id))
+        if sweep_id is not None:
+            chosen = chosen.join(members, members.c.run_id == runs.c.id).where(members.c.sweep_id == sweep_id)
+            place, last = members.c.position, select(func.max(members.c.position)).where(members.c.sweep_id == sweep_id)
         with self.database.read() as connection:
-            return rows.records(connection, sweep_id)
+            end = connection.execute(last).scalar()
+        for first in range(0, -1 if end is None else end + 1, CHUNK):
+            chunk = chosen.where(place >= first, place < first + CHUNK).order_by(place)
+            with self.database.read() as connection:
+                found = rows.records(connection, chunk)
+            yield from found
 
     def sweeps(self) -> list[dict[str, Any]]:
         """The sweeps, oldest first: ``id``, ``config``, ``created``."""
@@ -365,44 +411,6 @@ class Store:
         with self.database.read() as connection:
             found = connection.execute(select(workers).where(workers.c.sweep_id == sweep_id).order_by(workers.c.id))
             return [dict(row._mapping) for row in found]
-
-
-def _of_sweep(query: Select[Any], sweep_id: int) -> Select[Any]:
-    return query.select_from(runs).join(members, members.c.run_id == runs.c.id).where(members.c.sweep_id == sweep_id)
-
-
-def new_row(connection: Connection, table: Table, row: Mapping[str, Any]) -> int:
-    key = connection.execute(insert(table).values(**row)).inserted_primary_key
-    if key is None:
-        raise RuntimeError(f"the database gave no number for a new row of {table.name}")
-    return int(key[0])
-
-
-def _run_row(config: RunIdentity, code: str) -> dict[str, Any]:
-    content = config.config()
-    row = {name: content[name] for name in ("dataset", "algorithm", "held_out", "seed", "point")}
-    return {
-        **row,
-        "key": config.key(),
-        "code": code,
-        "config": content,
-        "evaluations": config.budget(),
-        "status": "pending",
-    }
-
-
-def set_environment(connection: Connection, content: Mapping[str, Any]) -> str:
-    number = rows.digest(content)
-    if connection.execute(select(environments.c.id).where(environments.c.id == number)).first() is None:
-        savepoint = connection.begin_nested()
-        try:
-            connection.execute(insert(environments).values(id=number, content=dict(content)))
-            savepoint.commit()
-        except Exception:
-            savepoint.rollback()  # another worker entered the same one
-            if connection.execute(select(environments.c.id).where(environments.c.id == number)).first() is None:
-                raise
-    return number
 
 
 __all__ = ["DECIDED", "STATUSES", "Claim", "Running", "Store"]

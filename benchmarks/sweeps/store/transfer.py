@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import lzma
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, insert, select
+from pydantic_core import from_json
 
 from benchmarks.base.records import Record
 from benchmarks.sweeps.store import rows
-from benchmarks.sweeps.store.database import StoreError
-from benchmarks.sweeps.store.schema import attempts, checkpoints, runs
-from benchmarks.sweeps.store.store import DECIDED, Store, new_row, set_environment
 
 TABLES = {
     "runs": "one row for each run, configuration and selections in columns",
@@ -33,13 +28,21 @@ def holds_lines(path: Path) -> bool:
     return path.suffix == ".jsonl" or path.suffixes[-2:] == [".jsonl", COMPRESSED]
 
 
-def write_lines(records: Iterable[Record], path: Path) -> None:
-    """One JSON object per line, compressed if the name ends in .xz; the file appears whole or not at all."""
+def write_lines(records: Iterable[Record], path: Path) -> int:
+    """One JSON object per line, compressed if the name ends in .xz; the file appears whole or not at all.
+
+    Returns:
+        How many.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    content = "".join(rows.to_json(record) + "\n" for record in records).encode()
-    partial.write_bytes(lzma.compress(content, preset=9) if path.suffix == COMPRESSED else content)
+    number = 0
+    with lzma.open(partial, "wb", preset=9) if path.suffix == COMPRESSED else partial.open("wb") as file:
+        for record in records:
+            file.write((rows.to_json(record) + "\n").encode())
+            number += 1
     partial.replace(path)
+    return number
 
 
 def read_lines(path: Path) -> Iterator[Record]:
@@ -48,20 +51,22 @@ def read_lines(path: Path) -> Iterator[Record]:
     Raises:
         ValueError: if another line is no record, or a compressed file is damaged; says which.
     """
-    content = path.read_bytes()
-    if path.suffix == COMPRESSED:
-        try:
-            content = lzma.decompress(content)
-        except lzma.LZMAError as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
-    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
-        try:
-            record = json.loads(line)
-            if not {"key", "config", "status"} <= set(record):
-                raise ValueError("a record needs at least key, config and status")
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path}, line {number}: not a record ({error})") from error
-        yield record
+    with lzma.open(path, "rb") if path.suffix == COMPRESSED else path.open("rb") as file:
+        lines = enumerate(file, start=1)
+        while True:
+            try:
+                number, line = next(lines, (0, b""))
+            except (lzma.LZMAError, EOFError) as error:
+                raise ValueError(f"{path} is damaged: {error}") from error
+            if not line.endswith(b"\n"):
+                return
+            try:
+                record = from_json(line)
+                if not {"key", "config", "status"} <= set(record):
+                    raise ValueError("a record needs at least key, config and status")
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"{path}, line {number}: not a record ({error})") from error
+            yield record
 
 
 def table(records: Iterable[Record], which: str = "runs") -> pd.DataFrame:
@@ -119,9 +124,7 @@ def export(records: Iterable[Record], path: Path, which: str = "runs") -> int:
         ValueError: for another ending.
     """
     if holds_lines(path):
-        records = list(records)
-        write_lines(records, path)
-        return len(records)
+        return write_lines(records, path)
     writers = {".parquet": "to_parquet", ".csv": "to_csv"}
     if path.suffix not in writers:
         raise ValueError(f"the file must end in .jsonl, .jsonl.xz, .parquet or .csv, got {path.name!r}")
@@ -131,54 +134,3 @@ def export(records: Iterable[Record], path: Path, which: str = "runs") -> int:
     getattr(frame, writers[path.suffix])(partial, index=False)
     partial.replace(path)
     return len(frame)
-
-
-@dataclass(frozen=True)
-class Imported:
-    """How many runs came in, and how many were there already."""
-
-    new: int
-    known: int
-
-
-def bring_in(store: Store, records: Iterable[Mapping[str, Any]]) -> Imported:
-    """Enters records that were made elsewhere. A run that the store has a result of, keeps it."""
-    new = known = 0
-    with store.database.write() as connection:
-        for record in records:
-            if record["status"] not in DECIDED:
-                raise StoreError(f"run {record['key']}: only ended runs can be imported, got {record['status']!r}")
-            run_id, status = _run(connection, record)
-            if status in (*DECIDED, "running"):
-                known += 1
-                continue
-            _attempts(connection, run_id, record)
-            connection.execute(runs.update().where(runs.c.id == run_id).values(status=record["status"]))
-            new += 1
-    return Imported(new, known)
-
-
-def _run(connection: Connection, record: Mapping[str, Any]) -> tuple[int, str]:
-    code = str(record.get("environment", {}).get("code", "unknown"))
-    key = record["key"]
-    found = connection.execute(select(runs.c.id, runs.c.status).where(runs.c.key == key, runs.c.code == code)).first()
-    if found is not None:
-        return found.id, found.status
-    columns = {name: record["config"][name] for name in ("dataset", "algorithm", "held_out", "seed", "point")}
-    row = {"key": key, "code": code, "config": record["config"], "evaluations": record.get("evaluations")}
-    return new_row(connection, runs, {**columns, **row, "status": "pending"}), "pending"
-
-
-def _attempts(connection: Connection, run_id: int, record: Mapping[str, Any]) -> None:
-    values, points = rows.from_outcome(record)
-    tries = record.get("attempts") or [{"number": 1, "status": record["status"]}]
-    decisive = max(attempt["number"] for attempt in tries if attempt["status"] == record["status"])
-    for attempt in tries:
-        row = {name: attempt.get(name) for name in ("number", "status", "failure", "error", "started", "ended")}
-        row |= {"run_id": run_id, "beats": 0}
-        if attempt["number"] == decisive:
-            row |= values
-            row["environment_id"] = set_environment(connection, record.get("environment") or {})
-        attempt_id = new_row(connection, attempts, row)
-        if attempt["number"] == decisive and points:
-            connection.execute(insert(checkpoints), [{"attempt_id": attempt_id, **point} for point in points])

@@ -7,16 +7,20 @@ import torch
 from scipy import stats
 
 from benchmarks.base.metrics import (
+    bootstrap_data_sets,
     bootstrap_improvement,
     bootstrap_interquartile_mean,
     bootstrap_mean,
+    bounded,
     estimate,
     holm,
     interquartile_mean,
     macro_f1,
+    mean_of_means,
     performance_profile,
     probability_of_improvement,
     wilcoxon,
+    wilcoxon_of_many,
     worst_domain,
     worst_group,
 )
@@ -122,3 +126,87 @@ def test_a_single_seed_has_no_interval():
     assert math.isnan(bootstrap_interquartile_mean(one, np.random.default_rng(0)).low)
     assert math.isnan(bootstrap_improvement(one, one, np.random.default_rng(0)).high)
     assert np.isnan(bootstrap_mean(one, np.random.default_rng(0)).low).all()
+
+
+def test_wilcoxon_of_many_is_that_of_each():
+    rng = np.random.default_rng(2)
+    columns_ = rng.standard_normal((7, 12))
+    columns_[0, 3] = 0.0
+    columns_[:2, 4] = (1.0, -1.0)
+    columns_[:, 5] = 0.0
+    expected = [wilcoxon(columns_[:, i], np.random.default_rng(0)) for i in range(12)]
+    np.testing.assert_allclose(wilcoxon_of_many(columns_, np.random.default_rng(0)), expected)
+    assert np.isnan(wilcoxon_of_many(np.empty((0, 3)), rng)).all()
+
+
+def test_a_share_has_its_interval_inside_its_bounds():
+    near = np.array([0.985, 0.99, 0.999, 0.97])
+    plain, found = estimate(near), bounded(estimate(near))
+    assert plain.high > 1 > found.high > found.mean > found.low
+    assert (found.mean, found.standard_error, found.n) == (plain.mean, plain.standard_error, 4)
+    # Logit and its slope by hand; t of three degrees of freedom.
+    mean, reach = near.mean(), stats.t.ppf(0.975, 3) * stats.sem(near)
+    ends = [np.log(mean / (1 - mean)) + sign * reach / (mean * (1 - mean)) for sign in (-1, 1)]
+    assert (found.low, found.high) == pytest.approx([1 / (1 + np.exp(-end)) for end in ends])
+    middle = estimate(np.array([50.1, 49.9, 50.0, 50.2]))
+    assert bounded(middle, 100.0).low == pytest.approx(middle.low, abs=1e-3)
+    assert bounded(estimate(np.full(3, 100.0)), 100.0) == estimate(np.full(3, 100.0))
+
+
+def test_the_bounded_interval_holds_the_mean_as_often_as_it_says():
+    """Accuracies of 200 examples each, 98 % right, five seeds, many times."""
+    rng = np.random.default_rng(0)
+    seeds = rng.binomial(200, 0.98, size=(3000, 5)) / 200
+    found = [bounded(estimate(row)) for row in seeds]
+    held = np.mean([one.low <= 0.98 <= one.high for one in found if one.standard_error > 0])
+    assert 0.93 < held < 0.98
+
+
+def test_a_mean_over_data_sets_has_the_interval_of_welch():
+    rng = np.random.default_rng(3)
+    first, second = rng.normal(1.0, 0.1, 5), rng.normal(2.0, 3.0, 8)
+    found = mean_of_means([first, second])
+    interval = stats.ttest_ind(first, -second, equal_var=False).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((interval.low / 2, interval.high / 2))
+    assert found.n == 5
+    alone, plain = mean_of_means([first]), estimate(first)
+    assert (alone.mean, alone.low, alone.high) == pytest.approx((plain.mean, plain.low, plain.high))
+    assert math.isnan(mean_of_means([first, second[:1]]).low)
+    assert mean_of_means([]).n == 0
+
+
+def test_the_bootstrap_over_data_sets_draws_both_by_enumeration():
+    """Two data sets of two seeds: every draw of data sets, and of seeds within each, is equally likely."""
+    first, second = np.array([0.0, 1.0]), np.array([10.0, 14.0])
+    means = {0: [0.0, 0.5, 0.5, 1.0], 1: [10.0, 12.0, 12.0, 14.0]}
+    every = [(a + b) / 2 for i, j in itertools.product((0, 1), repeat=2) for a in means[i] for b in means[j]]
+    for confidence in (0.3, 0.4, 0.8):
+        found = bootstrap_data_sets([first, second], np.random.default_rng(0), confidence)
+        tail = 50 * (1 - confidence)
+        assert (found.low, found.high) == pytest.approx(np.percentile(every, [tail, 100 - tail], method="inverted_cdf"))
+    both = bootstrap_data_sets(
+        [np.stack([first, 2 * first], 1), np.stack([second, 2 * second], 1)], np.random.default_rng(0)
+    )
+    np.testing.assert_allclose(both.low[1], 2 * both.low[0])
+    assert math.isnan(bootstrap_data_sets([first], np.random.default_rng(0)).low)
+    assert math.isnan(bootstrap_data_sets([first, second[:1]], np.random.default_rng(0)).low)
+
+
+def test_the_bootstrap_of_improvement_is_that_of_scipy():
+    rng = np.random.default_rng(5)
+    ours, theirs = rng.normal(0.3, 1, (6, 3)), rng.normal(0, 1, (6, 3))
+
+    def statistic(index):
+        index = index.astype(int)
+        return probability_of_improvement(ours[index], theirs[index])
+
+    expected = stats.bootstrap(
+        (np.arange(6),),
+        statistic,
+        vectorized=False,
+        n_resamples=3000,
+        method="percentile",
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    found = bootstrap_improvement(ours, theirs, np.random.default_rng(1))
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.03)

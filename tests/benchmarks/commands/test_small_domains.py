@@ -97,6 +97,7 @@ def test_noise_in_folders_is_not_learnt(said, pictures, tmp_path):
     words = ("--datasets", pictures, "--algorithms", "erm", "reptile", *FAST, "--model", "cnn")
     code, text, _ = said("sweep", *words, "--output", tmp_path / "out")
     assert (code, "12 runs, 0 of them failed" in text) == (0, True)
+    assert text.count("NOTHING WAS LEARNT") == 1  # the end of the sweep says so
     code, text, _ = said("report", tmp_path / "out")
     assert (code, text.startswith("NOTHING WAS LEARNT")) == (0, True)
     assert "against" not in text
@@ -169,7 +170,9 @@ def test_options_go_before_the_settings_of_a_data_set_in_a_file(tmp_path):
     found = sweep_from(path, Chosen(batch_size=16, algorithms=("erm",), set=("fixed.erm.lr=0.5", "splits=2")))
     (run, *_) = found.runs()
     assert (run.batch_size, run.width, run.splits, run.hparams["lr"]) == (16, 9, 2, 0.5)
-    assert found.fixed["pgrad"] == {"lr": 0.2}
+    assert set(found.fixed) == {"erm"}  # what the file fixes for those left out has nothing to say
+    with pytest.raises(ConfigError, match="fixed: the sweep has no algorithm 'sam'; its algorithms are: erm"):
+        sweep_from(path, Chosen(algorithms=("erm",), set=("fixed.sam.rho=0.1",)))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +182,7 @@ def test_options_go_before_the_settings_of_a_data_set_in_a_file(tmp_path):
         ("batch_sise=8", "'batch_sise' is not known. Did you mean 'batch_size'"),
         ("datasets.x=1", "'datasets' is not known"),
         ("model=[", "is no YAML"),
-        ("batch_size=0", "settings.batch_size: input should be greater than or equal to 1"),
+        ("batch_size=0", "settings.batch_size: must be at least 1"),
         ("class_weights=much", "'balanced', or positive numbers"),
         ("metric=calibration-error", "calibration-error cannot choose"),
         ("measures=aux", "Did you mean 'auc'"),
@@ -209,3 +212,38 @@ def test_figures_for_classes_are_refused_for_a_regression(tmp_path):
     frame.to_csv(tmp_path / "y.csv", index=False)
     with pytest.raises(ConfigError, match="metric=auc is for classes, but this data set predicts a quantity"):
         sweep_from(None, Chosen(datasets=(f"table:{tmp_path / 'y.csv'}",), metric="auc"))
+
+
+def test_what_is_odd_is_said_by_plan_too_and_allowed_there(said, pictures, tmp_path):
+    folder = tmp_path / "pictures"
+    (folder / "two/cat/copy.png").write_bytes((folder / "one/cat/0.png").read_bytes())
+    words = ("--datasets", pictures, "--algorithms", "erm", "--no-timing")
+    code, _, errors = said("plan", *words)
+    assert code == 2
+    assert "one/cat/0.png = two/cat/copy.png" in errors
+    assert "--allow copies" in errors
+    code, text, _ = said("plan", *words, "--allow", "copies")
+    assert code == 0
+    assert text.count("copies (allowed): 1 pictures stand in several domains") == 1
+    assert "allow=copies" in text  # the name that records will have
+
+
+@pytest.mark.parametrize(
+    ("datasets", "message"),
+    [
+        (("rotated-digits",), "--allow is for one data set of yours, .* and the sweep has none"),
+        (("folder:a", "table:b.csv"), r"the sweep has folder:a, table:b.csv; .* write \?allow=WORD,WORD"),
+    ],
+)
+def test_allow_needs_one_data_set_of_the_users_own(datasets, message):
+    with pytest.raises(ConfigError, match=message):
+        sweep_from(None, Chosen(datasets=datasets, allow=("copies",)))
+
+
+def test_allow_goes_into_the_name_of_a_sweep_file_too(pictures, tmp_path):
+    folder = tmp_path / "pictures"
+    (folder / "two/cat/copy.png").write_bytes((folder / "one/cat/0.png").read_bytes())
+    file = tmp_path / "sweep.yaml"
+    file.write_text(f'datasets: {{"{pictures}": {{rollouts: 7}}}}\nalgorithms: [erm]\n', encoding="utf-8")
+    sweep = sweep_from(file, Chosen(allow=("copies",)))
+    assert {name: own.rollouts for name, own in sweep.datasets.items()} == {f"{pictures}&allow=copies": 7}

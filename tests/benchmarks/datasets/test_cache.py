@@ -1,3 +1,4 @@
+import pickle
 import threading
 import zipfile
 
@@ -116,16 +117,52 @@ def drop(path):
             new.writestr(name, content)
 
 
-@pytest.mark.parametrize("harm", [flip, truncate, swap, drop, lambda path: path.write_bytes(b"")])
-def test_a_damaged_file_is_refused_and_can_be_made_again(harm):
+HARMS = [flip, truncate, swap, drop, lambda path: path.write_bytes(b"")]
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_damaged_file_is_named_and_made_again(harm):
     recipe, builds = counted()
     recipe()
     harm(recipe.path)
     with pytest.raises(DamagedError, match=r"small-r1\.npz is damaged .*--again"):
-        recipe()
-    assert recipe.prepare(again=True).digest() == pictures().digest()
+        cache.read(recipe.path)
+    with pytest.warns(UserWarning, match=r"small-r1\.npz is damaged .* prepared again"):
+        assert recipe.prepare().digest() == pictures().digest()
     assert recipe().n_outputs == 2
     assert len(builds) == 2
+
+
+def test_a_damaged_file_that_cannot_be_made_again_is_named_with_both_reasons():
+    recipe, _ = counted()
+    recipe()
+    truncate(recipe.path)
+
+    def unreachable():
+        raise OSError("no network")
+
+    with (
+        pytest.warns(UserWarning, match="is damaged"),
+        pytest.raises(DamagedError, match=r"small-r1\.npz is damaged \(.*failed: no network\).*--again") as raised,
+    ):
+        Recipe(recipe.name, unreachable, recipe.revision)()
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)  # it travels between processes
+
+
+@pytest.mark.parametrize("harm", [flip, truncate, lambda path: path.write_bytes(b"")])
+def test_what_workers_map_is_written_again_if_it_is_damaged(harm, tmp_path, monkeypatch):
+    recipe, builds = counted()
+    entry = DatasetEntry(recipe, description="", metric=accuracy, domains=("a", "b"))
+    monkeypatch.setitem(DATASETS, "mapped", entry)
+    whole = prepared("mapped", tmp_path).digest()
+    prepared.cache_clear()  # as in the next process
+    (path,) = (tmp_path / "data").glob("*.pt")
+    harm(path)
+    with pytest.warns(UserWarning, match=r"\.pt is damaged .* written again"):
+        assert prepared("mapped", tmp_path).digest() == whole
+    prepared.cache_clear()
+    assert prepared("mapped", tmp_path).digest() == whole
+    assert len(builds) == 1
 
 
 def test_the_default_folder_is_the_one_of_the_system_for_caches(monkeypatch, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.commands.report import report
+from benchmarks.commands.words.report import report_command as report
 from benchmarks.datasets import DATASETS, cache
 from benchmarks.datasets.lookup import _entry
 from benchmarks.datasets.pictures import Rules, decode

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from benchmarks.datasets import DATASETS
+from benchmarks.datasets.inventory import RefusedError
 from benchmarks.datasets.lookup import _entry
 from benchmarks.runs.protocol import fitted, leave_out
 
@@ -315,7 +316,7 @@ def test_zero_as_number_and_as_text_is_one_class(name):
         ([f"word {number}" for number in range(ROWS)], "60 different values.*too many to be classes"),
         (cycle("ill"), "one class only"),
         (["", *cycle("ill", "well")[1:]], "'y' of the table is empty in 1 rows"),
-        (cycle("NA", "1.5", "2.5"), "'y' of the table is empty in 20 rows"),
+        (cycle("", "1.5", "2.5"), "'y' of the table is empty in 20 rows"),
         (cycle("0.5", "0.5"), "there is nothing to predict"),
         (cycle("100000000.5", "100000001.25", "100000002.75"), "keep seven digits"),
     ],
@@ -339,6 +340,24 @@ def test_na_and_none_are_labels(name):
     entry = DATASETS[name(table(y=cycle("NA", "EU", "None", "EU")))]
     assert entry.classes == ("EU", "NA", "None")
     assert "empty=NA,None makes these cells empty" in found(entry, "words")
+    entry = DATASETS[name(table(y=cycle("NA", "None", "NA")))]  # nothing else in the column
+    assert entry.classes == ("NA", "None")
+
+
+def test_na_among_the_numbers_of_a_target_is_asked_back(name):
+    frame = table(y=cycle("0", "1"))
+    frame.loc[7, "y"] = "NA"
+    with pytest.raises(ValueError, match=r"'y' holds 'NA' in 1 rows, which among numbers is an empty cell.*words=y"):
+        DATASETS[name(frame)]
+    assert DATASETS[name(frame, "words=y")].classes == ("0", "1", "NA")
+
+
+def test_a_table_that_is_refused_shows_what_is_in_it(name):
+    frame = table(row=range(ROWS))
+    with pytest.raises(RefusedError, match=r"'row' counts the rows.*--allow index") as caught:
+        DATASETS[name(frame)]
+    (columns,) = [section for section in caught.value.inventory.sections if section.title == "Columns"]
+    assert ("row", "whole numbers", "0 .. 59", "0", "a number") in columns.rows
 
 
 @pytest.mark.parametrize(
@@ -415,7 +434,7 @@ def test_separators_decimals_and_encodings(name):
         (b"PK\x03\x04...", ".csv", "an Excel file or another archive"),
         (b"PAR1....", ".csv", "a Parquet file by its content"),
         (b"\x1f\x8b....", ".csv", "packed by gzip"),
-        (gzip.compress(b"domain,y,x\na,1,2\n" * 99)[:-20], ".csv.gz", "cannot be read: EOFError"),
+        (gzip.compress(b"domain,y,x\na,1,2\n" * 99, mtime=0)[:-20], ".csv.gz", "cannot be read: EOFError"),
         ("<!DOCTYPE html><html>", ".csv", "a page of the web"),
         ("version https://git-lfs.github.com/spec/v1", ".parquet", "a pointer of Git LFS"),
         ("domain,y,x\n", ".csv", "has no rows"),

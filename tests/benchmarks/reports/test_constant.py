@@ -113,10 +113,12 @@ def test_the_line_stands_in_every_table_and_picture_of_scores():
             kind = picture.name.split("-")[0]
             if kind in ("accuracy", "curves", "inside", "profiles", "cost", "sensitivity"):
                 assert "majority class" in words, picture.name
-            elif kind in ("differences", "controls"):
-                crosses = [line for axes in picture.figure.axes for line in axes.lines if line.get_marker() == "x"]
-                assert [line.get_xdata()[0] for line in crosses] == pytest.approx([-29.0] * len(crosses))
-                assert crosses
+        for picture in section.files:
+            crosses = [line for axes in picture.figure.axes for line in axes.lines if line.get_marker() == "x"]
+            assert [line.get_xdata()[0] for line in crosses] == pytest.approx([-29.0, -29.0])
+    answer, plot = report.answer
+    assert answer.constant == pytest.approx(-29.0)
+    assert [(row.name, row.kind) for row in plot.rows][-1] == ("majority class", "constant")
 
 
 @pytest.mark.slow

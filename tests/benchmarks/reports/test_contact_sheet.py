@@ -64,3 +64,12 @@ def test_more_columns_than_fit_are_said(drawn):
     assert "x9" in found
     assert "x10" not in found
     assert found.count("...") == 2
+
+
+def test_letters_that_no_font_has_and_long_names_are_drawn(tmp_path):
+    made, name = data(torch.rand(4, 3, 8, 8)), "folder:" + "/folder" * 60
+    first = contact_sheet.draw(name, entry(classes=("猫", "犬")), made, tmp_path)
+    other = contact_sheet.draw(f"{name}2", entry(classes=("猫", "犬")), made, tmp_path)
+    assert first.exists()
+    assert other.exists()
+    assert first != other

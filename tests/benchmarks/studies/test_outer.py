@@ -16,7 +16,7 @@ import pgrad
 from benchmarks.algorithms import ALGORITHMS, Setup
 from benchmarks.base.metrics import estimate
 from benchmarks.base.search import draw
-from benchmarks.commands.names import algorithms_command
+from benchmarks.commands.words.data import algorithms_command
 from benchmarks.studies.outer import tables
 from benchmarks.studies.results.tables import PAGE
 from benchmarks.sweeps.files import validated

@@ -1,14 +1,20 @@
 import io
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 
 from benchmarks.__main__ import app
+from benchmarks.base.metrics import Estimate
 from benchmarks.datasets import DATASETS
 from benchmarks.studies import quick
+from benchmarks.studies.quick.figure import _accuracies, _spectrum
+from benchmarks.studies.quick.tables import Row
 from benchmarks.sweeps import worker
 from benchmarks.sweeps.config import Overrides, SweepConfig
 from benchmarks.sweeps.launcher_config import InProcess
@@ -138,3 +144,15 @@ def test_quick_settings_name_data_sets_and_whole_passes():
     for name, settings in quick.SETTINGS.items():
         assert name in DATASETS
         assert settings.rollouts % settings.evaluate_every == 0
+
+
+def test_an_algorithm_has_one_colour_in_both_panels():
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    found = Estimate(0.5, 0.1, 0.3, 0.7, 3)
+    rows = [Row("digits", name, {"art": found}, found, {}, {}) for name in ("erm", "pgrad")]
+    _accuracies(left, rows, "digits")
+    _spectrum(right, {"pgrad": np.array([0.7, 0.2, 0.1])})
+    (marks,) = [one for one in left.containers if one.get_label() == "pgrad"]
+    (bars,) = [one for one in right.containers if one.get_label() == "pgrad"]
+    assert to_rgba(marks[0].get_color()) == bars[0].get_facecolor()

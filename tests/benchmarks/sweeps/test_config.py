@@ -1,7 +1,9 @@
 """Configurations: typed, frozen, content-hashed; their files; what is said about mistakes in them."""
 
 import copy
+import hashlib
 import itertools
+import json
 import pickle
 
 import pytest
@@ -204,17 +206,17 @@ def test_options_go_before_the_file(file):
         ),
         (
             "datasets: coloured-digits\nsettings:\n  width: wide\n",
-            "line 3: settings.width: input should be a valid integer",
+            "line 3: settings.width: must be a whole number",
         ),
         (
             "datasets: coloured-digits\nsettings: {width: 0}\n",
-            "settings.width: input should be greater than or equal to 1",
+            "settings.width: must be at least 1",
         ),
         (
             "datasets: coloured-digits\nsettings: {model: mpl}\n",
             "settings.model: 'mpl' is not known. Did you mean 'mlp'?",
         ),
-        ("datasets: coloured-digits\nseeds: 0\n", "line 2: seeds: input should be a valid tuple, got 0"),
+        ("datasets: coloured-digits\nseeds: 0\n", "line 2: seeds: must be a whole number n from 1 on"),
         ("datasets: coloured-digits\nseeds: [1, 1]\n", "seeds: every name may come once only, got 1 1"),
         ("datasets: coloured-digits\nselection: oracel\n", "'oracel' is not known. Did you mean 'oracle'?"),
         (
@@ -309,3 +311,33 @@ def test_none_in_the_settings_of_a_data_set_keeps_those_of_the_sweep():
     settings = sweep.datasets["rotated-digits"].settings(sweep.settings)
     assert (settings.model, settings.width, settings.rollouts) == ("linear", 9, 7)
     assert SweepConfig.model_validate_json(sweep.model_dump_json()) == sweep
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"points": 3, "seeds": 2, "settings": {"lr_scale": 0.01, "rollouts": 7}},
+        {"fixed": {"pgrad": {"n_components": 2, "lr": 1}}, "leave_out": 1, "points": 2},
+        {"selection": ("training-domain", "leave-one-domain-out"), "seeds": (3, 1)},
+        {"datasets": {"coloured-digits": {"held_out": [["10%", "80%"]], "batch_size": 8}, "rotated-digits": {}}},
+    ],
+)
+def test_runs_are_written_as_they_are(changes):
+    """A store takes keys and configurations from texts with gaps; the runs themselves say what they have to be."""
+    content = {"datasets": "coloured-digits", "algorithms": ("erm", "pgrad", "coral"), "seeds": 1, **changes}
+    sweep = SweepConfig.model_validate(content)
+    runs, kept = sweep.runs(), {}
+    for _ in range(2):  # the second time with what the first one kept
+        written = list(sweep.written(kept))
+        assert [one.key for one in written] == [run.key() for run in runs]
+        assert [json.loads(one.config) for one in written] == [run.config() for run in runs]
+        assert [list(json.loads(one.config)) for one in written] == [list(run.config()) for run in runs]
+        for name in ("dataset", "algorithm", "seed", "point", "model"):
+            assert [getattr(one, name) for one in written] == [getattr(run, name) for run in runs]
+        assert [one.evaluations for one in written] == [run.budget() for run in runs]
+    assert sweep.size() == len(runs)
+    keys = json.dumps([run.key() for run in runs])
+    assert sweep.key() == sweep.key(kept) == hashlib.sha256(keys.encode()).hexdigest()[:16]
+    kinds = {(run.dataset, run.algorithm, run.model) for run in runs}
+    assert {(run.dataset, run.algorithm, run.model) for run in sweep.first_runs()} == kinds

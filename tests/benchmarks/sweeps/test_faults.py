@@ -8,7 +8,6 @@ import contextlib
 import os
 import random
 import resource
-import sqlite3
 import subprocess
 import sys
 import time
@@ -17,8 +16,10 @@ import psutil
 import pytest
 
 from benchmarks.sweeps.coordinator import perform
-from benchmarks.sweeps.store import Store, StoreError
-from benchmarks.sweeps.store.transfer import bring_in, read_lines
+from benchmarks.sweeps.store import Store, StoreError, mending
+from benchmarks.sweeps.store.importing import bring_in
+from benchmarks.sweeps.store.transfer import read_lines
+from tests.benchmarks.sweeps.conftest import empty
 from tests.benchmarks.toy_sweeps import ROOT, comparable, toy_sweep
 
 SOAK = float(os.environ.get("BENCHMARKS_SOAK", "25"))
@@ -42,14 +43,14 @@ from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.coordinator import perform
 
 for line in sys.stdin:
-    folder, seeds, kind = line.split()
+    folder, seeds, kind, address = line.split()
     child = os.fork()
     if child == 0:
         os.setsid()
         launcher = kind if kind == "in-process" else {{"kind": "local", "workers": 2, "gpus": 0}}
         sweep = toy_sweep("toy-slow", "toy-nan", seeds=int(seeds), launcher=launcher, max_attempts={attempts})
-        with Store(Path(folder) / "store.sqlite") as store:
-            perform(sweep, store, Path(folder), beat=0.5)
+        with Store(address) as store:
+            perform(sweep, store, Path(folder))
         os._exit(0)
     print(child, flush=True)
     import threading
@@ -73,8 +74,8 @@ class Coordinators:
         )
         self.started = []
 
-    def start(self, folder, seeds, kind="in-process"):
-        self.server.stdin.write(f"{folder} {seeds} {kind}\n")
+    def start(self, folder, seeds, kind="in-process", address=None):
+        self.server.stdin.write(f"{folder} {seeds} {kind} {address or folder / 'store.sqlite'}\n")
         self.server.stdin.flush()
         line = self.server.stdout.readline()
         assert line, self.server.stderr.read()
@@ -122,28 +123,35 @@ def coordinators(tmp_path_factory):
     found.close()
 
 
-def check(folder, seeds, expected):
+def check(folder, seeds, expected, address=None):
     """Every run is there once, with the same result as without any fault, and every lost attempt says why."""
     sweep = toy_sweep("toy-slow", "toy-nan", seeds=seeds, max_attempts=MAX_ATTEMPTS)
-    with Store(folder / "store.sqlite") as store:
+    with Store(address or folder / "store.sqlite") as store:
         number = store.enter(sweep)
-        assert store.counts(number) == {"pending": 0, "running": 0, "finished": 3 * seeds, "failed": 3 * seeds}
+        assert mending.check(store.database) == []
+        with store.database.read() as connection:
+            points = connection.exec_driver_sql("SELECT count(*) FROM checkpoints").scalar()
+        assert store.counts(number) == {
+            "pending": 0,
+            "running": 0,
+            "finished": 3 * seeds,
+            "failed": 0,
+            "diverged": 3 * seeds,
+        }
         records = store.records(number)
     assert comparable(records) == comparable(expected)
     lost = 0
     for record in records:
         endings = [attempt["status"] for attempt in record["attempts"]]
-        decisive = endings.count("finished") + endings.count("failed")
+        decisive = endings.count("finished") + endings.count("diverged")
         assert decisive == 1
-        assert set(endings) <= {"finished", "failed", "lost", "superseded"}
+        assert set(endings) <= {"finished", "diverged", "lost", "interrupted", "superseded"}
         for attempt in record["attempts"]:
             if attempt["status"] == "lost":
-                assert "does not exist any more" in attempt["error"] or "killed by signal 9" in attempt["error"]
-                lost += 1
-    with sqlite3.connect(folder / "store.sqlite") as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        points = connection.execute("SELECT count(*) FROM checkpoints").fetchone()[0]
-    connection.close()
+                assert "killed by signal 9" in attempt["error"]
+            if attempt["status"] == "interrupted":
+                assert "does not exist any more" in attempt["error"]
+            lost += attempt["status"] in ("lost", "interrupted")
     assert points == sum(len(record["curves"]["step"]) for record in records)  # none is left of the killed
     return lost
 
@@ -157,16 +165,16 @@ def expected(tmp_path_factory):
     def records(seeds):
         if seeds not in cache:
             sweep = toy_sweep("toy-slow", "toy-nan", seeds=seeds, fixed={"toy-slow": {"seconds": 0.02}})
-            with Store(folder / f"{seeds}.sqlite") as store:
-                cache[seeds] = perform(sweep, store, folder)
+            with Store(folder / str(seeds) / "store.sqlite") as store:
+                cache[seeds] = perform(sweep, store, folder / str(seeds))
         return cache[seeds]
 
     return records
 
 
-def finish(coordinators, folder, seeds):
+def finish(coordinators, folder, seeds, address=None):
     """Lets one more coordinator do the rest."""
-    last = coordinators.start(folder, seeds)
+    last = coordinators.start(folder, seeds, address=address)
     while alive(last):
         time.sleep(0.05)
 
@@ -195,6 +203,30 @@ def test_killed_coordinators(coordinators, tmp_path, expected):
         lost += check(folder, seeds, expected(seeds))
         sweeps += 1
     sys.stdout.write(f"{kills} coordinators killed in {sweeps} sweeps, {lost} attempts lost and done again\n")
+
+
+def test_eight_coordinators_that_are_killed_on_postgresql(coordinators, tmp_path, expected, postgresql):
+    """Started together, they enter the same sweep at the same time; then they are killed at random."""
+    rng = random.Random(2)
+    seeds, kills, lost = 6, 0, 0
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        empty(postgresql)
+        current = [coordinators.start(folder, seeds, address=postgresql) for _ in range(8)]
+        for _ in range(12):
+            time.sleep(rng.uniform(0.0, 0.5))
+            victim = rng.randrange(8)
+            kills += alive(current[victim]) and kill(current[victim])
+            current[victim] = coordinators.start(folder, seeds, address=postgresql)
+        for process in current[1:]:
+            kills += alive(process) and kill(process)
+        while alive(current[0]):
+            time.sleep(0.05)
+        finish(coordinators, folder, seeds, postgresql)
+        lost += check(folder, seeds, expected(seeds), postgresql)
+    sys.stdout.write(f"{kills} of eight coordinators killed on PostgreSQL, {lost} attempts done again\n")
+    assert kills
 
 
 def test_killed_workers(coordinators, tmp_path, expected):
@@ -246,7 +278,7 @@ def test_a_full_disk(tmp_path):
 import resource, signal, sys
 from pathlib import Path
 from tests.benchmarks.toy_sweeps import toy_sweep
-from benchmarks.sweeps.store import Store, StoreError
+from benchmarks.sweeps.store import Store, StoreError, mending
 from benchmarks.sweeps.coordinator import Coordinator
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder = Path({str(tmp_path)!r})
@@ -275,7 +307,7 @@ with Store(folder / "store.sqlite") as store:
         before = store.counts(1)
         assert 0 < before["finished"] < 60
         records = perform(sweep, store, tmp_path)
-        assert store.counts(1) == {"pending": 0, "running": 0, "finished": 60, "failed": 0}
+        assert store.counts(1) == {"pending": 0, "running": 0, "finished": 60, "failed": 0, "diverged": 0}
     assert sum(len(record["attempts"]) for record in records) <= 61
     assert all(attempt["error"] for record in records for attempt in record["attempts"][:-1])
 

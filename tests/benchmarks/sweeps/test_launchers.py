@@ -13,6 +13,7 @@ from benchmarks.sweeps.launcher_config import Local
 from benchmarks.sweeps.launchers import launcher
 from benchmarks.sweeps.launchers.local import LocalLauncher
 from benchmarks.sweeps.store import Store
+from tests.benchmarks.sweeps.conftest import empty
 from tests.benchmarks.toy_sweeps import comparable, toy_sweep
 
 ALGORITHMS = ("toy-sgd", "toy-nan", "toy-import", "toy-memory", "toy-infinite")
@@ -44,6 +45,7 @@ def test_bad_days_are_rows(expected):
         assert record.get("failure") == FAILURES.get(algorithm)
         if algorithm in FAILURES:
             assert record["error"]
+            assert record["status"] == ("diverged" if algorithm == "toy-nan" else "failed")
     nan = next(record for record in expected if record["config"]["algorithm"] == "toy-nan")
     assert nan["curves"]["step"] == [2]  # what it reached before
     assert "nan" in nan["error"]
@@ -133,3 +135,37 @@ def test_everything_is_in_one_file(expected, tmp_path):
     connection.close()
     assert len((tmp_path / "records.jsonl").read_text().splitlines()) == 15
     assert len(list((tmp_path / "data").glob("*.pt"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ray_on_two_nodes_one_of_which_goes_away(tmp_path, expected, postgresql):
+    """Ray's own utility starts the nodes; the store is PostgreSQL. The runs of the lost node are no failures."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("RAY ON TWO NODES IS NOT TESTED: pip install 'pgrad[ray]' and run this again")
+    from ray.cluster_utils import Cluster
+
+    empty(postgresql)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        second = cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        sweep = toy_sweep(
+            "toy-slow", *ALGORITHMS, launcher={"kind": "ray", "workers": 2, "address": cluster.address}, max_attempts=1
+        )
+        removed = []
+
+        def watch(now):
+            if now.counts["running"] == 2 and not removed:
+                removed.append(cluster.remove_node(second))
+
+        with Store(postgresql) as store:
+            records = perform(sweep, store, tmp_path, watch=watch)
+    finally:
+        cluster.shutdown()
+    assert removed
+    assert [record["status"] for record in records if record["config"]["algorithm"] == "toy-slow"] == ["finished"] * 3
+    assert comparable(record for record in records if record["config"]["algorithm"] != "toy-slow") == comparable(
+        expected
+    )

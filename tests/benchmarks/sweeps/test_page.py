@@ -14,13 +14,14 @@ from tests.benchmarks.toy_sweeps import ROOT
 
 PAGE = (ROOT / "docs/sweeps.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, flags=re.DOTALL)
-(PYTHON,) = (text for kind, text in BLOCKS if kind == "python")
+DATA, METHOD = (text for kind, text in BLOCKS if kind == "python")
 SWEEP, *OTHERS = (text for kind, text in BLOCKS if kind == "yaml")
 
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "my_lab.py").write_text(PYTHON, encoding="utf-8")
+    (tmp_path / "my_data.py").write_text(DATA, encoding="utf-8")
+    (tmp_path / "my_method.py").write_text(METHOD, encoding="utf-8")
     (tmp_path / "sweep.yaml").write_text(SWEEP, encoding="utf-8")
     yield tmp_path
     DATASETS.pop("clinics", None)
@@ -28,7 +29,7 @@ def folder(tmp_path):
 
 
 def test_the_way_to_a_sweep_of_ones_own(folder, capsys):
-    assert len([line for line in PYTHON.splitlines() if line.strip()]) <= 30
+    assert len([line for line in (DATA + METHOD).splitlines() if line.strip()]) <= 30
     common = [str(folder / "sweep.yaml"), "--output", str(folder / "out"), "--rollouts", "2", "--seeds", "1"]
     for command in ("plan", "sweep"):
         with pytest.raises(SystemExit) as stopped:

@@ -4,25 +4,23 @@ import json
 import lzma
 import math
 import os
-import shutil
 import socket
 import sqlite3
-import subprocess
-import tempfile
-import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import sqlalchemy
 
+from benchmarks.base.errors import ConfigError
 from benchmarks.runs.runner import run
 from benchmarks.sweeps.config import SweepConfig
+from benchmarks.sweeps.glance import Glance
 from benchmarks.sweeps.store import Store, StoreError
+from benchmarks.sweeps.store.importing import bring_in
 from benchmarks.sweeps.store.schema import attempts, checkpoints, runs
-from benchmarks.sweeps.store.transfer import bring_in, export, read_lines, table, write_lines
+from benchmarks.sweeps.store.transfer import export, read_lines, table, write_lines
 
 SWEEP = SweepConfig(
     datasets="coloured-digits",
@@ -32,86 +30,6 @@ SWEEP = SweepConfig(
 )
 """Six runs of a few milliseconds."""
 SURROUNDINGS = {"commit": "c0ffee", "python": "3"}
-
-
-def _free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-@pytest.fixture(scope="session")
-def postgresql():
-    """The address of a server: BENCHMARKS_POSTGRESQL, or one of our own made with initdb and postgres."""
-    address = os.environ.get("BENCHMARKS_POSTGRESQL")
-    if address:
-        yield address
-        return
-    binaries = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
-    found = {
-        name: shutil.which(name, path=os.pathsep.join([*binaries, os.environ["PATH"]]))
-        for name in ("initdb", "postgres")
-    }
-    missing = [name for name, path in found.items() if path is None]
-    if missing:
-        pytest.skip(f"no {' and '.join(missing)}: install PostgreSQL's server, or name one in BENCHMARKS_POSTGRESQL")
-    pytest.importorskip("psycopg", reason="no psycopg: pip install 'pgrad[postgres]'")
-    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))  # pytest's own folders are closed to other users
-    as_user = {}
-    if os.geteuid() == 0:  # the server refuses to be root
-        import pwd
-
-        user = next((name for name in ("postgres", "nobody") if _exists(pwd, name)), None)
-        if user is None:
-            pytest.skip("no user postgres or nobody: a PostgreSQL server does not run as root")
-        as_user = {"user": user}
-        shutil.chown(folder, user)
-    port = _free_port()
-    subprocess.run(
-        [found["initdb"], "-D", folder / "data", "-U", "tester", "-A", "trust", "-N", "-E", "UTF8", "--locale=C"],
-        check=True,
-        capture_output=True,
-        cwd="/",
-        **as_user,
-    )
-    options = ["-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-F"]
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(
-            [found["postgres"], "-D", folder / "data", *options], stdout=log, stderr=log, cwd="/", **as_user
-        )
-    address = f"postgresql://tester@127.0.0.1:{port}/postgres"
-    try:
-        while True:
-            try:
-                Store(address).close()
-                break
-            except StoreError:
-                if server.poll() is not None:
-                    raise RuntimeError((folder / "log").read_text()) from None
-                threading.Event().wait(0.1)
-        yield address
-    finally:
-        server.terminate()
-        server.wait()
-        shutil.rmtree(folder)
-
-
-def _exists(pwd, name):
-    try:
-        return bool(pwd.getpwnam(name))
-    except KeyError:
-        return False
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def address(request, tmp_path):
-    if request.param == "sqlite":
-        return str(tmp_path / "store.sqlite")
-    found = request.getfixturevalue("postgresql")
-    with Store(found) as store, store.database.write() as connection:
-        for name in ("checkpoints", "attempts", "members", "workers", "runs", "sweeps", "environments"):
-            connection.execute(sqlalchemy.text(f"DELETE FROM {name}"))
-    return found
 
 
 @pytest.fixture
@@ -134,13 +52,13 @@ def claimed(store):
 def test_a_run_from_claim_to_record(store, outcomes):
     number, claim = claimed(store)
     assert claim.config == SWEEP.runs()[0]
-    assert store.counts(number) == {"pending": 5, "running": 1, "finished": 0, "failed": 0}
+    assert store.counts(number) == {"pending": 5, "running": 1, "finished": 0, "failed": 0, "diverged": 0}
     store.beat(claim.attempt_id)
     (running,) = store.running(number)
     assert (running.beats, running.pid, running.host) == (1, os.getpid(), socket.gethostname())
     outcome = outcomes[claim.config.key()]
     assert store.finish(claim, outcome, {**SURROUNDINGS, "code": claim.code})
-    assert store.counts(number) == {"pending": 5, "running": 0, "finished": 1, "failed": 0}
+    assert store.counts(number) == {"pending": 5, "running": 0, "finished": 1, "failed": 0, "diverged": 0}
 
     (record,) = store.records(number)
     for name in (
@@ -171,7 +89,7 @@ def test_entering_again_adds_nothing_and_another_sweep_shares_runs(store, outcom
     assert store.enter(SWEEP) == number
     larger = store.enter(SWEEP.model_copy(update={"seeds": (0, 1)}))
     assert larger != number
-    assert store.counts(larger) == {"pending": 11, "running": 0, "finished": 1, "failed": 0}
+    assert store.counts(larger) == {"pending": 11, "running": 0, "finished": 1, "failed": 0, "diverged": 0}
     assert [sweep["id"] for sweep in store.sweeps()] == [number, larger]
 
 
@@ -190,23 +108,34 @@ def test_a_failure_is_a_record(store, outcomes):
     outcome = {
         **outcomes[claim.config.key()],
         "status": "failed",
-        "failure": "diverged",
-        "error": "E: NaN",
+        "failure": "error",
+        "error": "E",
         "traceback": "T",
     }
     assert store.finish(claim, outcome, SURROUNDINGS)
     (record,) = store.records(number)
-    assert (record["status"], record["failure"], record["error"], record["traceback"]) == (
-        "failed",
-        "diverged",
-        "E: NaN",
-        "T",
-    )
+    assert (record["status"], record["failure"], record["error"], record["traceback"]) == ("failed", "error", "E", "T")
     assert record["curves"] == outcome["curves"]
     assert "selection" not in record
     assert store.retry_failed(number) == 1
     assert store.counts(number)["pending"] == 6
     assert store.records(number) == []
+
+
+def test_a_run_that_diverged_is_a_result(store, outcomes):
+    number, claim = claimed(store)
+    outcome = {**outcomes[claim.config.key()], "status": "failed", "failure": "diverged", "error": "NaN"}
+    assert store.finish(claim, outcome, SURROUNDINGS)
+    assert store.counts(number)["diverged"] == 1
+    (record,) = store.records(number)
+    assert (record["status"], record["failure"], record["error"]) == ("diverged", "diverged", "NaN")
+    assert store.retry_failed(number) == 0
+    assert store.redo(number, keys=[claim.config.key()[:6]]) == 1  # asked for by name
+    again = store.claim(number, claim.worker_id)
+    assert again.run_id == claim.run_id
+    store.finish(again, outcomes[claim.config.key()], SURROUNDINGS)
+    (record,) = store.records(number)
+    assert [attempt["status"] for attempt in record["attempts"]] == ["diverged", "finished"]
 
 
 def test_lost_attempts_are_done_again_until_they_were_too_many(store):
@@ -322,7 +251,7 @@ def test_lines_and_back(store, outcomes, tmp_path, name):
         ]
         assert [a["status"] for a in copies[0]["attempts"]] == ["lost", "finished"]
         number = other.enter(SWEEP)  # imported runs are not done again
-        assert other.counts(number) == {"pending": 0, "running": 0, "finished": 5, "failed": 1}
+        assert other.counts(number) == {"pending": 0, "running": 0, "finished": 5, "failed": 1, "diverged": 0}
 
 
 def test_compressed_lines_are_an_xz_file_of_the_plain_ones(store, outcomes, tmp_path):
@@ -399,3 +328,24 @@ def test_tables_of_another_version(tmp_path):
     connection.close()
     with pytest.raises(StoreError, match=r"version 99.*import records.jsonl"):
         Store(tmp_path / "s.sqlite")
+
+
+def test_a_look_with_the_drivers_alone_sees_the_same(store, address, outcomes):
+    number, claim = claimed(store)
+    store.finish(claim, outcomes[claim.config.key()], {"code": claim.code})
+    failing = store.claim(number, claim.worker_id)
+    failed = {"status": "failed", "failure": "error", "error": "ValueError: 3 of 5", "traceback": "Traceback ..."}
+    store.finish(failing, failed, {"code": claim.code})
+    with Glance(address) as glance:
+        (state,) = glance.sweeps()
+        assert (state.number, state.config) == (number, store.sweeps()[0]["config"])
+        assert state.counts() == {status: n for status, n in store.counts(number).items() if n}
+        assert glance.speeds() == pytest.approx(store.speeds())
+        (cause,) = glance.causes()
+        assert (cause.keys, cause.error, cause.failure) == ([failing.config.key()], "ValueError: 3 of 5", "error")
+        found = glance.run(failing.config.key()[:12])
+        assert (found.config, found.status, found.code) == (failing.config.config(), "failed", failing.code)
+        assert [attempt["traceback"] for attempt in found.attempts] == ["Traceback ..."]
+        assert found.sweeps == {number: state.config}
+        with pytest.raises(ConfigError, match="has no run whose key begins with 000000000000"):
+            glance.run("000000000000")

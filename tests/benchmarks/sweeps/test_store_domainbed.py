@@ -8,7 +8,7 @@ from benchmarks.__main__ import app
 from benchmarks.runs.protocol import select_all
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.domainbed import results
-from benchmarks.sweeps.store.transfer import bring_in
+from benchmarks.sweeps.store.importing import bring_in
 
 ARGUMENTS = {
     "dataset": "PACS",

@@ -127,7 +127,7 @@ def test_the_optimizer_inside_a_wrapper_of_lightning_is_followed(kind):
     train(net, opt, 0, 7)
     assert average.count == 2
     before = vector(net)
-    with average.applied(), pytest.raises(RuntimeError, match="not possible inside at_anchor"):
+    with average.applied(), pytest.raises(RuntimeError, match="not possible inside applied"):
         opt.finish_rollout()
     assert torch.equal(vector(net), before)
 
@@ -214,3 +214,23 @@ def test_a_copy_is_followed_anew():
     train(twin, its_opt, 4, 12)
     assert its_average.count == average.count == 4
     assert torch.equal(averaged(its_average), averaged(average))
+
+
+@pytest.mark.parametrize("follows", [True, False])
+@pytest.mark.parametrize("act", ["at_anchor", "step", "state_dict", "finish_rollout", "discard_rollout"])
+def test_what_is_refused_inside_applied_says_that_an_average_is_there(act, follows):
+    """Not that the model is at the anchor, of which the user has said nothing; and the roll-out goes on."""
+    net, twin = model(), model()
+    opt, plain = (pgrad.PGrad(one.parameters(), 1e-2, 3) for one in (net, twin))
+    average = EMA(net)
+    train(net, opt, 0, 3)
+    average.update()
+    if follows:
+        average.follow(opt)
+    train(net, opt, 3, 5)
+    what = {"at_anchor": lambda: opt.at_anchor().__enter__()}.get(act, getattr(opt, act))
+    with average.applied(), pytest.raises(RuntimeError, match=r"is not possible inside applied\(\), where the model"):
+        what()
+    train(net, opt, 5, 7)
+    train(twin, plain, 0, 7)
+    assert torch.equal(vector(net), vector(twin))

@@ -5,6 +5,7 @@ import copy
 import itertools
 import json
 import pickle
+import sys
 from collections import Counter, OrderedDict, namedtuple
 
 import numpy as np
@@ -395,7 +396,10 @@ def test_two_loops_at_once_and_a_state_loaded_inside_a_loop_are_refused():
     second = iter(sampler)
     next(first)  # the second has not begun
     next(second)
-    with pytest.raises(RuntimeError, match=r"one loop at a time.*another one has, or a state was loaded"):
+    begun = sys._getframe().f_lineno - 1
+    with pytest.raises(
+        RuntimeError, match=rf"one loop at a time.*another one has, at .*test_sampler\.py:{begun}; start"
+    ):
         next(first)
     sampler.load_state_dict(saved)
     with pytest.raises(RuntimeError, match="one loop at a time"):

@@ -51,6 +51,14 @@ def test_it_runs(example, tmp_path, monkeypatch, capsys):
     assert SAYS[example] in out.splitlines()[-1], out
 
 
+@pytest.mark.parametrize("example", sorted(SEVERAL_PROCESSES))
+def test_those_of_several_processes_say_how_they_are_started(example, monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setattr(sys, "argv", [example])
+    with pytest.raises(SystemExit, match=f"torchrun --nproc-per-node 2 examples/{example}"):
+        runpy.run_path(str(EXAMPLES / example), run_name="__main__")
+
+
 def test_they_are_short():
     lengths = {path.name: len(path.read_text().splitlines()) for path in EXAMPLES.glob("*.py")}
     long = SEVERAL_PROCESSES | {"batchnorm.py"}  # that one is a measurement

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.commands.wilds import wilds
+from benchmarks.commands.words.wilds import wilds_command as wilds
 from benchmarks.studies.wilds import backbones
 from benchmarks.studies.wilds.catalogue import DEFAULTS
 from benchmarks.studies.wilds.config import Where, WildsConfig

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import f1_score
 from torch.nn.functional import cross_entropy
 
 import pgrad
 from benchmarks.algorithms import ALGORITHMS, QUICK
 from benchmarks.base.seeds import seed_from
 from benchmarks.runs import checkpoint
-from benchmarks.studies.wilds import backbones
+from benchmarks.studies.wilds import backbones, constant
 from benchmarks.studies.wilds.catalogue import DEFAULTS
 from benchmarks.studies.wilds.inputs import transform
 from benchmarks.studies.wilds.miniatures import MINIATURES
@@ -190,7 +191,7 @@ def test_a_run_that_is_killed_goes_on(miniature, data: Path, records, tmp_path: 
         "--device",
         "cpu",
     ]
-    code = "import cyclopts; from benchmarks.commands.wilds import wilds; cyclopts.run(wilds)"
+    code = "import cyclopts; from benchmarks.commands.words.wilds import wilds_command; cyclopts.run(wilds_command)"
     command = [sys.executable, "-c", code, "waterbirds", *options, *length]
 
     def start(folder: str) -> subprocess.Popen:
@@ -211,7 +212,7 @@ def test_a_run_that_is_killed_goes_on(miniature, data: Path, records, tmp_path: 
     assert not (folder / "results.json").exists()
     assert 7 <= checkpoint.load(folder / "checkpoint.pt")["progress"]["updates"] < 300
 
-    from benchmarks.commands.wilds import wilds as train
+    from benchmarks.commands.words.wilds import wilds_command as train
 
     same = {
         "backbone": "tiny",
@@ -316,8 +317,8 @@ def test_folds_are_the_held_out_domains_of_poverty(call, records, tmp_path: Path
 
 @pytest.mark.slow
 def test_a_report_compares_the_runs_of_a_folder(call, tmp_path: Path) -> None:
-    from benchmarks.commands.report import report
-    from benchmarks.commands.sweep import status_command
+    from benchmarks.commands.words.report import report_command as report
+    from benchmarks.commands.words.status import status_command
 
     for seed in (0, 1):
         for algorithm in QUICK:
@@ -337,7 +338,7 @@ def test_a_report_compares_the_runs_of_a_folder(call, tmp_path: Path) -> None:
 def test_scores_that_are_not_defined_are_none_in_records_and_missing_in_reports(
     call, records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmarks.commands.report import report
+    from benchmarks.commands.words.report import report_command as report
 
     plain = wilds.evaluate
 
@@ -438,3 +439,34 @@ def test_pooled_and_single_domain_algorithms_need_no_other_loss(dataset: str, ca
     for algorithm in ("sam", "reptile-ema"):
         require_fitting(algorithm, dataset)
         assert call(dataset, algorithm=algorithm, splits=1, groups=2, steps=2, eval_splits=("val",)) == 0
+
+
+def test_the_constant_predictor_is_evaluated_officially(miniature) -> None:
+    dataset = miniature("iwildcam")
+    found = constant.figures(dataset, "F1-macro_all")
+    often = int(dataset.get_subset("train").y_array.mode().values)
+
+    def official(split: str, number: int) -> float:
+        truth = dataset.get_subset(split).y_array.numpy()
+        return f1_score(truth, np.full_like(truth, number), average="macro", labels=np.unique(truth))
+
+    assert found["majority class: validation"] == [pytest.approx(official("val", often))]
+    assert found["majority class: held out"] == [pytest.approx(official("test", often))]
+    best = max(official("val", number) for number in dataset.get_subset("val").y_array.unique().tolist())
+    assert found["majority class: validation, best in hindsight"] == [pytest.approx(best)]
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [("poverty", "r_wg"), ("globalwheat", "detection_acc_avg_dom")],
+)
+def test_where_there_is_no_constant_predictor_nothing_is_said(miniature, name: str, metric: str) -> None:
+    assert constant.figures(miniature(name), metric) == {}
+
+
+def test_of_several_labels_each_has_its_more_frequent_value(miniature) -> None:
+    dataset = miniature("bdd100k")
+    often = (dataset.get_subset("train").y_array.double().mean(dim=0) > 0.5).double()
+    reached = (dataset.get_subset("test").y_array.double() == often).double().mean().item()
+    found = constant.figures(dataset, "acc_all")
+    assert found["majority class: held out"] == [pytest.approx(reached)]

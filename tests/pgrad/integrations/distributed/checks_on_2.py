@@ -229,6 +229,7 @@ def fsdp2_principal_gradient_is_a_dtensor(_):
 
     model = sharded()
     opt = optimizer(model, outer=Spy)
+    seen.clear()  # what it saw on trial
     own = [p.grad for p in model.parameters()]
     train(model, opt, 0, 4, mine())
     assert len(seen) == 4

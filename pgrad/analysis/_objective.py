@@ -1,0 +1,246 @@
+"""A model, a loss and the batches it is averaged over: a function of one vector, the parameters.
+
+Internal format, used in the whole package: a point or a direction is a vector [d], all parameters one after the other
+in the order of ``model.parameters()``, and of several each is a *row*, [k, d].
+
+The objective is the mean of the loss over all examples: that of a batch counts with its part of the examples. Nothing
+is written to: neither parameters nor their ``.grad`` nor buffers change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.func import functional_call
+
+__all__ = ["Loss", "Objective", "flat"]
+
+# From outputs and targets of a batch to the mean of its losses.
+Loss = Callable[[Any, Any], Tensor]
+
+_SAME = 1e-3  # a loss that differs by more from one pass to the next is another one
+
+
+class Objective:
+    """The mean loss of a model over batches, and its gradient.
+
+    Args:
+        model: in evaluation mode wherever it has BatchNorm or dropout. One in DistributedDataParallel stands for its
+            module, and is averaged over all ranks.
+        loss: called as ``loss(model(inputs), targets)``, returns the mean over the batch.
+        batches: pairs ``(inputs, targets)``, or longer tuples that begin so. Anything that can be looped over again and
+            again and has the same examples each time, in any order: a DataLoader, a list.
+        params: those that are looked at; None for all of the model that require a gradient. A parameter that the loss
+            does not depend on has a gradient of zero.
+        group: a process group of torch.distributed over which to average, each rank with batches of its own.
+
+    Raises:
+        TypeError: if an argument has another type, or parameters are in half precision or complex.
+        ValueError: if there is no example or no parameter, or the model is in training mode where that matters.
+        FloatingPointError: if a loss is not finite.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        batches: Iterable[Any],
+        params: Iterable[Tensor] | None = None,
+        group: Any = None,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+        if not callable(loss):
+            raise TypeError(f"loss must be a function of outputs and targets, got {loss!r}")
+        if isinstance(model, nn.parallel.DistributedDataParallel):
+            group = dist.group.WORLD if group is None else group
+            model = model.module
+        if isinstance(batches, Iterator) or not isinstance(batches, Iterable):
+            raise TypeError(
+                "batches must be an iterable that can be looped over again, such as a DataLoader or a list of pairs, "
+                f"got {type(batches).__name__}"
+            )
+        _refuse_training(model)
+        self.model, self.loss, self.batches, self.group = model, loss, batches, group
+        self.names, self.params = _chosen(model, params)
+        self.size = sum(p.numel() for p in self.params)
+        self._versions: list[int] = []
+        self.examples = self._count()
+        self.value: float = self.mean_loss()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.params[0].device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the parameters."""
+        return self.params[0].dtype
+
+    # ---------------------------------------------------------------------------------------------------- the batches
+
+    def passes(self) -> Iterator[tuple[float, Any, Any]]:
+        """Every batch with its weight in the mean; half precision by autocast is off meanwhile."""
+        for inputs, targets in self._pairs():
+            with torch.autocast(self.device.type, enabled=False):
+                yield len(targets) / self.examples, inputs, targets
+
+    def _pairs(self) -> Iterator[tuple[Any, Any]]:
+        for number, batch in enumerate(self.batches):
+            if isinstance(batch, Mapping) or not isinstance(batch, Sequence) or len(batch) < 2:
+                raise TypeError(
+                    f"batches must hold pairs (inputs, targets), got {type(batch).__name__} as no. {number}"
+                )
+            inputs, targets = (_moved(part, self.device) for part in batch[:2])
+            if not hasattr(targets, "__len__"):
+                raise TypeError(
+                    f"targets of a batch must have a length, got {type(targets).__name__} in batch {number}"
+                )
+            if len(targets):
+                yield inputs, targets
+
+    def _count(self) -> int:
+        count = torch.tensor(sum(len(targets) for _, targets in self._pairs()), device=self.device)
+        self.reduce(count)
+        if not int(count):
+            raise ValueError("batches must hold at least one example, got none")
+        return int(count)
+
+    def reduce(self, total: Tensor) -> Tensor:
+        """The sum over all ranks, in place."""
+        if self.group is not None:
+            dist.all_reduce(total, group=self.group)
+        return total
+
+    # ------------------------------------------------------------------------------------------------------ the losses
+
+    def checked(self, value: Any) -> Tensor:
+        """A loss of a batch, which must be one finite number."""
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            found = f"one of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise TypeError(f"loss must return a tensor with one number, the mean over the batch, got {found}")
+        if not value.isfinite().all():
+            raise FloatingPointError(
+                f"loss is {value.item()} on a batch: look for bad examples in batches, or analyse weights from before "
+                "the run diverged"
+            )
+        return value
+
+    @torch.no_grad()
+    def mean_loss(self, point: Tensor | None = None) -> float:
+        """The mean over all examples, at the model's own parameters or at ``point`` [d], whatever it is there."""
+        weights = None if point is None else dict(zip(self.names, self.split(point), strict=True))
+        total = torch.zeros((), dtype=torch.float64, device="cpu")
+        for weight, inputs, targets in self.passes():
+            outputs = self.model(inputs) if weights is None else functional_call(self.model, weights, (inputs,))
+            value = self.loss(outputs, targets)
+            total += weight * (self.checked(value) if point is None else value).double().cpu()
+        total = self.reduce(total.to(self.device)).cpu() if self.group is not None else total
+        if point is None:
+            self.same(float(total))
+        return float(total)
+
+    def same(self, value: float) -> None:
+        """Note the mean loss that a pass over the batches has found: it must be that of the pass before.
+
+        Raises:
+            RuntimeError: if it is another one, though no parameter was changed.
+        """
+        versions = [p._version for p in self.params]
+        if versions == self._versions and abs(value - self.value) > _SAME * max(abs(value), abs(self.value)):
+            raise RuntimeError(
+                f"the mean loss was {self.value:.6g} in one pass over batches and {value:.6g} in the next: they must "
+                "hold the same examples each time (no random augmentation, no drop_last with shuffle), and the model "
+                "no dropout at work"
+            )
+        self._versions, self.value = versions, value
+
+    def gradient(self) -> Tensor:
+        """[d], of the mean loss."""
+        total = torch.zeros(self.size, dtype=self.dtype, device=self.device)
+        found = 0.0
+        for weight, inputs, targets in self.passes():
+            with torch.enable_grad():
+                value = self.checked(self.loss(self.model(inputs), targets))
+                grads = torch.autograd.grad(value, self.params, allow_unused=True)
+            found += weight * float(value.detach())
+            total.add_(flat(grads, self.params), alpha=weight)
+        self.pass_done(found)
+        return self.reduce(total)
+
+    def pass_done(self, found: float) -> None:
+        """A pass over the batches of this rank has found this sum of losses: `same` on all ranks."""
+        total = torch.tensor(found, dtype=torch.float64, device=self.device)
+        self.same(float(self.reduce(total)))
+
+    # ----------------------------------------------------------------------------------------------------- the vectors
+
+    def point(self) -> Tensor:
+        """[d], the parameters as they are; a copy."""
+        return torch.cat([p.detach().reshape(-1) for p in self.params])
+
+    def split(self, vector: Tensor) -> list[Tensor]:
+        """Its parts in the shapes of the parameters; views."""
+        vector = self.vector("vector", vector)
+        parts = vector.split([p.numel() for p in self.params])
+        return [part.view(p.shape) for part, p in zip(parts, self.params, strict=True)]
+
+    def vector(self, name: str, vector: Any) -> Tensor:
+        """[d] in the dtype and on the device of the parameters."""
+        if not isinstance(vector, Tensor) or vector.shape != (self.size,):
+            found = tuple(vector.shape) if isinstance(vector, Tensor) else type(vector).__name__
+            raise ValueError(f"{name} must be a tensor with one number for each of {self.size} parameters, got {found}")
+        return vector.detach().to(self.device, self.dtype)
+
+
+def flat(parts: Iterable[Tensor | None], params: Sequence[Tensor]) -> Tensor:
+    """[d] of one part for each parameter; None is zero."""
+    whole = [torch.zeros_like(p) if part is None else part for part, p in zip(parts, params, strict=True)]
+    return torch.cat([part.detach().reshape(-1) for part in whole])
+
+
+def _chosen(model: nn.Module, params: Iterable[Tensor] | None) -> tuple[list[str], list[Tensor]]:
+    named: dict[Tensor, str] = {p: name for name, p in model.named_parameters()}
+    wanted: list[Tensor] = [p for p in named if p.requires_grad] if params is None else list(dict.fromkeys(params))
+    if not wanted:
+        raise ValueError("params must hold at least one parameter that requires a gradient, got none")
+    for p in wanted:
+        if p not in named:
+            raise ValueError(f"params must be of the model, got a tensor of shape {tuple(p.shape)} that is not")
+        if p.dtype not in (torch.float32, torch.float64):
+            raise TypeError(
+                f"parameters must be float32 or float64, got {p.dtype} in {named[p]}: second derivatives in half "
+                "precision are noise; analyse copy.deepcopy(model).float()"
+            )
+        if not p.requires_grad:
+            raise ValueError(f"params must require a gradient, got {named[p]}, which is frozen")
+    kinds = {(p.dtype, p.device) for p in wanted}
+    if len(kinds) > 1:
+        found = ", ".join(sorted(f"{dtype} on {device}" for dtype, device in kinds))
+        raise ValueError(f"parameters must have one dtype and one device, got {found}")
+    return [named[p] for p in wanted], wanted
+
+
+def _refuse_training(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        noisy = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
+        if module.training and (noisy or isinstance(module, nn.modules.batchnorm._BatchNorm)):
+            raise ValueError(
+                f"model must be in evaluation mode, got {type(module).__name__} {name!r} in training mode: the loss "
+                "would be another function on every call; call model.eval()"
+            )
+
+
+def _moved(part: Any, device: torch.device) -> Any:
+    if isinstance(part, Tensor):
+        return part.to(device)
+    if isinstance(part, Mapping):
+        return {key: _moved(value, device) for key, value in part.items()}
+    if isinstance(part, (tuple, list)) and not hasattr(part, "_fields"):
+        return type(part)(_moved(value, device) for value in part)
+    return part
