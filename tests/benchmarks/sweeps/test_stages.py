@@ -9,7 +9,9 @@ import time
 import pytest
 
 from benchmarks.algorithms.ranges import USUAL
+from benchmarks.commands.report import report
 from benchmarks.reports.load import load
+from benchmarks.reports.refitted import refits
 from benchmarks.reports.selection import Selection
 from benchmarks.runs.selection import select_all
 from benchmarks.sweeps.coordinator import perform
@@ -19,6 +21,9 @@ from benchmarks.sweeps.stages import costs, most_refits, next_stage
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.transfer import read_lines
 from tests.benchmarks.toy_sweeps import TOYS, command, comparable, end, toy_sweep
+
+
+REPORT = {"baseline": (), "compare": (), "held_out": (), "overview": False, "watch": None, "plugin": (), "seed": 0}
 
 
 def run_here(sweep, folder, **options):
@@ -106,9 +111,23 @@ def test_refits_follow_the_search(tmp_path):
     assert len(oracle) == 6  # a choice that another rule made too may have one, but none is made for it
     assert [record["key"] for record in read_lines(tmp_path / "records.jsonl")] == [r["key"] for r in records]
     assert json.loads((tmp_path / "sweep.json").read_text())["stages"][0]["finished"] == len(again)
-    selection = Selection.of(load([str(tmp_path)]).records, "both-shared")
-    assert len(selection.refits) == len(again)
-    assert selection.selected["refit_accuracy"].notna().all()
+    for rule in ("validation", "both-shared"):
+        loaded = load([str(tmp_path)])
+        selection = Selection.of(loaded.records, rule, sweeps=loaded.sweeps)
+        assert len(selection.refits) == len(again)
+        names = ["held_out", "seed", "point", "step", "held_out_accuracy", "refit_accuracy"]
+        expected = {
+            tuple(row[name] for name in names) for row in select_all(records, rule) if "+" not in row["held_out"]
+        }
+        assert set(selection.selected[names].itertuples(index=False, name=None)) == expected
+        (line,) = refits(selection).numbers.to_dict("records")
+        frame = selection.selected.groupby("seed")[["held_out_accuracy", "refit_accuracy"]].mean().mean()
+        assert (line["algorithm"], line["seeds"]) == ("toy-sgd", 2)
+        assert line["without"] == pytest.approx(frame["held_out_accuracy"] * selection.scale("toy").factor)
+        assert line["with_refit"] == pytest.approx(frame["refit_accuracy"] * selection.scale("toy").factor)
+        assert line["difference"] == pytest.approx(line["with_refit"] - line["without"])
+        assert selection.edges == edges(records, rule)
+    assert refits(Selection.of(search)) is None
     assert run_here(sweep, tmp_path) == records  # nothing is done twice
 
 
@@ -173,6 +192,14 @@ def test_a_search_is_widened_beyond_its_edge(tmp_path):
     # What is refitted was chosen among all of them.
     assert max(row["point"] for row in select_all(records)) >= 3
     assert all(row["refit_accuracy"] is not None for row in select_all(records))
+
+
+def test_the_report_tells_of_edges(tmp_path, capsys):
+    records = run_here(toys(seeds=1), tmp_path)
+    (edge,) = edges(records)
+    assert report((str(tmp_path),), output=None, selection="validation", **REPORT) == 0
+    assert f"AT THE EDGE: {edge.sentence}" in capsys.readouterr().out.splitlines()
+    assert f"At the edge of the search: {edge.sentence}." in (tmp_path / "report/report.md").read_text(encoding="utf-8")
 
 
 def test_no_round_without_an_edge_or_of_a_fixed_rate(tmp_path):
@@ -272,4 +299,6 @@ def test_a_sweep_on_digits_from_the_command_line(tmp_path):
             places = {(row["algorithm"], row["held_out"], row["chosen"], row["point"], row["step"]) for row in rows}
             assert len(places) == 3
     assert "Page:" in said("report", out, "--selection", "both-shared")
-    assert "both-shared" in (out / "report/report.md").read_text(encoding="utf-8")
+    page = (out / "report/report.md").read_text(encoding="utf-8")
+    assert "both-shared" in page
+    assert "Without and with refit" in page
