@@ -22,7 +22,6 @@ from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.transfer import read_lines
 from tests.benchmarks.toy_sweeps import TOYS, command, comparable, end, toy_sweep
 
-
 REPORT = {"baseline": (), "compare": (), "held_out": (), "overview": False, "watch": None, "plugin": (), "seed": 0}
 
 
