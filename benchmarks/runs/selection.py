@@ -326,6 +326,8 @@ class Refits:
             config: Of the run that was chosen.
             number: Of the checkpoint.
         """
+        if not self._runs:  # runs of other programs do not say how long a roll-out is
+            return None
         again = self._runs.get(_refit_place(config, rollouts_until(config, number)))
         if again is None or again["status"] != "finished":
             return None
