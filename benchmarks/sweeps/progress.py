@@ -28,21 +28,21 @@ def live(console: Console, store: Store, sweep_id: int) -> Iterator[Watch]:
     Where there is no terminal it says lines: see `benchmarks.sweeps.heartbeat`.
     """
     if not console.is_terminal:
-        stage = sweep_id
 
-        def left() -> str:
+        def left(stage: int) -> str:
             seconds = seconds_left(store.ahead(stage), store.speeds(), 1)
             return "" if seconds is None else f"about {duration(seconds)} of one worker left"
 
         def say(text: str) -> None:
             console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-        heartbeat = Heartbeat(say, left)
+        heartbeats: dict[int, Heartbeat] = {}
 
         def tell(now: Snapshot) -> None:
-            nonlocal stage
             stage = now.sweep_id or sweep_id
-            heartbeat(now)
+            if stage not in heartbeats:
+                heartbeats[stage] = Heartbeat(say, lambda: left(stage))
+            heartbeats[stage](now)
 
         yield tell
         return
