@@ -101,11 +101,7 @@ def check(jobs: Sequence[Job], trust_images: bool = False) -> None:
     Raises:
         Refusal: with the first thing that is wrong, and what to do about it.
     """
-    for job in jobs:
-        _check_names(job)
-        _check_numbers(job)
-        _check_test_envs(job)
-    _check_hparams(jobs)
+    check_words(jobs)
     for data_dir, dataset in dict.fromkeys((job.data_dir, job.dataset) for job in jobs):
         _check_data(data_dir, dataset, trust_images)
     for job in jobs:
@@ -113,6 +109,19 @@ def check(jobs: Sequence[Job], trust_images: bool = False) -> None:
     for algorithm in dict.fromkeys(job.algorithm for job in jobs):
         if algorithm in _NEED_GPU and not torch.cuda.is_available():
             raise Refusal(f"{algorithm} calls .cuda() itself and needs a GPU, but torch sees none; leave it out")
+
+
+def check_words(jobs: Sequence[Job]) -> None:
+    """What can be known without the data.
+
+    Raises:
+        Refusal: as `check`.
+    """
+    for job in jobs:
+        _check_names(job)
+        _check_numbers(job)
+        _check_test_envs(job)
+    _check_hparams(jobs)
 
 
 def _check_names(job: Job) -> None:
@@ -133,7 +142,10 @@ def _check_test_envs(job: Job) -> None:
     envs = set(job.test_envs)
     if len(envs) != len(job.test_envs) or not envs <= set(range(len(names))) or len(envs) == len(names):
         numbered = ", ".join(f"{i}: {name}" for i, name in enumerate(names))
-        raise Refusal(f"--test_envs must be some of {job.dataset}'s domains ({numbered}), got {list(job.test_envs)}")
+        rest = "; one domain at least must be left to train on" if len(envs) == len(names) else ""
+        raise Refusal(
+            f"--test_envs must be some of {job.dataset}'s domains ({numbered}), got {list(job.test_envs)}{rest}"
+        )
 
 
 def _check_numbers(job: Job) -> None:

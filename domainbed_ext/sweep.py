@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         "launchers beside DomainBed's: cores (processes of this machine), gpus (the same for each GPU), slurm",
     )
     group.add_argument("--recipe", help=f"arguments of a file in recipes/: {', '.join(recipes.names())}, or a path")
-    group.add_argument("--dry_run", "--dry-run", action="store_true", help="print the jobs and do nothing")
+    group.add_argument("--dry_run", "--dry-run", action="store_true", help="print the jobs and do nothing; data are not looked at")
     group.add_argument("--jobs", type=int, help="at a time; of each GPU with gpus (default: one per core, or per GPU)")
     group.add_argument("--retry_failed", "--retry-failed", action="store_true", help="launch failed jobs again")
     group.add_argument("--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="parameters for submitit's executor")
@@ -108,11 +108,12 @@ class _Sweep:
         self.jobs: list[Any] = [script.Job(a, args.output_dir) for a in arguments]
         if not self.jobs:
             raise Refusal("these arguments make no jobs: look at --n_trials, --n_hparams_from and --n_hparams")
+        wanted = [preflight.Job.of(a) for a in arguments]
         if self.options.dry_run:
+            preflight.check_words(wanted)
             self._print_jobs()
             sys.exit(0)
         if args.command == "launch":
-            wanted = [preflight.Job.of(a) for a in arguments]
             preflight.check(wanted, self.options.trust_images)
             preflight.check_sizes(wanted)
 

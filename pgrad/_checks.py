@@ -22,6 +22,8 @@ from pgrad.principal import PrincipalWeights, Update, principal_weights
 __all__ = [
     "LossValue",
     "check_aggregation",
+    "check_group",
+    "check_inside",
     "check_lr",
     "check_params",
     "check_rollout_length",
@@ -35,6 +37,7 @@ __all__ = [
     "refuse_factory",
     "refuse_nonfinite",
     "refuse_options",
+    "refuse_own_lr",
     "refuse_own_weights",
     "scalar",
 ]
@@ -57,7 +60,7 @@ def checked_update(found: Any, rollout: Rollout) -> Update:
         )
     if weights.is_complex() or weights.dtype == torch.bool:
         raise TypeError(f"aggregation must give real numbers as weights, got {weights.dtype}")
-    if weights.shape != (points,) or not weights.isfinite().all():
+    if weights.shape != (points,) or not all(map(math.isfinite, weights.tolist())):
         raise ValueError(f"aggregation must give {points} finite weights, one for each point, got {weights}")
     if isinstance(found, PrincipalWeights):
         return dataclasses.replace(found, domains=rollout.domains)
@@ -90,6 +93,19 @@ def refuse_factory(name: str, factory: Any) -> None:
         made = type(factory).__name__
         hint = f": pass the class, {name}={made}, or a functools.partial of it; the parameters come from PGrad"
     raise TypeError(f"{name} must be a callable (params, lr=...) -> torch.optim.Optimizer, got {factory!r}{hint}")
+
+
+def refuse_own_lr(name: str, factory: Any, lr: float | Tensor) -> None:
+    """Refuse a learning rate inside a functools.partial, which that of PGrad would replace."""
+    if not isinstance(factory, functools.partial) or "lr" not in factory.keywords:
+        return
+    found = factory.keywords["lr"]
+    argument = "lr" if name == "inner" else "outer_lr"
+    if found is not lr and not (isinstance(found, (int, float)) and found == float(lr)):
+        raise TypeError(
+            f"{name} must not have a learning rate of its own, got a functools.partial with lr={found!r}, which "
+            f"{argument}={lr!r} would replace: write PGrad(..., {argument}={found!r}) and leave it out of the partial"
+        )
 
 
 def refuse_own_weights(name: str, optimizer: Optimizer, found: bool) -> None:
@@ -130,6 +146,39 @@ def _written(inner: Any, options: str) -> str:
     return f"functools.partial({name}, {before}{options})"
 
 
+def check_inside(name: str, optimizer: Any, refused: type[Optimizer]) -> None:
+    """One of the two optimizers inside; one with roll-outs of its own is ``refused``."""
+    if not isinstance(optimizer, Optimizer):
+        made = getattr(optimizer, "__name__", "torch.optim.SGD")
+        raise TypeError(
+            f"{name} must be a torch.optim.Optimizer once there is one, got {optimizer!r}: make it of the parameters, "
+            f"opt.{name} = {made}(model.parameters(), lr=...)"
+        )
+    if isinstance(optimizer, refused):
+        raise ValueError(
+            f"{name} must be an ordinary optimizer, got a {type(optimizer).__name__}: roll-outs inside roll-outs are "
+            f"not supported; give {name}= what that one has inside"
+        )
+    if name == "outer":
+        refuse_closure(name, optimizer)
+
+
+def check_group(group: dict[str, Any], known: Iterable[str]) -> None:
+    """Refuse options of this optimizer in a parameter group, where the inner one would not heed them.
+
+    Args:
+        group: one of the inner optimizer.
+        known: options that the inner optimizer has itself.
+    """
+    found = {name: group[name] for name in _OPTIONS if name in group and name not in {"lr", *known}}
+    if found:
+        written = ", ".join(f"{name}={value!r}" for name, value in found.items())
+        raise TypeError(
+            f"a parameter group must not have options of PGrad itself, which hold for all groups, got {written}: give "
+            "them to PGrad; another outer learning rate for one group is opt.outer.param_groups[n]['lr']"
+        )
+
+
 def refuse_closure(name: str, optimizer: Optimizer) -> None:
     parameters = list(inspect.signature(optimizer.step).parameters.values())
     if any(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters):
@@ -150,9 +199,10 @@ def check_rollout_length(rollout_length: Any) -> int | None:
         return None
     length = getattr(rollout_length, "rollout_length", rollout_length)
     if isinstance(length, bool) or not hasattr(length, "__index__"):
+        inside = hasattr(getattr(rollout_length, "batch_sampler", None), "rollout_length")
         raise TypeError(
             "rollout_length must be a positive int, a sampler that has one, or None with rollout(closures), got "
-            f"{rollout_length!r}"
+            f"{rollout_length!r}" + ("; the sampler is in it: write rollout_length=loader.batch_sampler" * inside)
         )
     if length < 1:
         raise ValueError(f"rollout_length must be at least 1, or None with rollout(closures), got {length}")

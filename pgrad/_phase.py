@@ -12,6 +12,7 @@ from typing import Any
 
 __all__ = ["Phase"]
 
+_AHEAD = 2  # batches that may be given before the first step: some loaders are one ahead
 _SOME = 3  # steps with several batches each, before it is said
 
 
@@ -26,6 +27,7 @@ class Phase:
         given: batches of it that were given, as far as it is known.
         single: steps for which one batch was given.
         several: steps for which there were more.
+        left_out: whether batches of this loop made no step: more than one before its first, or between two.
     """
 
     loop: int | None = None
@@ -34,20 +36,24 @@ class Phase:
     given: int = 0
     single: int = 0
     several: int = 0
+    left_out: bool = False
 
     def count(self, sampler: Any) -> None:
         """A step is made, with what has been given since the last one."""
         given = getattr(sampler, "given", None)
         if given is None:
             return
+        more = given - self.given > 1
         if self.steps:
-            more = given - self.given > 1
             self.several, self.single = self.several + more, self.single + (not more)
+            self.left_out |= more
+        else:
+            self.left_out = given > _AHEAD
         self.steps, self.given = self.steps + 1, given
 
     def enter(self, loop: int | None, skipped: int = 0) -> None:
         """Another loop, or none that is known of."""
-        self.loop, self.skipped, self.steps, self.given = loop, skipped, 0, 0
+        self.loop, self.skipped, self.steps, self.given, self.left_out = loop, skipped, 0, 0, False
 
     def end(self, sampler: Any, steps: int) -> None:
         """A roll-out ended after so many steps, before that of the sampler."""

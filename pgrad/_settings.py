@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from pgrad._checks import (
     check_aggregation,
+    check_inside,
+    check_lr,
     check_rollout_length,
     check_trajectory_device,
     check_trajectory_dtype,
@@ -50,11 +53,29 @@ class Shared:
         instance._shared[self.name] = value
 
 
+class Inside:
+    """One of the two optimizers of a PGrad; another one may take its place at any time."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        if self.name not in instance.__dict__:
+            raise AttributeError(f"there is no {self.name} optimizer yet")
+        return instance.__dict__[self.name]
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        check_inside(self.name, value, Settings)
+        instance.__dict__[self.name] = value
+
+
 class Settings(Optimizer):
     """An optimizer around an inner one, whose settings are followed or refused when they change."""
 
-    inner: Optimizer
-    outer: Optimizer
+    inner: Optimizer = Inside()  # type: ignore[assignment]
+    outer: Optimizer = Inside()  # type: ignore[assignment]
     _trajectory: Trajectory
     _shared: dict[str, Any]
     _length: int | None = Shared()  # type: ignore[assignment]
@@ -103,16 +124,25 @@ class Settings(Optimizer):
 
     @property
     def rollout_length(self) -> int | None:
-        """T; may be set at an anchor (an int, a sampler or None), as all that follow here but the last two."""
+        """T; may be set at an anchor (an int, a sampler or None), as all that follow here but the last three.
+
+        Another sampler of the same T may be set in the middle of a roll-out too: for a copy, which knows none.
+        """
         length: int | None = self._shared["rollout_length"]
         return length
 
     @rollout_length.setter
     def rollout_length(self, rollout_length: int | HasRolloutLength | None) -> None:
-        self._refuse_inside("rollout_length")
-        self._shared["rollout_length"] = self._length = check_rollout_length(rollout_length)
-        self._sampler = rollout_length if hasattr(rollout_length, "rollout_length") else None
-        self._phase = Phase()
+        length = check_rollout_length(rollout_length)
+        if length != self._shared.get("rollout_length"):
+            self._refuse_inside("rollout_length")
+        self._shared["rollout_length"] = self._length = length
+        sampler = rollout_length if hasattr(rollout_length, "rollout_length") else None
+        if self._position == 0:
+            self._phase = Phase()
+        elif sampler is not self._sampler:
+            self._phase = Phase(skipped=self._phase.skipped)
+        self._sampler = sampler
         self._lost_sampler = False
 
     @property
@@ -161,6 +191,19 @@ class Settings(Optimizer):
         self._refuse_inside("trajectory_device")
         self._trajectory.device = check_trajectory_device(device)
         self._trajectory.free()
+
+    # ------------------------------------------------------------------------------------ what may change at any time
+
+    @property
+    def outer_lr(self) -> Any:
+        """Learning rate of the outer optimizer, of its first group; it may be set, for all groups, at any time."""
+        return self.outer.param_groups[0].get("lr")
+
+    @outer_lr.setter
+    def outer_lr(self, lr: float | Tensor) -> None:
+        check_lr("outer_lr", lr)
+        for group in self.outer.param_groups:
+            group["lr"] = lr
 
     @property
     def check_ranks(self) -> bool | None:

@@ -4,6 +4,9 @@ An ordinary optimizer steps from where the parameters are. Others step from weig
 (schedule-free ones, Lookahead, Ranger, MADGRAD, FTRL), so that they undo, at once or little by little, what somebody
 else does to the parameters, an outer step above all. This shows without knowing any of them: two of its kind get the
 same gradients, the parameters of one are moved once on the way, and afterwards the two must stay as far apart.
+
+Decay and projections (weight clipping, say) bring two together as well, but remember nothing: then two new ones, made
+where those two were after the move, and so without other weights, come as near.
 """
 
 from __future__ import annotations
@@ -27,13 +30,14 @@ _STEPS, _MOVED = 32, 9  # of the trial, and after how many the parameters are mo
 _LR = 1e-3  # small: a step that depends on the norm of the parameters changes little by the move
 _WIDTHS = {1: 8, 2: 8}  # of the parameters on trial, by the number of dimensions; 3 for more
 _REMAINS = 0.9  # of the distance, with an ordinary optimizer
+_AT_REST = 0.01  # of the distance: what may lie between two that nobody has moved
 
 
 def keeps_weights(factory: Callable[..., Any], params: list[Any], lr: float | Tensor) -> bool:
     """Whether the optimizers that a factory makes of such parameters step from weights of their own.
 
-    What cannot be tried, as it needs a graph of the loss or parameters of a certain size, is taken for an ordinary one,
-    and so is whatever comes with torch.
+    What cannot be tried, as it needs a graph of the loss or parameters of a certain size, or draws random numbers of
+    its own, is taken for an ordinary one, and so is whatever comes with torch.
 
     Args:
         factory: as ``inner`` of `pgrad.PGrad`.
@@ -48,23 +52,30 @@ def keeps_weights(factory: Callable[..., Any], params: list[Any], lr: float | Te
         # Compiling for parameters so small would take longer than all the rest.
         with torch.random.fork_rng(devices), torch.compiler.set_stance("force_eager"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _goes_back(*(_Walk(factory, params, lr, device, moves=moves) for moves in (False, True)))
+            return _goes_back(functools.partial(_Walk, factory, params, lr, device))
     except Exception:  # noqa: BLE001 - code of others, at work on parameters that it was not made for
         return False
 
 
 class _Walk:
-    """An optimizer at work on a few numbers."""
+    """An optimizer at work on a few numbers, which begin at ``start`` [n] or anywhere."""
 
     def __init__(
-        self, factory: Callable[..., Any], params: list[Any], lr: float | Tensor, device: torch.device, *, moves: bool
+        self,
+        factory: Callable[..., Any],
+        params: list[Any],
+        lr: float | Tensor,
+        device: torch.device,
+        start: Tensor | None = None,
     ) -> None:
         _seed(device)
         self._generator = torch.Generator("cpu").manual_seed(0)
         self._device = device
         self._params: list[Tensor] = []
         small = [self._small(entry) for entry in _one_of_each(params)]
-        self._moves = [float(moves) * 0.1 * self._random(p) for p in self._params]
+        self.way = torch.cat([0.1 * self._random(p).flatten() for p in self._params])
+        if start is not None:
+            self.move(start - self._point())
         optimizer = factory(small, lr=torch.full_like(lr, _LR) if isinstance(lr, Tensor) else _LR)
         found = [p for group in optimizer.param_groups for p in group["params"]]
         if not isinstance(optimizer, Optimizer) or {*found} != {*self._params}:
@@ -79,10 +90,6 @@ class _Walk:
 
     def step(self, number: int) -> Tensor:
         """[n], all parameters after a step with a random gradient."""
-        if number == _MOVED:
-            with torch.no_grad():
-                for p, move in zip(self._params, self._moves, strict=True):
-                    p += move
         gradients = [self._random(p) for p in self._params]
 
         def closure() -> Tensor:
@@ -94,6 +101,15 @@ class _Walk:
         _seed(self._device, number)
         with inside_a_step():
             self._optimizer.step(closure) if self._takes_closure else self._optimizer.step()  # type: ignore[arg-type]
+        return self._point()
+
+    @torch.no_grad()
+    def move(self, way: Tensor) -> None:
+        """Move all parameters by [n] from outside."""
+        for p, part in zip(self._params, way.split([p.numel() for p in self._params]), strict=True):
+            p += part.view_as(p)
+
+    def _point(self) -> Tensor:
         return torch.cat([p.detach().flatten() for p in self._params])
 
     def _small(self, entry: Any) -> Any:
@@ -113,13 +129,24 @@ class _Walk:
         return drawn.to(like.device)
 
 
-def _goes_back(still: _Walk, moved: _Walk) -> bool:
-    way = torch.cat([move.flatten() for move in moved._moves])
-    for number in range(_STEPS):
-        distance = moved.step(number) - still.step(number)
-        if number >= _MOVED and float(distance @ way) < _REMAINS * float(way @ way):
-            return True
-    return False
+def _goes_back(walk: Callable[..., _Walk]) -> bool:
+    still, moved = walk(), walk()
+    for number in range(_MOVED):
+        point = still.step(number)
+        if (moved.step(number) - point).norm() > _AT_REST * still.way.norm():  # no two are alike, moved or not
+            return False
+    moved.move(still.way)
+    remains = _remains(still, moved, still.way)
+    if min(remains) >= _REMAINS:
+        return False
+    of_new = _remains(walk(start=point), walk(start=point + still.way), still.way)
+    return any(found < _REMAINS * min(other, 1.0) for found, other in zip(remains, of_new, strict=True))
+
+
+def _remains(still: _Walk, moved: _Walk, way: Tensor) -> list[float]:
+    """How much of the way between the two there is after each step, 1 for all of it."""
+    steps = range(_MOVED, _STEPS)
+    return [float((moved.step(number) - still.step(number)) @ way / (way @ way)) for number in steps]
 
 
 def _one_of_each(params: list[Any]) -> list[Any]:

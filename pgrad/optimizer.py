@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +14,8 @@ from torch.optim import Optimizer
 
 from pgrad._checks import (
     LossValue,
+    check_group,
+    check_inside,
     check_lr,
     check_params,
     check_trajectory_device,
@@ -21,10 +24,10 @@ from pgrad._checks import (
     checked_domains,
     checked_update,
     refuse_capture,
-    refuse_closure,
     refuse_factory,
     refuse_nonfinite,
     refuse_options,
+    refuse_own_lr,
     refuse_own_weights,
     scalar,
 )
@@ -166,9 +169,9 @@ class PGrad(Settings):
             raise TypeError("params must be an iterable of tensors or of parameter groups, got a single tensor")
         made = _make("inner", inner, list(params), lr)
         for group in made.param_groups:
+            check_group(group, made.defaults)
             check_params(group["params"])
         self.outer = _make("outer", outer, [{"params": g["params"]} for g in made.param_groups], outer_lr)
-        refuse_closure("outer", self.outer)
         self.inner = made
         follow_groups(self.inner, self.outer)
 
@@ -460,7 +463,7 @@ class PGrad(Settings):
             self._notices.give(
                 "copy",
                 "a copy of the optimizer does not know the sampler that the original was made with, and cannot keep "
-                "in phase with it: set opt.rollout_length = sampler, at rollout_position 0",
+                "in phase with it: set opt.rollout_length = sampler",
             )
         loop = getattr(self._sampler, "loops", None)
         if loop is not None and loop != self._phase.loop:
@@ -483,6 +486,7 @@ class PGrad(Settings):
             return
         if position > 0:
             self._begin_anew()
+        left_out = self._phase.left_out
         self._phase.enter(loop, entry)
         if is_known and position == 0 and entry == 0:  # the loop before was left after a roll-out that was finished
             return
@@ -491,6 +495,12 @@ class PGrad(Settings):
         if self._phase.accumulates:
             why = "several batches of the loop before went into each step, so that it did not end with a roll-out"
             remedy = "let every batch of the sampler be one step"
+        elif left_out:
+            why = (
+                "batches of the loop before made no step: a GradScaler or a `continue` skipped some, or the optimizer "
+                "was made within the loop"
+            )
+            remedy = "a few of them do no harm; make the optimizer before the loop"
         self._notices.give(
             "phase",
             f"a loop over the sampler entered at step {entry} of a roll-out, but {done} of {self._length} steps "
@@ -534,7 +544,7 @@ class PGrad(Settings):
 
     def _end_roll_out(self, steps: int, domains: tuple[int | str, ...] | None) -> None:
         gram = self._trajectory.end(steps, self.check_ranks)
-        if not gram.isfinite().all():
+        if not math.isfinite(float(gram.abs().amax())):  # nan if one entry is
             self._dismiss(steps)
             return
         rollout = Rollout(gram.clone(), len(gram) * self._trajectory.eps, domains, self.n_components)
@@ -580,7 +590,7 @@ class PGrad(Settings):
 
         Its `get_optimizer_state_dict` and `set_optimizer_state_dict` do so. It is not an inner step of a roll-out.
         """
-        if self.state or any(float(group["lr"]) != 0.0 for group in self.param_groups):
+        if self.state or any(group.get("lr") is None or float(group["lr"]) != 0.0 for group in self.param_groups):
             return False
         grads = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
         return bool(grads) and all(sharding.is_zero(grad) for grad in grads)
@@ -607,6 +617,7 @@ class PGrad(Settings):
             return  # the base class is at work, which has no groups of its own
         self.inner.add_param_group(param_group)
         try:
+            check_group(self.inner.param_groups[-1], self.inner.defaults)
             check_params(self.inner.param_groups[-1]["params"])
         except BaseException:
             self.inner.param_groups.pop()
@@ -759,14 +770,11 @@ def _replay(closure: Closure, loss: LossValue | None) -> Closure:
 
 def _make(name: str, factory: OptimizerFactory, params: list[Any], lr: float | Tensor) -> Optimizer:
     refuse_factory(name, factory)
+    refuse_own_lr(name, factory, lr)
     own = keeps_weights(factory, params, lr)
     optimizer = factory(params, lr=lr)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{name} must make a torch.optim.Optimizer, got {type(optimizer).__name__}")
-    if isinstance(optimizer, PGrad):
-        raise ValueError(
-            f"{name} must be an ordinary optimizer, got a {type(optimizer).__name__}: roll-outs inside roll-outs are "
-            f"not supported; give {name}= what that one has inside"
-        )
+    check_inside(name, optimizer, PGrad)
     refuse_own_weights(name, optimizer, own)
     return optimizer

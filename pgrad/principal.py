@@ -224,7 +224,7 @@ def principal_weights(gram: Tensor, n_components: int | None = None, *, rtol: fl
     scale = float(gram.diagonal().amax())
     scale = scale if scale > 0 else 1.0
     unit = gram / scale  # squares of eigenvalues must neither overflow nor vanish
-    ascending, vectors = torch.linalg.eigh(centred(unit))
+    ascending, vectors = _line(unit) if points == 2 else torch.linalg.eigh(centred(unit))
     eigenvalues = [max(value, 0.0) for value in reversed(ascending.tolist())]
     length = math.sqrt(max(float(unit[-1, -1]), 0.0))
 
@@ -248,6 +248,17 @@ def principal_weights(gram: Tensor, n_components: int | None = None, *, rtol: fl
         torch.tensor(signs, dtype=torch.float64, device="cpu"),
         length * math.sqrt(scale),
     )
+
+
+def _line(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """The eigenpairs [2], [2, 2] of two points: a half of their squared distance, along the way between them."""
+    (a, b), (c, d) = gram.tolist()
+    return torch.tensor([0.0, (a - b - c + d) / 2], dtype=torch.float64, device="cpu"), _ends()
+
+
+@functools.lru_cache(maxsize=1)
+def _ends() -> Tensor:
+    return torch.tensor([[1.0, -1.0], [1.0, 1.0]], dtype=torch.float64, device="cpu") / math.sqrt(2)
 
 
 def centred(gram: Tensor) -> Tensor:

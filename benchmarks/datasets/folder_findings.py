@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.datasets.folder_scan import Kind, Scan
 from benchmarks.datasets.folder_tree import (
     DEEPER,
+    LINKED,
     LOOSE,
     NO_CLASSES,
     NO_PICTURES,
@@ -48,7 +49,7 @@ def of_tree(walk: Walk, all_domains: Tree) -> list[Finding]:
         all_domains: what is taken.
     """
     found = [*_spellings(all_domains), *_splits(all_domains), *_domains(walk), *_deeper(walk), *_loose(walk)]
-    return [*found, *_classes(all_domains)]
+    return [*found, *_linked(walk), *_classes(all_domains)]
 
 
 def _spellings(tree: Tree) -> Iterable[Finding]:
@@ -103,6 +104,15 @@ def _loose(walk: Walk) -> Iterable[Finding]:
     empty = [shown(left.path, walk.root) for left in walk.left if left.why == NO_PICTURES]
     if empty:
         yield Finding("empty", f"folders without a picture are no domains and no classes: {some(empty)}")
+
+
+def _linked(walk: Walk) -> Iterable[Finding]:
+    links = [shown(left.path, walk.root) for left in walk.left if left.why == LINKED]
+    if links:
+        text = (
+            f"{len(links)} links to folders inside classes are not followed ({some(links)}): what they show is left out"
+        )
+        yield Finding("links", text)
 
 
 def _classes(tree: Tree) -> Iterable[Finding]:

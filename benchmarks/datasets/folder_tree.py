@@ -22,6 +22,7 @@ OF_SYSTEMS = frozenset(
 HIDDEN, NO_PICTURE, LOOSE = "hidden or of the system", "no picture", "beside the folders of classes"
 NO_CLASSES, NO_PICTURES, OTHER_SPLIT = "no folders of classes", "no pictures inside", "a split beside full"
 DEEPER = "deeper than domain/class"
+LINKED = "a link to a folder, not followed"
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,16 @@ class _Going:
         yield from self.pictures(path)
         for file in sorted({*self.files(path)} - {*self.pictures(path)}):
             self.leave(NO_PICTURE, file)
+        for folder in self._real(path):
+            yield from self.below(folder)
+
+    def _real(self, path: Path) -> Iterator[Path]:
+        """Folders in a folder; links to some are left."""
         for folder in self.folders(path):
-            if not folder.is_symlink():
-                yield from self.below(folder)
+            if folder.is_symlink():
+                self.leave(LINKED, folder)
+            else:
+                yield folder
 
     def unwrapped(self, path: Path) -> Path:
         """The folder itself, or the one it is wrapped around: one with no pictures of its own, and the only one."""
@@ -205,7 +213,7 @@ class _Going:
         own = self.pictures(folder)
         for file in sorted({*self.files(folder)} - {*own}):
             self.leave(NO_PICTURE, file)
-        inner = [file for each in self.folders(folder) if not each.is_symlink() for file in self.below(each)]
+        inner = [file for each in self._real(folder) for file in self.below(each)]
         for file in inner:
             self.leave(DEEPER, file, 1)
         if not own and not inner:

@@ -25,8 +25,9 @@ score is minus the root mean square error, in units of ``scale``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,7 @@ from benchmarks.datasets.table_columns import Inputs, encode, shortened
 from benchmarks.datasets.table_files import FILE_OPTIONS, read
 from benchmarks.datasets.table_inventory import Parts, findings_of, sections_of
 from benchmarks.datasets.table_roles import Roles, roles_of
-from benchmarks.datasets.table_target import target_of
+from benchmarks.datasets.table_target import Target, target_of
 from benchmarks.datasets.table_texts import CODES, EMPTY, THOUSANDS, Marks
 
 OPTIONS = (
@@ -155,6 +156,7 @@ def _taken_apart(
     groups = pd.factorize(pd.Series(zip(*(named(name).values for name in roles.group), strict=True)))[0]
     target = target_of(_target_column(frame, roles, marks), options)
     findings += [replace(found, refused=found.refused or found.what == "spelling") for found in target.findings]
+    _check_shared(target, domains, places)
     columns = tuple(_column(name, frame, roles, marks) for name in roles.inputs)
     inputs = encode(columns, places, listed(options, "allow"))
     if inputs.troubles:
@@ -207,6 +209,19 @@ def _domains(column: Column) -> tuple[str, ...]:
             f"{names[1]!r}; it names rows rather than domains: say domain=..., or group them"
         )
     return checked_domains(names, f"column {column.name!r}")
+
+
+def _check_shared(target: Target, domains: Sequence[str], places: np.ndarray[Any, Any]) -> None:
+    """Raises ValueError if every class stands in one domain only: the target names the domain then."""
+    if target.regression:
+        return
+    pairs = {*zip(target.labels.tolist(), places.tolist(), strict=True)}
+    if len(pairs) == len({label for label, _ in pairs}):
+        label, place = min(pairs)
+        raise ValueError(
+            f"no class of the target is in two domains ({target.classes[label]} in {domains[place]} only, and so on): "
+            "what a held-out domain holds cannot be learnt from others; say another target or domain"
+        )
 
 
 def _check_missing(columns: tuple[Column, ...], inputs: Inputs, options: Mapping[str, str]) -> None:

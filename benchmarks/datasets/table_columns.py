@@ -145,8 +145,12 @@ def _suspicious(column: Column, domains: np.ndarray[Any, Any]) -> list[Finding]:
         text = f"column {name!r} is called like an identifier and is taken as a number; drop={name} or group={name}"
         found.append(Finding("identifiers", text))
     if whole and _days(known):
-        text = f"column {name!r} holds days written as whole numbers, as {known[0]:.0f}: their differences mean nothing"
+        text = f"column {name!r} holds days or months written as whole numbers, as {known[0]:.0f}"
+        text += ": their differences mean nothing"
         found.append(Finding("dates", f"{text}; turn them into days or years, or drop={name}", refused=True))
+    if (growing := _never_turns(values)) and whole:
+        text = f"column {name!r} never {growing} from row to row: a number of visits or patients does; if it is one"
+        found.append(Finding("index", f"{text}, and no measurement that the rows are sorted by, drop={name}"))
     if sentinel := _sentinel(known):
         number = int((known == sentinel).sum())
         text = f"column {name!r} is {sentinel:g} in {number} rows, far from all other values"
@@ -169,12 +173,25 @@ def _counts_rows(values: np.ndarray[Any, Any], domains: np.ndarray[Any, Any]) ->
     return ""
 
 
+def _never_turns(values: np.ndarray[Any, Any]) -> str:
+    """Whether many different values are in order, some of them in several rows."""
+    number = len(set(values))
+    if np.isnan(values).any() or number < 10 or 10 * number < len(values):
+        return ""
+    steps = np.diff(values)
+    return "falls" if (steps >= 0).all() else "grows" if (steps <= 0).all() else ""
+
+
 def _is_count(values: np.ndarray[Any, Any]) -> bool:
     """Whether they are so many numbers, one after the other, in any order."""
     return bool(len(set(values)) == len(values) == values.max() - values.min() + 1)
 
 
 def _days(known: np.ndarray[Any, Any]) -> bool:
+    """Whether all are days or months, as 20240131 or 202401."""
+    if known.min() >= 1900_01 and known.max() <= 2100_12:
+        months = known % 100
+        return bool(len(known) >= 10 and (months >= 1).all() and (months <= 12).all())
     if known.min() < 1900_01_01 or known.max() > 2100_12_31:
         return False
     return bool(
@@ -183,11 +200,14 @@ def _days(known: np.ndarray[Any, Any]) -> bool:
 
 
 def _sentinel(known: np.ndarray[Any, Any]) -> float:
-    """A usual number for what is missing, at an end, several times, and further away than all others are wide."""
+    """A usual number for what is missing, at an end, several times, and further away than all others are wide, or the
+    only one below zero.
+    """
     for value in (known.min(), known.max()):
         others = known[known != value]
         wide = others.max() - others.min() if len(others) else 0.0
         gap = np.abs(others - value).min() if len(others) else 0.0
-        if value in SENTINELS and len(known) - len(others) > 1 and wide > 0 and gap > wide:
+        alone = value < 0 and gap > 1 and len(others) and others.min() >= 0
+        if value in SENTINELS and len(known) - len(others) > 1 and wide > 0 and (gap > wide or alone):
             return float(value)
     return 0.0

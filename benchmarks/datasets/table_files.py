@@ -22,6 +22,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.datasets.inventory import Finding
+from benchmarks.datasets.table_excel import look_into
 
 __all__ = ["ENDINGS", "FILE_OPTIONS", "is_nameless", "read"]
 
@@ -195,6 +196,10 @@ def _hint(path: Path, options: Mapping[str, str], problem: str) -> str:
     if count[best] > lines[0].count(used):
         word = "tab" if best == "\t" else best
         return f". The first line is parted by {word!r}: say separator={word}"
+    if "EOF inside string" in problem:
+        return ". A quotation mark there is not closed: mend that row, or double the mark if it belongs to the text"
+    if "Expected" in problem and count[best] == lines[0].count(used) == 0:
+        return ". The first line must hold the names of columns; take away the lines above them"
     if "Expected" in problem:
         return (
             ". A row has more cells than the line of names: a cell that holds the separator must be quoted (numbers "
@@ -215,7 +220,10 @@ def _excel(path: Path, options: Mapping[str, str]) -> tuple[pd.DataFrame, list[F
         raise ValueError(f"sheet={said}: there is no such sheet; sheets are {', '.join(sheets)}")
     if said is None and len(filled) != 1:
         raise ValueError(f"it has {len(filled)} sheets with cells; say sheet=..., sheets are {', '.join(sheets)}")
-    return _named(sheets[said] if said is not None else next(iter(filled.values())))
+    name = said if said is not None else next(iter(filled))
+    seen = look_into(path, name)
+    frame, findings = _named(sheets[name])
+    return frame, [*seen, *findings]
 
 
 def _parquet(path: Path, options: Mapping[str, str]) -> tuple[pd.DataFrame, list[Finding]]:  # noqa: ARG001
@@ -263,13 +271,18 @@ def _twice(names: list[str]) -> list[str]:
     return [name for name, number in Counter(names).items() if number > 1]
 
 
+def _is_number(name: str) -> bool:
+    return name.replace(".", "").replace("-", "").isdecimal()
+
+
 def _checked(names: list[str]) -> list[str]:
     """Raises ValueError if two names differ in blanks only."""
     normal = [" ".join(name.split()) for name in names]
     if twice := _twice(normal):
         found = [name for name, same in zip(names, normal, strict=True) if same == twice[0]]
+        first = ". The first line must hold the names of columns: is it missing?" if _is_number(twice[0]) else ""
         raise ValueError(
             f"the names of columns {found} are the same or differ in blanks only, so that an option could mean "
-            "either; rename one"
+            f"either; rename one{first}"
         )
     return names

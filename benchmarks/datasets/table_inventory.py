@@ -17,6 +17,8 @@ from benchmarks.datasets.table_texts import NUMBERS, TRUTH
 __all__ = ["Parts", "findings_of", "sections_of"]
 
 Array = np.ndarray[Any, Any]
+FEW = 20
+"""Rows; with fewer, thresholds part classes by chance."""
 
 
 @dataclass(frozen=True)
@@ -155,20 +157,34 @@ def _empty_in_domain(parts: Parts) -> tuple[str, str]:
 
 
 def _tells_target(parts: Parts) -> tuple[str, str]:
-    found = []
-    for column in parts.columns:
-        if parts.inputs.coding[column.name].startswith("left out") or column.empty.any():
-            continue
-        codes, words = pd.factorize(column.values)
-        if parts.target.regression:
-            alike = column.kind == NUMBERS and abs(np.corrcoef(column.values, parts.target.values)[0, 1]) > 1 - 1e-12
-        else:
-            pairs = len(set(zip(codes.tolist(), parts.target.labels.tolist(), strict=True)))
-            alike = len(words) == len(parts.target.classes) == pairs
-        if alike:
-            found.append(column.name)
-    text = f"{shortened(found)}: it is the target in other words, value by value; drop it unless it is known beforehand"
-    return "leak", text if found else ""
+    used = [column for column in parts.columns if not parts.inputs.coding[column.name].startswith("left out")]
+    found = [column.name for column in used if not column.empty.any() and _is_target(column, parts.target)]
+    said = [f"{shortened(found)}: it is the target in other words, value by value or by thresholds"] if found else []
+    gaps = [column.name for column in used if _empty_as_target(column.empty, parts.target)]
+    said += [f"{shortened(gaps)}: which cells are empty tells the target"] if gaps else []
+    return "leak", f"{'; '.join(said)}; drop it unless it is known beforehand" if said else ""
+
+
+def _is_target(column: Column, target: Target) -> bool:
+    """A copy, a renaming, what differs by rounding, or numbers whose thresholds part the classes."""
+    if target.regression:
+        return column.kind == NUMBERS and abs(np.corrcoef(column.values, target.values)[0, 1]) > 1 - 1e-5
+    labels = target.labels.numpy()
+    codes, words = pd.factorize(column.values)
+    pairs = len(set(zip(codes.tolist(), labels.tolist(), strict=True)))
+    if len(words) == len(target.classes) == pairs:
+        return True
+    if column.kind != NUMBERS or len(words) != pairs or len(labels) < FEW:
+        return False
+    return int((np.diff(labels[np.argsort(column.values)]) != 0).sum()) == len(target.classes) - 1
+
+
+def _empty_as_target(empty: Array, target: Target) -> bool:
+    """Whether classes are those with and those without a cell, class by class."""
+    if target.regression or not empty.any():
+        return False
+    labels = target.labels.numpy()
+    return not set(labels[empty].tolist()) & set(labels[~empty].tolist())
 
 
 def _copies(parts: Parts) -> tuple[str, str]:
@@ -192,10 +208,11 @@ def _crossing_groups(parts: Parts) -> tuple[str, str]:
     pairs = pd.DataFrame({"group": parts.groups, "domain": parts.places}).drop_duplicates()
     several = int((pairs["group"].value_counts() > 1).sum())
     number = int(parts.groups.max()) + 1
+    domain = next(name for name, role in parts.roles.items() if role == "the domain")
     text = (
         f"{several} of {number} groups of {parts.group} stand in several domains. So that no group is trained on and "
         "tested, a held-out domain is tested on one fold of five of the groups, another for each seed, and training "
         "leaves that fold out in all domains. If the same name means another group in another domain, say "
-        f"group=DOMAIN+{parts.group}"
+        f"group={domain}+{parts.group}"
     )
     return "groups", text if several else ""

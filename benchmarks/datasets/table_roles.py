@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmarks.datasets.table_files import is_nameless
+
 __all__ = ["Roles", "roles_of"]
 
 TARGETS = ("label", "target", "y")
@@ -84,11 +86,11 @@ def _there(columns: Sequence[str], name: str, option: str) -> str:
 def _unnamed(columns: Sequence[str]) -> str:
     """Where the first line looks like one of data."""
     numbers = [name for name in columns if name.replace(".", "").replace("-", "").isdecimal()]
-    return (
-        " The first line must hold the names of columns, and it holds numbers."
-        if 2 * len(numbers) > len(columns)
-        else ""
-    )
+    nameless = [name for name in columns if is_nameless(name)]
+    for found, what in ((numbers, "it holds numbers"), (nameless, "most cells of it are empty: is there a title?")):
+        if 2 * len(found) > len(columns):
+            return f" The first line must hold the names of columns, and {what}"
+    return ""
 
 
 def _target(columns: Sequence[str], options: Mapping[str, str]) -> str:

@@ -58,7 +58,9 @@ def target_of(column: Column, options: Mapping[str, str]) -> Target:
         raise ValueError(f"task must be {' or '.join(TASKS)}, got {task!r}")
     name = column.name
     if column.trouble:
-        raise ValueError(f"the target {name!r} {column.trouble}; or words={name}, if these are classes")
+        trouble = column.trouble.partition(", or say empty=")[0]  # an empty target would be refused, too
+        rows = ", or drop these rows" if trouble != column.trouble else ""
+        raise ValueError(f"the target {name!r} {trouble}{rows}; or words={name}, if these are classes")
     if column.kind == EMPTY or column.empty.any():
         raise ValueError(f"column {name!r} of the table is empty in {int(column.empty.sum())} rows; fill or drop them")
     if task == REGRESSION and column.kind != NUMBERS:

@@ -43,6 +43,10 @@ MISSING = frozenset({"na", "n/a", "nan", "-nan", "none", "null", "<na>", "#n/a",
 THOUSANDS: Mapping[str, str] = {"": "", ",": ",", ".": r"\.", "'": "['’]", "space": "[ \u00a0\u2009\u202f]"}
 
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_MONTH_ALONE = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)\.?"
+)
 _CLOCK = r"[0-9]{1,3}:[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?(?: ?[ap]\.?m\.?)?"
 _DAY = "|".join(
     (
@@ -51,9 +55,12 @@ _DAY = "|".join(
         r"[0-3]?[0-9]([/.-])[0-3]?[0-9]\2(?:[0-9]{4}|[0-9]{2})",
         rf"[0-3]?[0-9]\.?[ -]{_MONTH}[ ,-]+[0-9]{{2,4}}",
         rf"{_MONTH} [0-3]?[0-9],? [0-9]{{4}}",
+        rf"{_MONTH_ALONE}[ ,-]+(?:[0-9]{{4}}|[0-9]{{2}})",
+        r"[0-9]{4}-?W[0-5][0-9](?:-?[1-7])?",
     )
 )
 _DATE = rf"(?:{_DAY})(?:[T ]+{_CLOCK}(?: ?(?:Z|UTC|GMT|[+-][0-9]{{2}}:?[0-9]{{2}}))?)?"
+_PLAIN = r"[0-9]+(?:[.,][0-9]+)?"
 _SPAN = rf"-?[0-9]+ days?(?:,? [+-]?{_CLOCK})?|-?P(?=[0-9T])(?:[0-9.]+[YMWD])*(?:T(?:[0-9.]+[HMS])+)?"
 
 KINDS: Mapping[str, re.Pattern[str]] = {
@@ -62,6 +69,7 @@ KINDS: Mapping[str, re.Pattern[str]] = {
     "durations": re.compile(_SPAN),
     "dates": re.compile(_DATE, re.IGNORECASE),
     "times": re.compile(_CLOCK, re.IGNORECASE),
+    "pairs of numbers": re.compile(rf"{_PLAIN} ?(?:/|±|\+/-|:) ?{_PLAIN}"),
     "lists": re.compile(r"\[.*\]|\{.*\}|\(.*,.*\)", re.DOTALL),
     "bytes": re.compile(r"b'.*'|b\".*\"", re.DOTALL),
 }
@@ -72,6 +80,7 @@ ADVICE: Mapping[str, str] = {
     "durations": "turn them into seconds or hours",
     "dates": "turn them into days or years",
     "times": "turn them into hours",
+    "pairs of numbers": "make a column of each part",
     "lists": "make a column of each part",
     "bytes": "turn them into numbers or words",
 }

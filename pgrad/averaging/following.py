@@ -96,7 +96,7 @@ def _is_skipped(optimizer: Any) -> bool:
 
 def _is_template_step(optimizer: Optimizer) -> bool:
     """Whether torch.distributed.checkpoint steps: with nothing but zeros, so that an empty optimizer gets a state."""
-    if optimizer.state or any(float(group.get("lr", 1.0)) != 0.0 for group in optimizer.param_groups):
+    if optimizer.state or any(group.get("lr") is None or float(group["lr"]) != 0.0 for group in optimizer.param_groups):
         return False
     grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     return bool(grads) and all(sharding.is_zero(grad) for grad in grads)

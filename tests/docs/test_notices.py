@@ -281,6 +281,9 @@ def diverges():
 MISTAKES = [  # in the order of the table
     lambda: pgrad.PGrad(model().parameters(), 1e-2),
     make(weight_decay=0.1),
+    make(outer=functools.partial(torch.optim.SGD, lr=0.5)),
+    lambda: pgrad.PGrad([{"params": model().parameters(), "outer_lr": 0.5}], 1e-2, 4),
+    lambda: setattr(optimizer(model()), "inner", torch.optim.SGD),
     make(n_component=3),
     make(inner="adamw"),
     make(inner=WeightsBeside),

@@ -32,6 +32,7 @@ def _hparams(**hparams):
         (["--algorithm", "PGard"], "--algorithm PGard is unknown (did you mean PGrad?)"),
         (["--dataset", "Debug29"], "--dataset Debug29 is unknown (did you mean Debug28?)"),
         (["--test_envs", "3"], "--test_envs must be some of Debug28's domains (0: 0, 1: 1, 2: 2), got [3]"),
+        (["--test_envs", "0", "1", "2"], "got [0, 1, 2]; one domain at least must be left to train on"),
         (["--hparams", "{lr: 1}"], "--hparams must be JSON"),
         (_hparams(pgrad_split=3), "no algorithm knows 'pgrad_split' (did you mean pgrad_splits?)"),
         (
@@ -193,6 +194,13 @@ def test_dry_run_of_every_recipe_prints_its_jobs_and_does_nothing(command, tmp_p
         assert len(lines) == 1 + 2 * recipes.load(name).expected["jobs_per_algorithm"]
         assert all('"pgrad_splits": 3' in line for line in lines[:-1])
         assert not out.exists()
+
+
+def test_a_dry_run_refuses_what_is_wrong_without_the_data(command, tmp_path, capsys):
+    common = ["sweep", "launch", "--recipe", "pacs", "--data_dir", "/data", "--output_dir", tmp_path / "out"]
+    words = ["--command_launcher", "gpus", "--dry-run", "--algorithms", "ERM", "--hparams", '{"lr": "1e-3"}']
+    assert command(*common, *words) == 2
+    assert "lr" in capsys.readouterr().err
 
 
 def test_recipes_say_every_hyper_parameter(domainbed):

@@ -297,6 +297,27 @@ def test_a_copy_of_the_optimizer_knows_no_sampler():
     assert len(said) == 1  # nothing is said of a sampler that dealt no batch
 
 
+@pytest.mark.parametrize("early", [0, 2])
+def test_a_copy_is_given_its_sampler_in_the_middle_of_a_roll_out(early):
+    net, ours = model(), sampler()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
+    twin = other = theirs = None
+    for n, (x, y) in enumerate(DataLoader(dataset(), batch_sampler=ours)):
+        if n == early:
+            opt.finish_rollout()
+        opt.zero_grad()
+        torch.nn.functional.cross_entropy(net(x), y).backward()
+        opt.step()
+        if n == 3:
+            twin, other, theirs = copy.deepcopy((net, opt, ours))
+            opt.rollout_length = ours  # that it has already: nothing happens
+    other.rollout_length = theirs
+    theirs.load_state_dict(theirs.state_dict())
+    run(twin, other, DataLoader(dataset(), batch_sampler=theirs))
+    assert torch.equal(vector(twin), vector(net))
+    assert (other.rollout_position, opt.rollout_position) == (0, 0)
+
+
 def test_steps_that_a_scaler_skips_are_no_points_and_the_next_loop_is_in_phase():
     net, ours = model(), sampler()
     opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
@@ -307,9 +328,26 @@ def test_steps_that_a_scaler_skips_are_no_points_and_the_next_loop_is_in_phase()
         if n != 5:  # as GradScaler does
             opt.step()
     assert opt.rollout_position == 5
-    with pytest.warns(UserWarning, match=r"5 of 6 steps were done \(.*a GradScaler skipped steps"):
+    with pytest.warns(UserWarning, match=r"5 of 6 steps were done \(.*a GradScaler or a `continue` skipped"):
         run(net, opt, loader)
     with warnings.catch_warnings():
+        run(net, opt, loader)
+    assert opt.rollout_position == 0
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_an_optimizer_made_within_a_loop_is_in_phase_from_the_next_one_on(workers):
+    net, ours = model(), sampler()
+    loader = DataLoader(dataset(), batch_sampler=ours, num_workers=workers)
+    for n, (x, y) in enumerate(loader):
+        if n in (0, 8):
+            opt = pgrad.PGrad(net.parameters(), 1e-2, ours)
+        opt.zero_grad()
+        torch.nn.functional.cross_entropy(net(x), y).backward()
+        opt.step()
+    left = (n - 8 + 1) % 6
+    assert opt.rollout_position == left > 0
+    with pytest.warns(UserWarning, match=f"{left} of 6 steps were done .*the optimizer was made within the loop"):
         run(net, opt, loader)
     assert opt.rollout_position == 0
 

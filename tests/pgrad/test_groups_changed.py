@@ -165,6 +165,22 @@ def test_state_may_be_cleared():
     assert torch.equal(vector(net), vector(twin))
 
 
+def test_the_outer_learning_rate_may_be_set_at_any_time():
+    net, twin = model(), model()
+    groups = [{"params": net[0].parameters()}, {"params": net[2].parameters()}]
+    opt, other = pgrad.PGrad(groups, 1e-2, 3), pgrad.PGrad(twin.parameters(), 1e-2, 3, outer_lr=0.5)
+    assert opt.outer_lr == 1.0
+    train(net, opt, 0, 2)
+    opt.outer_lr = 0.5
+    assert [group["lr"] for group in opt.outer.param_groups] == [0.5, 0.5]
+    train(net, opt, 2, 7)
+    train(twin, other, 0, 7)
+    assert torch.equal(vector(net), vector(twin))
+    with pytest.raises(ValueError, match=r"outer_lr must be finite and not negative, got -1\.0"):
+        opt.outer_lr = -1.0
+    assert opt.outer_lr == 0.5
+
+
 def test_where_displacements_are_stored_may_change_at_an_anchor():
     net, twin = model(), model()
     opt, other = pgrad.PGrad(net.parameters(), 1e-2, 3), pgrad.PGrad(twin.parameters(), 1e-2, 3)

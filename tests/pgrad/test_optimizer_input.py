@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 import pgrad
 from pgrad._trial import keeps_weights
@@ -41,6 +42,11 @@ CONSTRUCTOR = [
     ({"trajectory_device": "meta"}, ValueError, "trajectory_device must hold values, got the meta device"),
     ({"nonfinite": "ignore"}, ValueError, 'nonfinite must be "restore" or "raise", got \'ignore\''),
     ({"rollout_length": object()}, TypeError, "rollout_length must be a positive int, a sampler.*got <object"),
+    (
+        {"rollout_length": DataLoader([0] * 4, batch_sampler=pgrad.DomainBatchSampler([0, 0, 1, 1], 2))},
+        TypeError,
+        r"rollout_length must be a positive int.*write rollout_length=loader\.batch_sampler",
+    ),
     ({"aggregation": "mean"}, TypeError, "aggregation must be a callable.*got 'mean'"),
     ({"check_ranks": 1}, ValueError, "check_ranks must be True, False or None, got 1"),
     ({"check_ranks": 2}, ValueError, "check_ranks must be True, False or None, got 2"),
@@ -49,6 +55,16 @@ CONSTRUCTOR = [
     ({"inner": "lion"}, TypeError, r"got 'lion'; names of timm are known to pgrad\.integrations\.timm\.make_pgrad"),
     ({"outer": "sgd"}, TypeError, r"got 'sgd'; write outer=torch\.optim\.SGD"),
     ({"inner": torch.optim.SGD([torch.ones(1)])}, TypeError, "pass the class, inner=SGD, or a functools.partial of it"),
+    (
+        {"inner": functools.partial(torch.optim.SGD, lr=0.1)},
+        TypeError,
+        r"inner must not have.*lr=0\.1, which lr=0\.001 would replace: write PGrad\(\.\.\., lr=0\.1\)",
+    ),
+    (
+        {"outer": functools.partial(torch.optim.SGD, lr=0.5, momentum=0.9)},
+        TypeError,
+        r"outer must not have.*lr=0\.5, which outer_lr=1\.0 would replace: write PGrad\(\.\.\., outer_lr=0\.5\)",
+    ),
     ({"n_component": 3}, TypeError, "n_component=3. Did you mean n_components?"),
     (
         {"inner": torch.optim.SGD, "momentum": 0.9, "weight_decay": 0.1},
@@ -137,6 +153,114 @@ def test_optimizers_of_a_library_that_step_from_the_parameters_are_accepted(name
     net = nn.Linear(3, 3, bias=False)
     groups = [{"params": list(net.parameters()), **({"use_muon": True} if name == "Muon" else {})}]
     pgrad.PGrad(groups, 1e-2, 3, inner=getattr(others, name))
+
+
+@pytest.mark.parametrize("options", [{"outer_lr": 0.5}, {"rollout_length": 3, "lr": 0.1}])
+def test_options_of_the_whole_are_refused_in_a_group(options):
+    net = model()
+    with pytest.raises(TypeError, match=r"a parameter group must not have options of PGrad itself.*got (outer|roll)"):
+        pgrad.PGrad([{"params": net.parameters(), **options}], 1e-2, 3)
+    opt = pgrad.PGrad(net[0].parameters(), 1e-2, 3)
+    with pytest.raises(TypeError, match=r"a parameter group must not have options of PGrad itself.*got (outer|roll)"):
+        opt.add_param_group({"params": net[2].parameters(), **options})
+    assert len(opt.param_groups) == len(opt.outer.param_groups) == 1
+    assert len(opt.param_groups[0]["params"]) == 2
+
+
+@pytest.mark.parametrize("which", ["inner", "outer"])
+def test_another_optimizer_inside_is_followed_and_what_is_none_is_refused(which):
+    net, twin = model(), model()
+    opt = pgrad.PGrad(net.parameters(), 1e-2, 3, inner=torch.optim.SGD)
+    other = pgrad.PGrad(twin.parameters(), 1e-2, 3, **{"inner": torch.optim.SGD, which: torch.optim.Adagrad})
+    before = getattr(opt, which)
+    with pytest.raises(TypeError, match=rf"got <class.*opt\.{which} = Adagrad\(model\.parameters\(\), lr=\.\.\.\)"):
+        setattr(opt, which, torch.optim.Adagrad)
+    with pytest.raises(ValueError, match=f"{which} must be an ordinary optimizer, got a PGrad"):
+        setattr(opt, which, other)
+    if which == "outer":
+        with pytest.raises(ValueError, match="outer must step without a closure"):
+            opt.outer = torch.optim.LBFGS(net.parameters())
+    assert getattr(opt, which) is before
+    setattr(opt, which, torch.optim.Adagrad(net.parameters(), getattr(other, which).param_groups[0]["lr"]))
+    train(net, opt, 0, 7)
+    train(twin, other, 0, 7)
+    assert torch.equal(vector(net), vector(twin))
+
+
+class Constrained(torch.optim.SGD):
+    """Remembers nothing, and brings any two weights nearer: it decays, clips or shrinks them after each step."""
+
+    def __init__(self, params, lr, kind):
+        super().__init__(params, lr)
+        self.kind = kind
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        super().step(closure)
+        for p in (p for group in self.param_groups for p in group["params"]):
+            kinds = {
+                "clips": lambda p: p.clamp(-0.01, 0.01),
+                "positive": lambda p: p.clamp(min=0),
+                "decays": lambda p: 0.99 * p,
+                "shrinks": lambda p: nn.functional.softshrink(p, 0.01),
+                "unit": lambda p: nn.functional.normalize(p, dim=0),
+            }
+            p.copy_(kinds[self.kind](p))
+
+
+@pytest.mark.parametrize("which", ["inner", "outer"])
+@pytest.mark.parametrize("kind", ["clips", "positive", "decays", "shrinks", "unit"])
+def test_optimizers_that_constrain_the_weights_are_accepted(which, kind):
+    factory = functools.partial(Constrained, kind=kind)
+    opt = pgrad.PGrad(model().parameters(), 1e-2, 3, **{which: factory})
+    assert isinstance(getattr(opt, which), Constrained)
+
+
+class Langevin(torch.optim.SGD):
+    """Adds noise that it draws from a generator of its user."""
+
+    def __init__(self, params, lr, generator):
+        super().__init__(params, lr)
+        self.generator = generator
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        super().step(closure)
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.add_(torch.randn(p.shape, generator=self.generator), alpha=(2 * group["lr"]) ** 0.5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_optimizers_that_draw_random_numbers_of_their_own_are_accepted(seed):
+    factory = functools.partial(Langevin, generator=torch.Generator().manual_seed(seed))
+    assert isinstance(pgrad.PGrad(model().parameters(), 1e-3, 3, inner=factory).inner, Langevin)
+
+
+class NoRate(torch.optim.Optimizer):
+    """Its groups have no learning rate, or one that is not set, as those of Adafactor with relative steps."""
+
+    def __init__(self, params, **options):
+        super().__init__(params, options)
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        with torch.enable_grad():
+            value = closure and closure()
+        for p in (p for group in self.param_groups for p in group["params"] if p.grad is not None):
+            p.sub_(p.grad, alpha=0.1)
+        return value
+
+
+@pytest.mark.parametrize("options", [{}, {"lr": None}])
+def test_optimizers_without_a_learning_rate_are_stepped(options):
+    net, plain = model(), model()
+    opt = pgrad.PGrad(net.parameters(), rollout_length=3, n_components=None, inner=lambda p, lr: NoRate(p, **options))
+    average = pgrad.averaging.Mean(plain).follow(NoRate(plain.parameters(), **options))
+    train(net, opt, 0, 2)
+    train(plain, average._following._optimizer, 0, 2)
+    assert torch.equal(vector(net), vector(plain))
+    assert average.count == 2
 
 
 def test_what_cannot_be_tried_is_taken_as_it_is():

@@ -37,7 +37,7 @@ def refused(root, word, match, query="size=8"):
     """The entry with the word allowed; without it, it is refused."""
     with pytest.raises(ValueError, match=match) as error:
         DATASETS[f"folder:{root}?{query}"]
-    assert str(error.value).endswith(f"allow={word}")
+    assert str(error.value).endswith(f"allow={word} in the name")
     assert f"folder:{root}?{query}" not in DATASETS
     return DATASETS[f"folder:{root}?{query}&allow={word}"]
 
@@ -366,3 +366,9 @@ def test_a_package_that_is_missing_is_named(root, monkeypatch):
     (root / "a" / "cat" / "ct.dcm").write_bytes(bytes(128) + b"DICM")
     with pytest.raises(ValueError, match=r"ct\.dcm: pictures in DICOM need pydicom .*pip install 'pgrad\[dicom\]'"):
         DATASETS[f"folder:{root}?size=8"]
+
+
+def test_a_link_to_a_folder_inside_a_class_is_said(root):
+    (root / "a" / "cat" / "more").symlink_to(root / "b" / "cat")
+    assert "a/cat/more" in findings(root)["links"]
+    assert [row["what"] for row in section(root, "Not taken")] == ["folder more"]
