@@ -34,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
         "launchers beside DomainBed's: cores (processes of this machine), gpus (the same for each GPU), slurm",
     )
     group.add_argument("--recipe", help=f"arguments of a file in recipes/: {', '.join(recipes.names())}, or a path")
-    group.add_argument("--dry_run", "--dry-run", action="store_true", help="print the jobs and do nothing; data are not looked at")
+    group.add_argument(
+        "--dry_run", "--dry-run", action="store_true", help="print the jobs and do nothing; data are not looked at"
+    )
     group.add_argument("--jobs", type=int, help="at a time; of each GPU with gpus (default: one per core, or per GPU)")
     group.add_argument("--retry_failed", "--retry-failed", action="store_true", help="launch failed jobs again")
     group.add_argument("--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="parameters for submitit's executor")
