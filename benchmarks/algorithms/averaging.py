@@ -156,7 +156,9 @@ AVERAGES: dict[str, AverageLine] = {
 
 FOLLOWED = {
     "erm": Followed(ERM, "ERM", "pooled", ADAM, ("ema", "swa", "swad"), control="erm"),
-    "erm-sgd": Followed(partial(ERM, optimizer=sgd), "ERM by SGD", "pooled", SGD, ("ema",), control="erm-sgd"),
+    "erm-sgd": Followed(
+        partial(ERM, optimizer=sgd), "ERM by SGD", "pooled", SGD, ("ema", "swa", "swad"), control="erm-sgd"
+    ),
     "pgrad": Followed(
         RollOut,
         "PGrad",

@@ -10,7 +10,8 @@ from __future__ import annotations
 ALGORITHMS = (
     "erm", "erm-adamw", "erm-sgd", "erm-small", "pgrad", "reptile", "pgrad-nesterov", "reptile-nesterov", "pgrad-sgd",
     "reptile-sgd", "lookahead", "sam", "sagm", "genie", "upgrad", "groupdro", "irm", "vrex", "coral", "mixup",
-    "erm-ema", "erm-swa", "erm-swad", "erm-sgd-ema", "pgrad-ema", "reptile-ema",
+    "erm-ema", "erm-swa", "erm-swad", "erm-sgd-ema", "erm-sgd-swa", "erm-sgd-swad",
+    "pgrad-ema", "reptile-ema",
 )
 """Of `benchmarks.algorithms`."""
 
@@ -33,7 +34,7 @@ WILDS = (
 """Of `pgrad.integrations.wilds`."""
 
 SWEEP = (
-    "datasets", "algorithms", "seeds", "points", "leave_out", "selection", "settings", "fixed", "plugins", "launcher",
-    "outputs", "max_attempts",
+    "datasets", "algorithms", "seeds", "points", "leave_out", "selection", "search", "share_points", "cross_points",
+    "widen", "families", "refit", "confirmatory", "settings", "fixed", "plugins", "launcher", "outputs", "max_attempts",
 )
 """What a sweep file can say: the fields of `benchmarks.sweeps.config.SweepConfig`."""

@@ -14,7 +14,9 @@ Fields that every record has:
     ``hparams`` (name to number), ``model``, ``rollouts``, ``evaluate_every``, ``batch_size``, ``splits``, ``width``;
     where they are not at their defaults ``depth`` (None), ``weights`` (``"none"``, or their name; a file's ends in
     ``#`` and the beginning of its SHA-256), ``tuning`` (``"full"``), ``batch_norm`` (None), ``image_size`` (None),
-    ``class_weights`` (``"none"``), ``metric`` (None: the data set's), ``measures`` (``[]``), ``folds`` (None).
+    ``class_weights`` (``"none"``), ``metric`` (None: the data set's), ``measures`` (``[]``), ``folds`` (None),
+    ``refit`` (None; of a run that trains a choice again, on training and validation parts: the roll-outs that it does)
+    and ``valley`` (``[]``; the validation losses that such a run tells its algorithm).
     ``held_out`` is one string: the name of the held-out domain, or the names joined by ``+`` (see
     `held_out_domains`) if a run leaves out several. Runs on WILDS (``wilds:NAME``) have the fields of
     `benchmarks.studies.wilds.config.WildsConfig` instead; their held-out domain is the split ``test``, and
@@ -62,7 +64,7 @@ Fields of finished runs only:
 ``selections``
     The same for each method that needs one run only: ``training-domain``, ``last`` (the final checkpoint) and
     ``oracle`` (the best on the held-out domains themselves: it cheats, and has ``"oracle": true``; the others have
-    false). Leave-one-domain-out validation needs several runs: `benchmarks.runs.protocol.select` does it.
+    false). Other rules need more than this: see `benchmarks.runs.rules`.
 ``diagnostics``
     Name to list of numbers, what the algorithm says about its training; ``{}`` where there is nothing. Names of the run
     itself: ``majority class: validation`` and ``majority class: held out`` (of a regression ``mean target: ...``), what
@@ -70,7 +72,9 @@ Fields of finished runs only:
     class: held out, NAME`` for each measure NAME (see `constant_key`); ``majority class: validation, best in
     hindsight``, the most that one answer for all examples can reach there; ``repetition``, how often a roll-out goes
     through the examples of each training domain (a pooled mini-batch: through all), where that is more than once for
-    one of them.
+    one of them; ``validation loss``, at every checkpoint the loss of the evaluated model, mean over the validation
+    parts of the training domains, None where it is not finite (records of earlier versions do not have it);
+    ``validation loss in training``, what an algorithm that asks for it while it trains (SWAD) was told.
 ``model_file``
     Path of the kept weights, relative to the output folder; None if none were kept (the default).
 
@@ -81,7 +85,7 @@ Fields of failed runs, and of those that diverged:
 ``error``, ``traceback``
     One line that says what happened, and where (``traceback`` may be empty if the process was killed).
 
-Which point of random search counts is not part of a record: `benchmarks.runs.protocol.select` chooses among the
+Which point of random search counts is not part of a record: `benchmarks.runs.selection.select` chooses among the
 records of one algorithm, seed and held-out set.
 """
 
@@ -151,6 +155,9 @@ class Record(TypedDict):
 MAJORITY, MEAN = "majority class", "mean target"
 """Predictors that look at no input: of classes, and of a quantity."""
 
+
+VALIDATION_LOSS_CURVE, ASKED = "validation loss", "validation loss in training"
+"""Among the diagnostics: of the evaluated model at every checkpoint, and of the model in training if it was asked."""
 
 HINDSIGHT = "best in hindsight"
 """In the place of a measure: of the best answer that is the same for all examples."""

@@ -41,7 +41,7 @@ def again_command(keys: Sequence[str], address: str, output: Path, launcher: str
                     coordinator.work()
                 finally:
                     keep_backup(opened, output)
-            return ended(opened, number)
+            return ended(opened, [number])
 
     return carried_out(carry_out, output)
 

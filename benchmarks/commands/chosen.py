@@ -29,7 +29,16 @@ class Chosen:
     leave_out
         How many domains are held out at a time.
     selection
-        Methods: training-domain, last, leave-one-domain-out (costs more runs), oracle.
+        Rules: validation, validation-loss, leave-one-domain-out and both (cost more runs), last, oracle; with -shared
+        behind the name one choice for all seeds.
+    search
+        narrow or wide: the ranges of learning rates.
+    share_points
+        All seeds try the same points.
+    widen
+        How often the search is widened where its best point lies at the edge of a range, at most.
+    refit
+        Train again on training and validation parts what the rules chose.
     rollouts
         Length of the runs in roll-outs.
     evaluate_every
@@ -54,6 +63,8 @@ class Chosen:
         Pixels that pictures are scaled to for the network.
     lr_scale
         Every learning rate of the search is multiplied by it.
+    regime
+        What is trained, for a wide search: from-scratch, features, fine-tuning, sequence or regression.
     class_weights
         Of the loss: none, balanced, or numbers joined by commas.
     metric
@@ -80,6 +91,10 @@ class Chosen:
     points: Positive | None = None
     leave_out: Positive | None = None
     selection: Words | None = None
+    search: str | None = None
+    share_points: bool | None = None
+    widen: Positive | None = None
+    refit: bool | None = None
     rollouts: Positive | None = None
     evaluate_every: Positive | None = None
     batch_size: Positive | None = None
@@ -92,6 +107,7 @@ class Chosen:
     batch_norm: str | None = None
     image_size: Positive | None = None
     lr_scale: float | None = None
+    regime: str | None = None
     class_weights: str | None = None
     metric: str | None = None
     measures: Words | None = None

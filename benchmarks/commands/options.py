@@ -20,7 +20,8 @@ from benchmarks.sweeps.settings import SweepSettings
 
 def content_of(chosen: Chosen) -> dict[str, Any]:
     """What the options say, in the shape of a sweep file."""
-    names = ("datasets", "algorithms", "seeds", "points", "leave_out", "selection")
+    names = ["datasets", "algorithms", "seeds", "points", "leave_out", "selection"]
+    names += ["search", "share_points", "widen", "refit"]
     content = {name: value for name in names if (value := getattr(chosen, name)) is not None}
     settings = {name: value for name in SweepSettings.model_fields if (value := getattr(chosen, name)) is not None}
     if settings:

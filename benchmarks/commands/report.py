@@ -57,6 +57,8 @@ def report(
 def _tell(console: Console, made: Report) -> None:
     for text in made.warnings:
         say.line(console, text, style="bold red")
+    for edge in made.edges:
+        say.line(console, f"AT THE EDGE: {edge.sentence}")
     lines = [made.answer[0].line, *made.answer[0].notes] if made.answer else []
     lines += [f"To add seeds: {made.more_seeds}"] * bool(made.more_seeds)
     lines += [one.sentence for one in made.verdicts[:TOLD]]

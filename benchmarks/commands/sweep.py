@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from benchmarks.sweeps.coordinator import SweepError, do, summarize
 from benchmarks.sweeps.glance import Cause, Glance
 from benchmarks.sweeps.plan import duration, number_of_workers, plan
 from benchmarks.sweeps.progress import live
+from benchmarks.sweeps.stages import costs, most_refits
 from benchmarks.sweeps.store import Store, StoreError
 from benchmarks.sweeps.store.backup import require_no_backup
 from benchmarks.sweeps.timing import Timed, time_steps
@@ -85,6 +87,10 @@ def _show_plan(console: Console, sweep: SweepConfig, speeds: dict[tuple[str, str
     else:
         text = "time not known before the first runs."
     say.line(console, f"{runs} runs, {evaluations:,} gradient evaluations, {text}")
+    for cost in costs(sweep) if sweep.crossed else ():
+        say.line(console, f"Selection {cost.sentence}.")
+    if most := most_refits(sweep).sentence:
+        say.line(console, f"Refit: {most}.")
 
 
 def sweep_command(file: Path | None, output: Path, store: str | None, retry_failed: bool, chosen: Chosen | None) -> int:
@@ -97,11 +103,11 @@ def sweep_command(file: Path | None, output: Path, store: str | None, retry_fail
             require_no_backup(opened, output)
             number = opened.enter(sweep)
             with live(console, opened, number) as watch:
-                do(sweep, opened, output, watch=watch, redo=("failed",) if retry_failed else ())
+                numbers = do(sweep, opened, output, watch=watch, redo=("failed",) if retry_failed else ())
             busy = summarize(opened, number, sweep)["busy_share"]
             if busy is not None:
                 say.line(console, f"Workers were in runs for {busy:.0%} of their time.")
-            return ended(opened, number)
+            return ended(opened, numbers)
 
     return carried_out(carry_out, output)
 
@@ -111,7 +117,7 @@ class Ended:
     """What is told at the end of a sweep.
 
     Attributes:
-        counts: Its runs by status.
+        counts: Its runs by status, those of later stages too.
         causes: Of those that failed or diverged.
         warnings: What the results say of themselves.
     """
@@ -121,13 +127,17 @@ class Ended:
     warnings: list[str]
 
 
-def ended(store: Store, number: int) -> Ended:
-    """Looks at a sweep of a store whose runs have ended."""
-    counts, warnings = store.counts(number), []
-    if sum(counts.values()) <= LOOKED_THROUGH:
-        warnings = warnings_of(Selection.of([completed(dict(record)) for record in store.records(number)]))
+def ended(store: Store, numbers: Sequence[int]) -> Ended:
+    """Looks at a sweep of a store, and at its later stages, whose runs have ended."""
+    counts: Counter[str] = Counter()
+    for number in numbers:
+        counts.update(store.counts(number))
+    warnings: Sequence[str] = ()
+    if counts.total() <= LOOKED_THROUGH:
+        records = [completed(dict(record)) for number in numbers for record in store.records(number)]
+        warnings = warnings_of(Selection.of(records))
     with Glance(store.database.address) as glance:
-        causes = glance.causes(number)
+        causes = [cause for number in numbers for cause in glance.causes(number)]
     return Ended(counts, causes, list(warnings))
 
 

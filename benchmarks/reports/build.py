@@ -30,6 +30,7 @@ def build(loaded: Loaded, selection: Selection, seed: int = 0) -> Report:
         facts=facts_of(loaded, selection, seed, names),
         verdicts=[one for one in (*overall, *found) if one.learnt],
         sections=sections_of(selection, found, overall, names, seed),
+        edges=tuple(selection.edges),
     )
 
 

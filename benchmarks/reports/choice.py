@@ -1,13 +1,14 @@
-"""What a method of selection chose, in one pass over the records."""
+"""What a rule of selection chose, in one pass over the records where it needs one run only."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from benchmarks.reports.load import Run
-from benchmarks.runs.protocol import LEAVE_ONE_OUT, ORACLE, checkpoints, select_all
+from benchmarks.runs.rules import ORACLE, RECORDED, Rule
+from benchmarks.runs.selection import Refits, checkpoints, winners
 
 Choices = dict[tuple[str, str], list["Choice"]]
 """By data set and algorithm."""
@@ -17,7 +18,8 @@ class Choice(NamedTuple):
     """The point and the checkpoint of one data set, algorithm, held-out set and seed.
 
     Attributes:
-        validation_accuracy: What the choice went by.
+        validation_accuracy: What the choice went by; of ``validation-loss`` the validation accuracy.
+        refit_accuracy: Of the run that trained the same again on training and validation parts; NaN without one.
         run: That the point was chosen of.
     """
 
@@ -29,42 +31,52 @@ class Choice(NamedTuple):
     step: float
     validation_accuracy: float
     held_out_accuracy: float
+    refit_accuracy: float
     run: Run
 
     def row(self, method: str) -> dict[str, Any]:
-        """Without the run, and with the method."""
-        return {**self._asdict(), "method": method, "oracle": method == ORACLE}
+        """Without the run, and with the name of the rule."""
+        rule = Rule.named(method)
+        return {**self._asdict(), "method": rule.name, "oracle": rule.method == ORACLE}
 
 
-def choose(records: Sequence[Run], inner: Sequence[Run], method: str) -> Choices:
-    """What the method chose for the held-out sets of `records`; only cross-validation looks at `inner` as well.
+def choose(records: Sequence[Run], inner: Sequence[Run], method: str, refits: Sequence[Run] = ()) -> Choices:
+    """What the rule chose for the held-out sets of `records`; only cross-validation looks at `inner` as well.
+
+    Args:
+        records: To report on.
+        inner: That only cross-validation needs.
+        method: Name of the rule.
+        refits: Choices that were trained again.
 
     Raises:
-        ValueError: if the method is not known.
+        ValueError: if the rule is not known, and as `benchmarks.runs.selection.Choices.choose`.
     """
-    rows = _cross_validated(records, inner) if method == LEAVE_ONE_OUT else _best(records, method)
+    rule, again = Rule.named(method), Refits(refits)
+    alone = rule.method in RECORDED and not rule.shared
+    rows = _best(records, rule.method, again) if alone else _by_rule(records, inner, rule, again)
     found: Choices = {}
     for choice in rows:
         found.setdefault((choice.dataset, choice.algorithm), []).append(choice)
     return found
 
 
-def _best(records: Iterable[Run], method: str) -> list[Choice]:
-    """As `benchmarks.runs.protocol.select` says: of equals the lowest point, and what is not defined comes last."""
+def _best(records: Iterable[Run], method: str, refits: Refits) -> list[Choice]:
+    """As `benchmarks.runs.rules` says: of equals the lowest point, and what is not defined comes last."""
     by = "held_out" if method == ORACLE else "validation"
     best: dict[tuple[Any, ...], tuple[tuple[float, int], Run, Mapping[str, Any]]] = {}
     for run in records:
         if run["status"] != "finished":
             continue
         config = run["config"]
-        found = selections_of(run)[method]
+        found = selections_of(run)[RECORDED[method]]
         value = found[by]
         rank = (-math.inf if value is None or math.isnan(value) else value, -config["point"])
         place = (config["dataset"], config["algorithm"], config["held_out"], config["seed"])
         known = best.get(place)
         if known is None or rank > known[0]:
             best[place] = (rank, run, found)
-    return [_choice(run, found["step"], found[by], found["held_out"]) for _, run, found in best.values()]
+    return [_choice(run, found["step"], found[by], found["held_out"], refits) for _, run, found in best.values()]
 
 
 def selections_of(run: Run) -> Mapping[str, Mapping[str, Any]]:
@@ -72,22 +84,24 @@ def selections_of(run: Run) -> Mapping[str, Mapping[str, Any]]:
     return run.get("selections") or checkpoints(run["curves"])
 
 
-def _choice(run: Run, step: float, validation: float | None, held_out: float | None) -> Choice:
+def _choice(run: Run, step: float, validation: float | None, held_out: float | None, refits: Refits) -> Choice:
+    again = refits.accuracy(run["config"], run["curves"]["step"].index(step)) if refits else None
     return Choice(
         **{name: run["config"][name] for name in ("dataset", "algorithm", "held_out", "seed", "point")},
         step=step,
         validation_accuracy=math.nan if validation is None else validation,
         held_out_accuracy=math.nan if held_out is None else held_out,
+        refit_accuracy=math.nan if again is None else again,
         run=run,
     )
 
 
-def _cross_validated(records: Sequence[Run], inner: Sequence[Run]) -> list[Choice]:
-    names = ("dataset", "algorithm", "held_out", "seed", "point")
-    places = {tuple(run["config"][name] for name in names): run for run in records}
-    rows = select_all([*records, *inner], LEAVE_ONE_OUT)
+def _by_rule(records: Sequence[Run], inner: Sequence[Run], rule: Rule, refits: Refits) -> list[Choice]:
+    reported = {(run["config"]["dataset"], run["config"]["held_out"]) for run in records}
+    found = winners([*records, *inner] if rule.crossed else records, rule)
     return [
-        _choice(places[place], row["step"], row["validation_accuracy"], row["held_out_accuracy"])
-        for row in rows
-        if (place := tuple(row[name] for name in names)) in places
+        _choice(cast(Run, chosen.run), chosen.step, chosen.validation, chosen.held_out, refits)
+        for winner in found
+        if (winner.dataset, winner.held_out) in reported
+        for chosen in [winner.selected]
     ]

@@ -7,21 +7,20 @@ from collections.abc import Iterator, Sequence
 from benchmarks.base.wording import count
 from benchmarks.reports.load import Loaded, Run
 from benchmarks.reports.selection import Selection
-from benchmarks.runs.protocol import METHODS, ORACLE
+from benchmarks.runs.rules import ORACLE, Rule
 
 
 def facts_of(loaded: Loaded, selection: Selection, seed: int, names: Sequence[str]) -> list[str]:
     """What one must know to read the rest."""
     finished = sum(record["status"] == "finished" for record in selection.records)
+    rule = Rule.named(selection.method)
     others = f"{len(selection.failed)} failed, {len(selection.diverged)} diverged"
     facts = [
         f"{count(len(loaded.records), 'run')}: {finished} finished ones reported on, {others}.",
-        f"Selection: {selection.method} ({METHODS[selection.method]}) chooses the point of random search and the "
+        f"Selection: {selection.method} ({rule.description}) chooses the point of random search and the "
         "checkpoint. "
         + (
-            "It sees the held-out domains: no result of it can be reached in practice."
-            if selection.method == ORACLE
-            else ""
+            "It sees the held-out domains: no result of it can be reached in practice." if rule.method == ORACLE else ""
         ),
         f"Baselines: {', '.join(selection.baselines)}. Seed of the bootstrap: {seed}.",
         "The unit of repetition is the seed. Intervals speak of other seeds on the same data, not of other domains.",
@@ -33,6 +32,7 @@ def facts_of(loaded: Loaded, selection: Selection, seed: int, names: Sequence[st
         )
     for dataset in selection.datasets:
         facts += _repetition(selection, dataset)
+    facts += [f"At the edge of the search: {edge.sentence}." for edge in selection.edges]
     if selection.inner:
         facts.append(
             f"{count(len(selection.inner), 'run')} with a larger held-out set were made for cross-validation only; "

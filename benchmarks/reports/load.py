@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.base.errors import unknown
 from benchmarks.reports import load_store
 from benchmarks.reports.packed import Packed, evenly_long
-from benchmarks.runs.protocol import checkpoints
+from benchmarks.runs.selection import checkpoints, is_refit
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.transfer import holds_lines
 from benchmarks.sweeps.store.transfer import read_lines as stream_lines
@@ -114,7 +114,8 @@ def store_of(source: str) -> str | None:
 def sweeps_of(source: str) -> list[Mapping[str, Any]]:
     """The configurations of the sweeps of its store; none if it has no store.
 
-    Runs that were named one by one (`again`, those on WILDS) are left out: they do not say what is reported on.
+    Later stages of sweeps, and runs that were named one by one (`again`, those on WILDS), are left out: they do not say
+    what is reported on.
     """
     address = store_of(source)
     if address is None:
@@ -194,6 +195,8 @@ def _check(records: Iterable[Run]) -> None:
     places: dict[tuple[Any, ...], Run] = {}
     for record in records:
         config = record["config"]
+        if is_refit(record):  # of a run that is there, and shorter
+            continue
         own = {name: value for name, value in config.items() if name not in _OWN}
         first = settings.setdefault(config["dataset"], own)
         if own != first:

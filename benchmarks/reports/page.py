@@ -18,6 +18,7 @@ from benchmarks.reports.forest import Forest
 from benchmarks.reports.style import RC, without_warnings
 from benchmarks.reports.table import Table
 from benchmarks.reports.template import rendered
+from benchmarks.sweeps.edges import Edge
 
 TOLD = 24
 """Verdicts in words; of more, only those that show or lean to something."""
@@ -73,6 +74,7 @@ class Report:
         others: Answers on each data set and against further baselines, with their pictures.
         facts: What one must know to read the rest.
         verdicts: All of them, over all data sets first; of the data sets on which something was learnt.
+        edges: Learning rates whose best value is at the end of what was tried.
         more_seeds: The command that adds the seeds that verdicts need; empty if they have enough.
         refresh: Seconds after which the page loads itself again; 0 for never.
         progress: How far the sweep is; empty if it is done.
@@ -86,6 +88,7 @@ class Report:
     facts: list[str]
     verdicts: list[Comparison]
     sections: list[Section]
+    edges: tuple[Edge, ...] = ()
     more_seeds: str = ""
     refresh: int = 0
     progress: str = ""

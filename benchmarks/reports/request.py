@@ -16,7 +16,7 @@ from benchmarks.reports.build import build
 from benchmarks.reports.load import Loaded, load, store_of
 from benchmarks.reports.page import Report
 from benchmarks.reports.selection import Selection
-from benchmarks.runs.protocol import TRAINING_DOMAIN
+from benchmarks.runs.rules import VALIDATION
 
 MORE_SEEDS = "more-seeds.yaml"
 
@@ -35,7 +35,7 @@ class Request:
     """
 
     sources: tuple[str, ...]
-    method: str = TRAINING_DOMAIN
+    method: str = VALIDATION
     baselines: tuple[str, ...] = ()
     compare: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from benchmarks.reports import draw_runs, draw_scores, tables_runs, tables_score
 from benchmarks.reports.comparisons import Comparison, against_controls
 from benchmarks.reports.names import describe_algorithm, describe_dataset
 from benchmarks.reports.page import Picture, Section
+from benchmarks.reports.refitted import refits
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.spectra import agreements
 from benchmarks.reports.style import RC, Look, looks
@@ -49,6 +50,7 @@ def sections_of(
             _sensitivity(selection, names, style),
             _rollouts(selection, names, style),
             _selection(selection),
+            *_refits(selection),
             _throughput(selection),
             _failures(selection),
             _settings(selection),
@@ -182,8 +184,14 @@ def _selection(selection: Selection) -> Section:
     return Section("Methods of selection", [], [], [tables_scores.methods(selection)])
 
 
+def _refits(selection: Selection) -> list[Section]:
+    """None where nothing was trained again."""
+    made = refits(selection)
+    return [] if made is None else [Section("Refit", [], [], [made])]
+
+
 def _throughput(selection: Selection) -> Section:
-    done = work([*selection.records, *selection.inner])
+    done = work([*selection.records, *selection.inner, *selection.refits])
     if done is None:
         return Section("Throughput", ["The records do not say which worker did which run when."])
     picture = Picture("workers", "What every worker did; white: no run.", draw_runs.workers(done))

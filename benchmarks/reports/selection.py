@@ -18,7 +18,9 @@ from benchmarks.reports import names, requested
 from benchmarks.reports.choice import Choice, choose
 from benchmarks.reports.load import Run
 from benchmarks.reports.names import Scale
-from benchmarks.runs.protocol import METHODS, TRAINING_DOMAIN
+from benchmarks.runs.rules import METHODS, VALIDATION, VALIDATION_LOSS, Rule
+from benchmarks.runs.selection import has_losses, is_refit
+from benchmarks.sweeps.edges import Edge, edges_of
 
 
 @dataclass(frozen=True)
@@ -30,18 +32,20 @@ class Selection:
         method: Of selection.
         baselines: The algorithms that the others are compared with.
         inner: The records that were only made for cross-validation.
+        refits: The records of choices that were trained again on training and validation parts.
     """
 
     records: list[Run]
     method: str
     baselines: tuple[str, ...]
     inner: list[Run] = field(default_factory=list)
+    refits: list[Run] = field(default_factory=list)
 
     @classmethod
     def of(
         cls,
         records: Sequence[Run],
-        method: str = TRAINING_DOMAIN,
+        method: str = VALIDATION,
         baselines: Sequence[str] = (),
         held_out: Sequence[str] = (),
         sweeps: Sequence[Mapping[str, Any]] = (),
@@ -55,15 +59,19 @@ class Selection:
         Raises:
             ValueError: if the method, a baseline or a held-out set is not known.
         """
-        if method not in METHODS:
-            raise ValueError(f"selection: {unknown(method, METHODS)}")
+        try:
+            method = Rule.named(method).name
+        except ValueError as error:
+            raise ValueError(f"selection: {error}") from None
+        refits = [record for record in records if is_refit(record)]
+        records = [record for record in records if not is_refit(record)]
         algorithms = list(dict.fromkeys(record["config"]["algorithm"] for record in records))
         for name in baselines:
             if name not in algorithms:
                 raise ValueError(f"baseline: {unknown(name, algorithms)}")
         chosen = tuple(dict.fromkeys(baselines)) or tuple(name for name in (BASELINE, CONTROL) if name in algorithms)
         outer, inner = requested.parted(records, held_out, sweeps)
-        return cls(outer, method, chosen or tuple(algorithms[:1]), inner)
+        return cls(outer, method, chosen or tuple(algorithms[:1]), inner, refits)
 
     @cached_property
     def datasets(self) -> tuple[str, ...]:
@@ -105,13 +113,13 @@ class Selection:
 
     @cached_property
     def failed(self) -> list[Run]:
-        """Failed runs, those of cross-validation too."""
-        return [record for record in (*self.records, *self.inner) if record["status"] == "failed"]
+        """Failed runs, those of cross-validation and refits too."""
+        return [record for record in (*self.records, *self.inner, *self.refits) if record["status"] == "failed"]
 
     @cached_property
     def diverged(self) -> list[Run]:
-        """Runs whose result is that they diverged, those of cross-validation too."""
-        return [record for record in (*self.records, *self.inner) if record["status"] == "diverged"]
+        """Runs whose result is that they diverged, those of cross-validation and refits too."""
+        return [record for record in (*self.records, *self.inner, *self.refits) if record["status"] == "diverged"]
 
     def held_out(self, dataset: str) -> tuple[str, ...]:
         """The held-out sets, in the order of the domains where it is known, else of the records."""
@@ -136,7 +144,7 @@ class Selection:
             ValueError: if the method is not known.
         """
         if method not in self._choices:
-            self._choices[method] = choose(self.records, self.inner, method)
+            self._choices[method] = choose(self.records, self.inner, method, self.refits)
         return self._choices[method]
 
     @cached_property
@@ -147,7 +155,19 @@ class Selection:
         """One row for each data set, algorithm, held-out set and seed that the method could choose for."""
         rows = [choice.row(method) for own in self.choices(method).values() for choice in own]
         columns = ["dataset", "algorithm", "held_out", "seed", "method", "oracle", "point", "step"]
-        return pd.DataFrame(rows, columns=[*columns, "validation_accuracy", "held_out_accuracy"])
+        figures = ["validation_accuracy", "held_out_accuracy", "refit_accuracy"]
+        return pd.DataFrame(rows, columns=[*columns, *figures])
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that can choose among the records, each seed by itself."""
+        possible = [
+            name
+            for name in METHODS
+            if (self.inner or not Rule.named(name).crossed)
+            and (name != VALIDATION_LOSS or has_losses((*self.records, *self.inner)))
+        ]
+        return tuple(possible)
 
     @cached_property
     def selected(self) -> pd.DataFrame:
@@ -157,6 +177,12 @@ class Selection:
     def chosen_runs(self, dataset: str, algorithm: str) -> list[tuple[Choice, Run]]:
         """What the method of the report chose, each with the record of its run."""
         return [(choice, choice.run) for choice in self.choices(self.method).get((dataset, algorithm), ())]
+
+    @cached_property
+    def edges(self) -> list[Edge]:
+        """The learning rates whose best value, by the method of the report, is at the end of what was tried."""
+        chosen = [choice for own in self.choices(self.method).values() for choice in own]
+        return edges_of((*self.records, *self.inner), [choice.run["config"] for choice in chosen])
 
     def scores(self, dataset: str, algorithm: str, column: str = "held_out_accuracy") -> Matrix:
         """``[seeds, held-out sets]``, scaled; NaN where no run finished."""

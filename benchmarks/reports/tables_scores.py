@@ -25,7 +25,7 @@ from benchmarks.reports.normalised import normalised
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.table import Table
 from benchmarks.reports.text import between, number
-from benchmarks.runs.protocol import LEAVE_ONE_OUT, METHODS, ORACLE
+from benchmarks.runs.rules import METHODS, ORACLE
 
 
 def _descending(value: float) -> float:
@@ -188,7 +188,7 @@ def aggregates(selection: Selection, seed: int) -> Table:
 
 def methods(selection: Selection) -> Table:
     """The average under every method of selection that the records allow."""
-    names = [name for name in METHODS if name != LEAVE_ONE_OUT or selection.inner]
+    names = selection.methods
     lines, cells = [], []
     for dataset in selection.datasets:
         every = {

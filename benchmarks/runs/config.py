@@ -7,7 +7,7 @@ import json
 import math
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from benchmarks.base.config import Count, Frozen
 from benchmarks.base.errors import all_different
@@ -50,6 +50,8 @@ LATER: dict[str, Any] = {
     "metric": None,
     "measures": [],
     "folds": None,
+    "refit": None,
+    "valley": [],
 }
 """Fields that came later, and their defaults: with these a run is the one that it was before, and has its key."""
 
@@ -143,6 +145,12 @@ class RunIdentity(Frozen):
 class RunConfig(RunIdentity, Settings):
     """A training run on a data set of the registry, held in memory.
 
+    Attributes:
+        refit: Roll-outs after which the run ends that trains a choice again, on training and validation parts of the
+            training domains; None for a run of the search. What has a schedule has that of all `rollouts`.
+        valley: Validation losses of the run that was chosen, one for each checkpoint until there, which a refit tells
+            an algorithm that asks for them: it has no validation part of its own.
+
     Example:
         >>> run = RunConfig(dataset="coloured-digits", algorithm="erm", held_out="10%", seed=0, point=0, hparams={})
         >>> RunConfig.model_validate_json(run.model_dump_json()) == run
@@ -152,6 +160,16 @@ class RunConfig(RunIdentity, Settings):
     """
 
     model: str = "mlp"
+    refit: Count | None = None
+    valley: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _refit_ends(self) -> RunConfig:
+        if self.refit is not None and self.refit > self.rollouts:
+            raise ValueError(f"refit must be at most the {self.rollouts} rollouts of the search, got {self.refit}")
+        if self.valley and self.refit is None:
+            raise ValueError("valley is for a refit: leave it out, or give refit as well")
+        return self
 
     def config(self) -> dict[str, Any]:
         """The fields, ready for JSON; of those in `LATER` the ones that are not at their defaults."""
@@ -159,7 +177,7 @@ class RunConfig(RunIdentity, Settings):
 
     def evaluations(self, n_domains: int) -> int:
         """Gradient evaluations that the run pays for on a data set of `n_domains` domains in all."""
-        return self.rollouts * self.splits * (n_domains - len(self.held_out))
+        return (self.refit or self.rollouts) * self.splits * (n_domains - len(self.held_out))
 
     def budget(self) -> int:
         return self.evaluations(len(DATASETS[self.dataset].domains))

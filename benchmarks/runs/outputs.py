@@ -23,7 +23,7 @@ class Place:
         folder: For prepared data and outputs; None keeps nothing on disk.
         device: Of torch.
         tensorboard: Write logs to ``tensorboard/<key>``.
-        weights: Keep the weights of the best checkpoint in ``weights/<key>.pt``.
+        weights: Keep the weights of the best checkpoint in ``weights/<key>.pt``; of a refit those of its end.
     """
 
     folder: Path | None = None
@@ -45,7 +45,7 @@ class Place:
             except ImportError as error:
                 raise ImportError(f"logs need TensorBoard ({error}); pip install 'pgrad[bench]' installs it") from error
             writer = SummaryWriter(str(self.folder / "tensorboard" / config.key()))
-        recorder = Recorder(writer, self.weights)
+        recorder = Recorder(writer, self.weights, last=config.refit is not None)
         try:
             yield recorder
             if self.weights and self.folder is not None:
@@ -56,12 +56,13 @@ class Place:
 
 
 class Recorder:
-    """Logs checkpoints and remembers the weights of the best one."""
+    """Logs checkpoints and remembers the weights of the best one, or of the last."""
 
-    def __init__(self, writer: Any, weights: bool) -> None:
+    def __init__(self, writer: Any, weights: bool, last: bool = False) -> None:
         self.model_file: str | None = None
         self._writer = writer
         self._weights = weights
+        self._last = last
         self._best = float("-inf")
         self._state: dict[str, Tensor] = {}
         self._point: dict[str, Score] = {}
@@ -74,8 +75,9 @@ class Recorder:
                 if value is not None:
                     self._writer.add_scalar(name, value, step)
         validation = point["validation"]
-        if self._weights and validation is not None and validation > self._best:
-            self._best = validation
+        better = validation is not None and validation > self._best
+        if self._weights and (better or self._last):
+            self._best = self._best if validation is None else validation
             self._point = {"step": step, **point}
             self._state = {name: _small(value) for name, value in model.state_dict().items()}
 

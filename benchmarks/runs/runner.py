@@ -29,6 +29,7 @@ from benchmarks.runs.judging import Judging, best_constant, constant_scores, jud
 from benchmarks.runs.outputs import Place
 from benchmarks.runs.prepared import prepared
 from benchmarks.runs.protocol import Split, batches, fitted, leave_out, repetition
+from benchmarks.runs.refit import Retold
 from benchmarks.runs.training import (
     Batch,
     DivergedError,
@@ -122,11 +123,11 @@ def _of_the_run(config: RunConfig, made: Prepared) -> dict[str, list[float]]:
     fixed = constant_scores(judge, split.labels, made.n_outputs, (*split.validation, *split.held_out))
     choosing = [part for part in split.validation if part.name in training.choosing]
     constant = MEAN if split.labels.is_floating_point() else MAJORITY
-    figures: dict[str, Score] = {
-        constant_key(constant, "validation"): mean_score(fixed.metric, training.choosing or training.validation),
-        constant_key(constant, "validation", HINDSIGHT): best_constant(judge, split.labels, made.n_outputs, choosing),
-        constant_key(constant, "held out"): mean_score(fixed.metric, training.held_out),
-    }
+    figures: dict[str, Score] = {constant_key(constant, "held out"): mean_score(fixed.metric, training.held_out)}
+    if choosing:
+        best = best_constant(judge, split.labels, made.n_outputs, choosing)
+        figures[constant_key(constant, "validation")] = mean_score(fixed.metric, training.choosing)
+        figures[constant_key(constant, "validation", HINDSIGHT)] = best
     for name, found in fixed.measures.items():
         figures[constant_key(constant, "held out", name)] = mean_score(found, training.held_out)
     told = {name: [value] for name, value in figures.items() if value is not None}
@@ -162,7 +163,10 @@ def prepare(config: RunConfig, place: Place) -> Prepared:
     require_classes(config, quantity=data.domains[0].labels.is_floating_point())
     backbone = frozen_backbone(config, data.input_shape)
     dealing, fit = dealing_of(config.dataset, config.folds), fit_of(config.dataset, config.model)
-    split = _split(config.dataset, place.folder, config.held_out, config.seed, backbone, place.device, dealing, fit)
+    refit = config.refit is not None
+    split = _split(
+        config.dataset, place.folder, config.held_out, config.seed, backbone, place.device, dealing, fit, refit
+    )
     split = _moved(split, place.device)
     # Neither the algorithm nor the point is part of these names: all of them start at the same place.
     with torch.random.fork_rng(devices=[]):
@@ -172,7 +176,7 @@ def prepare(config: RunConfig, place: Place) -> Prepared:
         model = build(config, input_shape, data.n_outputs, cut).to(place.device)
     names = (config.dataset, SEPARATOR.join(config.held_out), config.seed)
     entry = ALGORITHMS[config.algorithm]
-    n_domains = len(split.validation)
+    n_domains = len(data.domains) - len(config.held_out)
     rollout_length, cost = config.splits * n_domains, entry.evaluations(n_domains)
     setup = Setup(
         rollout_length=rollout_length,
@@ -184,17 +188,20 @@ def prepare(config: RunConfig, place: Place) -> Prepared:
     judge = judging(config, dataset)
     algorithm = entry.factory(model, config.hparams, setup)
     order = batches(entry.batches, split.domains, config.batch_size, config.splits, seed=seed_from("order", *names))
+    # A refit is told a validation loss where the chosen run was, and else looks at its end alone.
+    end = config.refit or config.rollouts
+    every = end if refit and not config.valley else config.evaluate_every
     training = Training(
         algorithm=algorithm,
         source=_InMemory(split, order, single=entry.batches == "single-domain"),
         cost=cost,
-        checkpoints=checkpoint_plan(config.rollouts, config.evaluate_every, rollout_length, cost, config.algorithm),
+        checkpoints=checkpoint_plan(end, every, rollout_length, cost, config.algorithm),
         validation=tuple(domain.name for domain in split.validation),
         held_out=tuple(domain.name for domain in split.held_out),
-        evaluate=lambda evaluated: _evaluate(evaluated, split, judge),
-        validation_loss=lambda: _validation_loss(model, split.validation, setup.loss),
+        evaluate=lambda evaluated: _evaluate(evaluated, split, judge, setup.loss),
+        validation_loss=Retold(config) if refit else lambda: _validation_loss(model, split.validation, setup.loss),
         measures=tuple(judge.measures),
-        choosing=judge.defined(split.validation, data.n_outputs),
+        choosing=() if refit else judge.defined(split.validation, data.n_outputs),
     )
     return Prepared(training, split, judge, data.n_outputs)
 
@@ -231,22 +238,24 @@ def _split(
     device: str,
     dealing: Dealing,
     fit: Fit | None,
+    refit: bool,
 ) -> Split:
     data = prepared(dataset, folder) if backbone is None else featured(dataset, backbone, folder, device)
-    return fitted(leave_out(data, held_out, seed, dealing), fit)
+    return fitted(leave_out(data, held_out, seed, dealing, refit), fit)
 
 
 @torch.inference_mode()
-def _evaluate(model: nn.Module, split: Split, judge: Judging) -> Scores:
+def _evaluate(model: nn.Module, split: Split, judge: Judging, loss: Loss) -> Scores:
     """The score on every domain, and by measure the others: the validation part of a training domain, all of a
-    held-out one."""
+    held-out one; and the loss on the validation parts, each counting the same."""
     model.eval()
     found = {domain.name: (model(domain.inputs), domain.labels) for domain in (*split.validation, *split.held_out)}
     model.train()
     for name, (outputs, _) in found.items():
         if outputs.isnan().any():  # the largest of NaN would be class 0
             raise DivergedError(f"the model's outputs on domain {name!r} are not numbers")
-    return judge.scores(found)
+    losses = [float(loss(*found[domain.name])) for domain in split.validation]
+    return replace(judge.scores(found), loss=sum(losses) / len(losses) if losses else None)
 
 
 @torch.inference_mode()

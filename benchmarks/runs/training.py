@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from benchmarks.algorithms import Algorithm
+from benchmarks.base.records import ASKED, VALIDATION_LOSS_CURVE
 from benchmarks.runs import checkpoint
-from benchmarks.runs.protocol import TRAINING_DOMAIN, checkpoints
+from benchmarks.runs.rules import TRAINING_DOMAIN
+from benchmarks.runs.selection import checkpoints
 
 Batch = tuple[Tensor, Any, int | None]
 """Inputs, labels, and the number of the domain if the mini-batch is of a single one."""
@@ -62,10 +64,12 @@ class Scores:
     Attributes:
         metric: Part of the data -> figure of merit, by which checkpoints are chosen.
         measures: The same for each other figure of merit, by its name.
+        loss: Mean loss on the validation parts; None where there are none, or it was not taken.
     """
 
     metric: Mapping[str, Score]
     measures: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
+    loss: Score = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ class Training:
         source: Of its mini-batches.
         cost: Gradient evaluations of an update.
         checkpoints: At which gradient evaluations the model is evaluated, and after how many updates that is.
-        validation: The parts of the data whose mean score is the validation score, which chooses the checkpoint.
+        validation: The parts of the data whose mean score is the validation score, which chooses the checkpoint; none
+            in a refit.
         held_out: The parts whose mean is what the run is about.
         evaluate: Scores of a model on all of these parts.
         validation_loss: Of the model in training.
@@ -199,18 +204,21 @@ def train(training: Training, outcome: Outcome, observer: Observer, keeper: Keep
     domain_curves: dict[str, list[Score]] = {name: [] for name in (*training.validation, *training.held_out)}
     measures = {name: {domain: list[Score]() for domain in domain_curves} for name in training.measures}
     outcome.update(curves=curves, domain_curves=domain_curves, measures=measures)
+    losses: dict[str, list[Score]] = {VALIDATION_LOSS_CURVE: [], ASKED: []}
     progress = _Progress()
     saved = None if keeper is None else keeper.load()
     if saved is not None:
         progress = _restored(training, saved)
         outcome.update(saved["scores"])
+        losses = saved.get("losses", losses)  # files of earlier versions have none, and the curves stay incomplete
         outcome["earlier"] = (progress.wall_seconds, progress.cpu_seconds)
-    loop = _Loop(training, outcome, observer, keeper, progress)
+    loop = _Loop(training, outcome, observer, keeper, progress, losses)
     loop.run()
     found = checkpoints(outcome["curves"])
     outcome["selections"] = found
     outcome["selection"] = {name: found[TRAINING_DOMAIN][name] for name in ("step", "validation", "held_out")}
-    outcome["diagnostics"] = algorithm.diagnostics()
+    told = {name: values for name, values in losses.items() if len(values) == len(outcome["curves"]["step"])}
+    outcome["diagnostics"] = {**algorithm.diagnostics(), **told}
 
 
 def _restored(training: Training, saved: Mapping[str, Any]) -> _Progress:
@@ -228,6 +236,7 @@ class _Loop:
     observer: Observer
     keeper: Keeper | None
     progress: _Progress
+    losses: dict[str, list[Score]]
 
     def __post_init__(self) -> None:
         self.before = self.progress.updates
@@ -267,10 +276,13 @@ class _Loop:
 
     def _checkpoint(self, step: int, loss: float) -> None:
         training = self.training
-        training.algorithm.validate(training.validation_loss)
+        training.algorithm.validate(self._asked)
         with training.algorithm.evaluated() as model:
             scores = training.evaluate(model)
-            validation = mean_score(scores.metric, training.choosing or training.validation)
+            choosing = training.choosing or training.validation
+            validation = mean_score(scores.metric, choosing) if choosing else None
+            if scores.loss is not None:
+                self.losses[VALIDATION_LOSS_CURVE].append(scores.loss if math.isfinite(scores.loss) else None)
             held_out = mean_score(scores.metric, training.held_out)
             point = {"loss": loss, "validation": validation, "held_out": held_out}
             for name, value in {"step": step, **point}.items():
@@ -282,6 +294,13 @@ class _Loop:
                     self.outcome["measures"][measure][name].append(value)
             self.observer.checkpoint(model, step, point, scores.metric)
 
+    def _asked(self) -> float:
+        """The validation loss of the model in training, noted: a refit tells it again."""
+        loss = self.training.validation_loss()
+        if math.isfinite(loss):
+            self.losses[ASKED].append(loss)
+        return loss
+
     def _save(self) -> None:
         if self.keeper is None:
             return
@@ -292,6 +311,7 @@ class _Loop:
             {
                 "progress": progress,
                 "scores": {name: self.outcome[name] for name in ("curves", "domain_curves", "measures")},
+                "losses": self.losses,
                 "model": self.training.algorithm.model.state_dict(),
                 "algorithm": self.training.algorithm.state_dict(),
                 "source": self.training.source.state_dict(self.progress.updates - self.before),

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from torch.nn.functional import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 
 from benchmarks.algorithms import ALGORITHMS, QUICK
+from benchmarks.algorithms.ranges import regime_of, wide
 from benchmarks.base.config import Count, Frozen
 from benchmarks.base.errors import all_different, one_of, unknown
-from benchmarks.base.search import draw
+from benchmarks.base.search import Grid, Space, draw, spread
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import DATASETS
 from benchmarks.models import require_fitting
 from benchmarks.models.default import with_default
 from benchmarks.runs.config import RunConfig
 from benchmarks.runs.judging import require_classes
-from benchmarks.runs.protocol import LEAVE_ONE_OUT, METHODS
+from benchmarks.runs.rules import Rule, known_rule
+from benchmarks.sweeps.given import as_launcher, as_list, as_mapping, as_seeds
 from benchmarks.sweeps.launcher_config import InProcess, LauncherConfig, Local
 from benchmarks.sweeps.selected import Kept, key_of
 from benchmarks.sweeps.settings import Outputs, Overrides, SweepSettings
@@ -27,27 +29,6 @@ from benchmarks.sweeps.written import HParams, Template, Written
 
 DatasetName = Annotated[str, one_of(DATASETS)]
 AlgorithmName = Annotated[str, one_of(ALGORITHMS)]
-
-
-def _as_list(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-def _as_mapping(value: Any) -> Any:
-    if isinstance(value, (str, list, tuple)):
-        names = _as_list(value)
-        return {name: {} for name in all_different(tuple(names))}
-    return {name: {} if own is None else own for name, own in value.items()} if isinstance(value, dict) else value
-
-
-def _as_launcher(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"kind": value}
-    return {"kind": "local", **value} if isinstance(value, dict) else value
-
-
-def _as_seeds(value: Any) -> Any:
-    return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else value
 
 
 class SweepConfig(Frozen):
@@ -59,7 +40,18 @@ class SweepConfig(Frozen):
         seeds: A number n (the seeds 0 .. n - 1) or a list.
         points: Points of random search for each algorithm, seed and held-out set; the first is the defaults.
         leave_out: How many domains are held out at a time; every combination is.
-        selection: Methods of selection; ``leave-one-domain-out`` adds the runs that its cross-validation needs.
+        selection: Rules of selection; ``leave-one-domain-out`` and ``both`` add the runs that cross-validation needs.
+        search: ``narrow`` draws every point by itself, from the ranges of the algorithms; ``wide`` spreads the points
+            evenly over the ranges of `benchmarks.algorithms.ranges`.
+        share_points: Whether all seeds try the same points, which rules need that share one choice.
+        cross_points: Points that cross-validation has; the others only have runs of their own, so that validation may
+            try as many more for the same cost. None for all.
+        widen: How often the search is widened where its best point lies at the edge of a range, at most.
+        families: Further names to choose for, each the algorithms that a rule chooses among.
+        refit: Whether what the rules chose is trained again on training and validation parts (not for the oracle); or
+            the names of the algorithms and families for which it is.
+        confirmatory: Pairs of names, algorithm or family and baseline, that the sweep is to confirm; what else it
+            compares is exploratory.
         settings: Of all runs, unless a data set has its own.
         fixed: Hyper-parameters that are not searched: algorithm to name to value.
         plugins: Modules or files that register data sets, algorithms and models.
@@ -75,28 +67,37 @@ class SweepConfig(Frozen):
         True
     """
 
-    datasets: Annotated[dict[DatasetName, Overrides], BeforeValidator(_as_mapping), Field(min_length=1)]
+    datasets: Annotated[dict[DatasetName, Overrides], BeforeValidator(as_mapping), Field(min_length=1)]
     algorithms: Annotated[
-        tuple[AlgorithmName, ...], BeforeValidator(_as_list), AfterValidator(all_different), Field(min_length=1)
+        tuple[AlgorithmName, ...], BeforeValidator(as_list), AfterValidator(all_different), Field(min_length=1)
     ] = QUICK
     seeds: Annotated[
         tuple[Annotated[int, Field(ge=0)], ...],
-        BeforeValidator(_as_seeds),
+        BeforeValidator(as_seeds),
         AfterValidator(all_different),
         Field(min_length=1),
     ] = (0, 1, 2)
     points: Count = 1
     leave_out: Count = 1
     selection: Annotated[
-        tuple[Annotated[str, one_of(METHODS)], ...],
-        BeforeValidator(_as_list),
+        tuple[Annotated[str, AfterValidator(known_rule)], ...],
+        BeforeValidator(as_list),
         AfterValidator(all_different),
         Field(min_length=1),
-    ] = ("training-domain",)
+    ] = ("validation",)
+    search: Literal["narrow", "wide"] = "narrow"
+    share_points: bool = False
+    cross_points: Count | None = None
+    widen: Annotated[int, Field(ge=0)] = 0
+    families: dict[str, Annotated[tuple[AlgorithmName, ...], BeforeValidator(as_list), Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    refit: Annotated[bool | tuple[str, ...], BeforeValidator(as_list)] = False
+    confirmatory: tuple[tuple[str, str], ...] = ()
     settings: SweepSettings = SweepSettings()
     fixed: dict[AlgorithmName, dict[str, int | float]] = Field(default_factory=dict)
-    plugins: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()
-    launcher: Annotated[LauncherConfig, BeforeValidator(_as_launcher)] = Local()
+    plugins: Annotated[tuple[str, ...], BeforeValidator(as_list)] = ()
+    launcher: Annotated[LauncherConfig, BeforeValidator(as_launcher)] = Local()
     outputs: Outputs = Outputs()
     max_attempts: Count = 3
 
@@ -108,6 +109,45 @@ class SweepConfig(Frozen):
                 if name not in ALGORITHMS[algorithm].space:
                     raise ValueError(f"{algorithm}: {unknown(name, ALGORITHMS[algorithm].space)}")
         return fixed
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> SweepConfig:
+        for family, members in self.families.items():
+            if family in ALGORITHMS:
+                raise ValueError(f"families: {family!r} is the name of an algorithm; give the family another one")
+            _require_known(f"families.{family}", members, self.algorithms)
+        names = (*self.algorithms, *self.families)
+        _require_known("confirmatory", itertools.chain.from_iterable(self.confirmatory), names)
+        if not isinstance(self.refit, bool):
+            _require_known("refit", self.refit, names)
+        shared = [rule for rule in self.selection if Rule.named(rule).shared]
+        if shared and not self.share_points and not self._same_points():
+            raise ValueError(f"selection {shared[0]} needs points that all seeds try alike: add share_points: true")
+        if self.cross_points is not None and (not self.crossed or self.cross_points > self.points):
+            raise ValueError(
+                f"cross_points must be at most points={self.points}, with a selection that leaves one more domain out, "
+                f"got {self.cross_points} with {', '.join(self.selection)}"
+            )
+        return self
+
+    def _same_points(self) -> bool:
+        """Whether all seeds try the same points without being told to: the defaults, or grids alone."""
+        return self.points == 1 or all(
+            isinstance(distribution, Grid) or name in self.fixed.get(algorithm, {})
+            for algorithm in self.algorithms
+            for name, distribution in ALGORITHMS[algorithm].space.items()
+        )
+
+    def refitted(self) -> tuple[str, ...]:
+        """The algorithms and families whose choices are trained again."""
+        if isinstance(self.refit, bool):
+            return (*self.algorithms, *self.families) if self.refit else ()
+        return self.refit
+
+    @property
+    def crossed(self) -> bool:
+        """Whether a rule needs runs that hold one more domain out."""
+        return any(Rule.named(name).crossed for name in self.selection)
 
     @model_validator(mode="after")
     def _possible(self) -> SweepConfig:
@@ -127,7 +167,7 @@ class SweepConfig(Frozen):
                 raise ValueError(f"{dataset}: {error}") from error
             domains = DATASETS[dataset].domains
             # Cross-validation holds out one more; at least one domain must be left to train on.
-            extra = LEAVE_ONE_OUT in self.selection
+            extra = self.crossed
             sets = own.held_out if own.held_out is not None else [domains[: self.leave_out]]
             for held_out in sets:
                 for name in held_out:
@@ -151,29 +191,35 @@ class SweepConfig(Frozen):
     def training_sets(self, dataset: str) -> list[tuple[str, ...]]:
         """The sets to hold out in runs: those to report on, then those that cross-validation adds."""
         sets = dict.fromkeys(self.held_out(dataset))
-        if LEAVE_ONE_OUT in self.selection:
+        if self.crossed:
             for names in list(sets):
                 others = [name for name in DATASETS[dataset].domains if name not in names]
                 sets.update(dict.fromkeys(_ordered(dataset, (*names, other)) for other in others))
         return list(sets)
 
+    def points_of(self, dataset: str) -> dict[tuple[str, ...], int]:
+        """How many points are tried with each of the `training_sets`."""
+        reported = set(self.held_out(dataset))
+        fewer = self.points if self.cross_points is None else self.cross_points
+        return {names: self.points if names in reported else fewer for names in self.training_sets(dataset)}
+
     def runs(self) -> list[RunConfig]:
         """All runs. Algorithms alternate, so that an unfinished sweep is unfinished for all of them alike."""
         return [
-            self._run(dataset, seed, held_out, point, algorithm)
+            self.run(dataset, name, held_out, seed, point, self.hparams(dataset, name, seed, point, settings), settings)
             for dataset in self.datasets
-            for seed, held_out, point, algorithm in itertools.product(
-                self.seeds, self.training_sets(dataset), range(self.points), self.algorithms
-            )
+            for settings in [self.of_dataset(dataset)]
+            for seed, (held_out, points) in itertools.product(self.seeds, self.points_of(dataset).items())
+            for point, name in itertools.product(range(points), self.algorithms)
         ]
 
     def first_runs(self) -> list[RunConfig]:
         """One run of each algorithm on each data set."""
         return [
-            self._run(dataset, self.seeds[0], held_out, 0, algorithm)
+            self._first(dataset, name, held_out)
             for dataset in self.datasets
             for held_out in self.training_sets(dataset)[:1]
-            for algorithm in self.algorithms
+            for name in self.algorithms
         ]
 
     def written(self, kept: Kept | None = None) -> Iterator[Written]:
@@ -183,62 +229,97 @@ class SweepConfig(Frozen):
             kept: Keeps hyper-parameters that are drawn, for the next call.
         """
         for dataset in self.datasets:
-            scale = self._settings(dataset).lr_scale
-            templates = [
-                [Template(self._run(dataset, self.seeds[0], held_out, 0, name)) for name in self.algorithms]
-                for held_out in self.training_sets(dataset)
+            rows = [
+                (points, [Template(self._first(dataset, name, held_out)) for name in self.algorithms])
+                for held_out, points in self.points_of(dataset).items()
             ]
             for seed in self.seeds:
                 if kept is None or (dataset, seed) not in kept:
-                    drawn = [self._drawn(dataset, seed, point, scale) for point in range(self.points)]
+                    drawn = self._drawn(dataset, seed)
                     if kept is not None:
                         kept[dataset, seed] = drawn
                 else:
                     drawn = kept[dataset, seed]
-                for row in templates:
-                    for point, hparams in enumerate(drawn):
-                        for template, own in zip(row, hparams, strict=True):
+                for points, templates in rows:
+                    for point, hparams in enumerate(drawn[:points]):
+                        for template, own in zip(templates, hparams, strict=True):
                             yield template.fill(seed, point, own)
 
     def size(self) -> int:
         """How many runs there are."""
-        each = len(self.seeds) * self.points * len(self.algorithms)
-        return sum(each * len(self.training_sets(dataset)) for dataset in self.datasets)
+        points = sum(sum(self.points_of(dataset).values()) for dataset in self.datasets)
+        return len(self.seeds) * len(self.algorithms) * points
 
-    def _run(self, dataset: str, seed: int, held_out: tuple[str, ...], point: int, algorithm: str) -> RunConfig:
-        settings = self._settings(dataset).model_dump()
-        scale = settings.pop("lr_scale")
+    def _first(self, dataset: str, algorithm: str, held_out: tuple[str, ...]) -> RunConfig:
+        settings, seed = self.of_dataset(dataset), self.seeds[0]
+        return self.run(
+            dataset, algorithm, held_out, seed, 0, self.hparams(dataset, algorithm, seed, 0, settings), settings
+        )
+
+    def run(
+        self,
+        dataset: str,
+        algorithm: str,
+        held_out: tuple[str, ...],
+        seed: int,
+        point: int,
+        hparams: Mapping[str, float],
+        settings: SweepSettings,
+    ) -> RunConfig:
+        """One run with these hyper-parameters; `settings` are those `of_dataset`."""
         return RunConfig(
             dataset=dataset,
             algorithm=algorithm,
             held_out=held_out,
             seed=seed,
             point=point,
-            hparams=self._hparams(dataset, seed, point, algorithm, scale, {}),
-            **settings,
+            hparams=dict(hparams),
+            **settings.model_dump(exclude={"lr_scale", "regime"}),
         )
 
-    def _settings(self, dataset: str) -> SweepSettings:
+    def of_dataset(self, dataset: str) -> SweepSettings:
+        """The settings of a data set, with a model."""
         own = self.datasets[dataset].settings(self.settings)
         return with_default(own, DATASETS[dataset].model, DATASETS[dataset].pretrained)
 
-    def _hparams(
-        self, dataset: str, seed: int, point: int, algorithm: str, scale: float, drawn: dict[Any, float]
-    ) -> dict[str, float]:
-        """The hyper-parameters of a run; `drawn` keeps those that other algorithms share."""
-        # The held-out set is no part of the seed: the runs of a cross-validation must try the same points.
+    def space(self, dataset: str, algorithm: str, settings: SweepSettings) -> Space:
+        """Where the points of an algorithm are searched on a data set."""
         space = ALGORITHMS[algorithm].space
+        if self.search == "narrow":
+            return space
+        told = regime_of(settings.model or "", settings.tuning, DATASETS[dataset].loss)
+        return wide(space, settings.regime or told)
+
+    def hparams(
+        self,
+        dataset: str,
+        algorithm: str,
+        seed: int,
+        point: int,
+        settings: SweepSettings,
+        drawn: dict[Any, float] | None = None,
+    ) -> dict[str, float]:
+        """The hyper-parameters of a point; `drawn` keeps those that other algorithms share with it."""
+        drawn = {} if drawn is None else drawn
+        # The held-out set is no part of the seed: the runs of a cross-validation must try the same points.
+        names = (dataset, "all seeds") if self.share_points else (dataset, seed)
+        take = spread if self.search == "wide" else draw
+        space = self.space(dataset, algorithm, settings)
         for name, distribution in space.items():
             if (name, distribution) not in drawn:
-                drawn[name, distribution] = draw({name: distribution}, point, seed_from(dataset, seed))[name]
+                drawn[name, distribution] = take({name: distribution}, point, seed_from(*names))[name]
         found = {name: drawn[name, distribution] for name, distribution in space.items()}
         if "lr" in found:
-            found["lr"] = scale * found["lr"]
+            found["lr"] = settings.lr_scale * found["lr"]
         return {**found, **self.fixed.get(algorithm, {})}
 
-    def _drawn(self, dataset: str, seed: int, point: int, scale: float) -> list[HParams]:
-        drawn: dict[Any, float] = {}
-        return [HParams(self._hparams(dataset, seed, point, name, scale, drawn)) for name in self.algorithms]
+    def _drawn(self, dataset: str, seed: int) -> list[list[HParams]]:
+        settings = self.of_dataset(dataset)
+        drawn: list[dict[Any, float]] = [{} for _ in range(self.points)]
+        return [
+            [HParams(self.hparams(dataset, name, seed, point, settings, shared)) for name in self.algorithms]
+            for point, shared in enumerate(drawn)
+        ]
 
     def key(self, kept: Kept | None = None) -> str:
         """A short name of the set of runs: the same for the same runs, wherever they are done."""
@@ -247,6 +328,12 @@ class SweepConfig(Frozen):
     def in_process(self) -> SweepConfig:
         """The same runs, done in this process."""
         return self.model_copy(update={"launcher": InProcess()})
+
+
+def _require_known(where: str, names: Iterable[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{where}: {unknown(name, known)}")
 
 
 _OF_QUANTITIES = (mse_loss, l1_loss, smooth_l1_loss, huber_loss)

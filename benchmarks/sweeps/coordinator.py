@@ -16,7 +16,7 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from benchmarks.sweeps.launchers import Ending, Launcher, WorkerHandle, launcher
 from benchmarks.sweeps.leases import Leases
 from benchmarks.sweeps.selected import Sweep
 from benchmarks.sweeps.snapshot import Snapshot, Watch
+from benchmarks.sweeps.stages import Stage, next_stage
 from benchmarks.sweeps.store import Store, StoreError
 from benchmarks.sweeps.store.backup import keep_backup, require_no_backup
 from benchmarks.sweeps.store.identity import is_gone
@@ -153,7 +154,7 @@ class Coordinator:
 
     def _look(self) -> dict[str, int]:
         counts = self.store.progress(self.sweep_id).counts
-        self.watch(Snapshot(counts, len(self.handles), self.lost, self.note))
+        self.watch(Snapshot(counts, len(self.handles), self.lost, self.note, self.sweep_id))
         return counts
 
     def _poll(self) -> None:
@@ -260,7 +261,7 @@ def perform(
     retry_failed: bool = False,
     beat: float = 10.0,
 ) -> list[Record]:
-    """Does the runs of a sweep that are not done; returns the records of all of them.
+    """Does the runs of a sweep that are not done, then those of its later stages; returns the records of all of them.
 
     However it ends, ``records.jsonl`` and ``sweep.json`` in the folder then hold what there is.
 
@@ -268,8 +269,8 @@ def perform(
         As `Coordinator.work`.
         StoreError: if the store is empty and the folder holds records (see `require_no_backup`).
     """
-    sweep_id = do(sweep, store, folder, watch=watch, redo=("failed",) if retry_failed else (), beat=beat)
-    return store.records(sweep_id)
+    numbers = do(sweep, store, folder, watch=watch, redo=("failed",) if retry_failed else (), beat=beat)
+    return [record for number in numbers for record in store.records(number)]
 
 
 def do(
@@ -281,8 +282,8 @@ def do(
     redo: Collection[str] = (),
     keys: Collection[str] | None = None,
     beat: float = 10.0,
-) -> int:
-    """The same without the records, which may be a million; returns the number of the sweep.
+) -> tuple[int, ...]:
+    """The same without the records, which may be a million; returns the numbers of the sweep and of its later stages.
 
     Args:
         sweep: What to do.
@@ -295,16 +296,31 @@ def do(
     """
     require_no_backup(store, folder)
     coordinator = Coordinator(sweep, store, folder, watch=watch, beat=beat)
+    numbers = [coordinator.sweep_id]
     if redo:
         store.redo(coordinator.sweep_id, redo, keys)
     try:
         coordinator.work()
+        while (stage := _next_stage(sweep, store, numbers)) is not None:
+            later = Coordinator(stage, store, folder, watch=watch, beat=beat)
+            numbers.append(later.sweep_id)
+            if redo:
+                store.redo(later.sweep_id, redo, keys)
+            later.work()
     finally:
         keep_backup(store, folder)
         summary = summarize(store, coordinator.sweep_id, sweep)
+        summary["stages"] = [store.counts(number) for number in numbers[1:]]
         with whole(folder / "sweep.json") as partial:
             partial.write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
-    return coordinator.sweep_id
+    return tuple(numbers)
+
+
+def _next_stage(sweep: SweepConfig, store: Store, numbers: Sequence[int]) -> Stage | None:
+    """Looks at the records only where something may follow from them."""
+    if not sweep.widen and not sweep.refitted():
+        return None
+    return next_stage(sweep, [record for number in numbers for record in store.records(number)])
 
 
 def summarize(store: Store, sweep_id: int, sweep: SweepConfig) -> dict[str, Any]:

@@ -41,21 +41,22 @@ def plan(sweep: SweepConfig, speeds: Speeds | None = None) -> list[Share]:
     for first in sweep.first_runs():
         # Runs that differ in seed, point and hyper-parameters cost the same.
         n_domains = len(DATASETS[first.dataset].domains)
-        sets = sweep.training_sets(first.dataset)
-        alike = len(sweep.seeds) * sweep.points
-        runs = [first.model_copy(update={"held_out": held_out}) for held_out in sets]
+        points = sweep.points_of(first.dataset)
+        alike = [len(sweep.seeds) * number for number in points.values()]
+        runs = [first.model_copy(update={"held_out": held_out}) for held_out in points]
         evaluations = [run.evaluations(n_domains) for run in runs]
+        total = sum(times * each for times, each in zip(alike, evaluations, strict=True))
         cost = [ALGORITHMS[first.algorithm].evaluations(n_domains - len(run.held_out)) for run in runs]
         speed = speed_of(speeds or {}, first.dataset, first.algorithm)
         found.append(
             Share(
                 dataset=first.dataset,
                 algorithm=first.algorithm,
-                runs=alike * len(runs),
+                runs=sum(alike),
                 held_out=len(runs),
-                evaluations=alike * sum(evaluations),
-                updates=alike * sum(total // each for total, each in zip(evaluations, cost, strict=True)),
-                seconds=None if speed is None else speed * alike * sum(evaluations),
+                evaluations=total,
+                updates=sum(times * (own // each) for times, own, each in zip(alike, evaluations, cost, strict=True)),
+                seconds=None if speed is None else speed * total,
             )
         )
     return found

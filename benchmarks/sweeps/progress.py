@@ -29,14 +29,22 @@ def live(console: Console, store: Store, sweep_id: int) -> Iterator[Watch]:
     """
     if not console.is_terminal:
 
-        def left() -> str:
-            seconds = seconds_left(store.ahead(sweep_id), store.speeds(), 1)
+        def left(stage: int) -> str:
+            seconds = seconds_left(store.ahead(stage), store.speeds(), 1)
             return "" if seconds is None else f"about {duration(seconds)} of one worker left"
 
         def say(text: str) -> None:
             console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-        yield Heartbeat(say, left)
+        heartbeats: dict[int, Heartbeat] = {}
+
+        def tell(now: Snapshot) -> None:
+            stage = now.sweep_id or sweep_id
+            if stage not in heartbeats:
+                heartbeats[stage] = Heartbeat(say, lambda: left(stage))
+            heartbeats[stage](now)
+
+        yield tell
         return
     columns = (
         TextColumn("runs"),
@@ -57,7 +65,7 @@ def live(console: Console, store: Store, sweep_id: int) -> Iterator[Watch]:
             end = now.done == now.total
             if time.monotonic() - looked > _EVERY or end:
                 looked = time.monotonic()
-                found = store.progress(sweep_id)
+                found = store.progress(now.sweep_id or sweep_id)
                 left = seconds_left(found.rows_ahead(), found.speeds, max(now.workers, 1))
                 bar.update(task, left="" if left is None or end else f"about {duration(left)} left")
                 best = [

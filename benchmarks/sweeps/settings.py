@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from benchmarks.algorithms.ranges import Regime
 from benchmarks.base.config import Frozen
 from benchmarks.models import known_model
 from benchmarks.models.weights import pinned
@@ -21,12 +22,16 @@ class SweepSettings(Settings):
 
     Attributes:
         lr_scale: Every learning rate of the search is multiplied by it, where it is not fixed: the ranges are those of
-            small networks that are trained from scratch, and fine-tuning wants a hundredth of it.
+            small networks that are trained from scratch, and fine-tuning wants a hundredth of it. A wide search has
+            ranges for each regime, and needs it no more.
+        regime: What is trained, for a wide search: see `benchmarks.algorithms.ranges`. None for what model and loss
+            tell.
     """
 
     model: ModelName | None = None
     weights: Weights = "none"
     lr_scale: Scale = 1.0
+    regime: Regime | None = None
 
 
 class Overrides(SweepSettings):

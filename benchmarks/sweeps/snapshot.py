@@ -17,12 +17,14 @@ class Snapshot:
         workers: How many are at work for this coordinator.
         lost: Attempts that this coordinator has given up.
         note: The last thing that went wrong, or "".
+        sweep_id: Number of the sweep, or of its stage.
     """
 
     counts: dict[str, int]
     workers: int = 0
     lost: int = 0
     note: str = ""
+    sweep_id: int | None = None
 
     @property
     def total(self) -> int:

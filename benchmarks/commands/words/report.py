@@ -19,7 +19,7 @@ def report_command(
     /,
     *,
     output: Path | None = None,
-    selection: str = "training-domain",
+    selection: str = "validation",
     baseline: Words = (),
     compare: Words = (),
     held_out: Words = (),
@@ -38,7 +38,8 @@ def report_command(
         Folder for report.html, report.md, the tables as CSV and LaTeX, and the pictures; by default the folder
         "report" in the first of RUNS.
     selection:
-        Method: training-domain, last, leave-one-domain-out or oracle.
+        Rule: validation, validation-loss, leave-one-domain-out, both, last or oracle; with -shared behind its name one
+        choice for all seeds.
     baseline:
         Algorithms that the others are compared with; by default erm and reptile, where they have runs.
     compare:

@@ -14,7 +14,7 @@ from benchmarks.reports.load import Run, load
 from benchmarks.reports.selection import Selection, differences
 from benchmarks.reports.text import difference, number, side
 from benchmarks.runs.environment import ROOT
-from benchmarks.runs.protocol import LEAVE_ONE_OUT, TRAINING_DOMAIN
+from benchmarks.runs.rules import LEAVE_ONE_OUT, TRAINING_DOMAIN, VALIDATION
 
 FOLDER = Path(__file__).parent
 ENDING, PROBE = ".jsonl.xz", "probe-"
@@ -85,8 +85,8 @@ def _data_set(name: str, selection: Selection, dataset: str) -> str:
             "worst domain": number(worst_domain(scores).mean),
             "validation": number(average(selection.scores(dataset, algorithm, "validation_accuracy")).mean),
         }
-        if selection.method != TRAINING_DOMAIN:
-            usual = selection.matrix(TRAINING_DOMAIN, dataset, algorithm)
+        if selection.method != VALIDATION:
+            usual = selection.matrix(VALIDATION, dataset, algorithm)
             line[f"− the same by {TRAINING_DOMAIN}"] = difference(estimate(differences(scores, usual)))
         for other in (BASELINE, CONTROL):
             line[f"− {other}"] = "" if other == algorithm else _against(selection, dataset, algorithm, other)
@@ -105,7 +105,7 @@ def budget(selection: Selection, dataset: str) -> str:
     tuning = f", {config['tuning']}" if "tuning" in config else ""
     inner = sum(run["config"]["dataset"] == dataset for run in selection.inner)
     more = f" and {inner} for the cross-validation" if inner else ""
-    chosen = "" if selection.method == TRAINING_DOMAIN else f" selected by {selection.method},"
+    chosen = "" if selection.method == VALIDATION else f" selected by {selection.method},"
     return (
         f"{selection.scale(dataset).label};{chosen} seeds: {len(selection.seeds(dataset))}, points: {points}, "
         f"held out: {', '.join(selection.held_out(dataset))}; "

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.base.records import SEPARATOR
-from benchmarks.runs.protocol import checkpoints
+from benchmarks.runs.selection import checkpoints
 
 CODE = "domainbed"
 """In place of the fingerprint of the code, which is not known."""

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from benchmarks.algorithms import ALGORITHMS, QUICK
-from benchmarks.base.search import Choice, Grid, LogUniform, draw
+from benchmarks.base.search import BLOCK, Choice, Grid, LogUniform, draw, spread
 from benchmarks.base.seeds import seed_from
 
 SPACE = {"lr": LogUniform(1e-2, 1e-3, 1e-1), "depth": Choice(2, (1, 2, 3))}
@@ -40,6 +40,35 @@ def test_a_grid_is_its_values_in_turn_and_moves_no_other():
         drawn = [draw({**SPACE, "lr": Grid(values)}, point, seed) for point in range(4)]
         assert [one["lr"] for one in drawn] == [*values, values[0]]
         assert [one["depth"] for one in drawn] == [draw(SPACE, point, seed)["depth"] for point in range(4)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("block", [0, 1, 2])
+def test_a_block_covers_every_range_evenly(seed, block):
+    drawn = [spread(SPACE, point, seed) for point in range(block * BLOCK, (block + 1) * BLOCK)]
+    shares = sorted((math.log10(one["lr"]) + 3) / 2 for one in drawn)
+    assert [int(BLOCK * share + 1e-9) for share in shares] == list(range(BLOCK))
+    assert sorted(one["depth"] for one in drawn) == [1] * 4 + [2] * 4 + [3] * 4
+
+
+def test_spread_points_stay_where_they_are():
+    """Point 0 is the defaults; more points, and more hyper-parameters, move none."""
+    more = {"a": LogUniform(1, 1, 10), **SPACE}
+    assert spread(SPACE, 0, seed=3) == {"lr": 1e-2, "depth": 2}
+    for point in range(1, 30):
+        found = spread(more, point, seed=3)
+        assert {name: found[name] for name in SPACE} == spread(SPACE, point, seed=3)
+    # Orders of their own: the ranks of two hyper-parameters with the same range are not the same.
+    pairs = [spread({"x": SPACE["lr"], "y": SPACE["lr"]}, point, seed=0) for point in range(1, 12)]
+    assert sorted(pairs, key=lambda one: one["x"]) != sorted(pairs, key=lambda one: one["y"])
+
+
+def test_spread_with_a_default_outside_and_with_a_grid():
+    space = {"lr": LogUniform(5.0, 1e-3, 1e-1), "grid": Grid((7.0, 8.0))}
+    drawn = [spread(space, point, seed=0) for point in range(4)]
+    assert [one["grid"] for one in drawn] == [7.0, 8.0, 7.0, 8.0]
+    assert drawn[0]["lr"] == 5.0
+    assert all(1e-3 <= one["lr"] <= 1e-1 for one in drawn[1:])
 
 
 @pytest.mark.parametrize("name", QUICK)

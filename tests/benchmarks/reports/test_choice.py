@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks.reports.load import load
 from benchmarks.reports.selection import Selection
-from benchmarks.runs import protocol
+from benchmarks.runs import rules
+from benchmarks.runs.selection import select_all
 from tests.benchmarks.reports.test_report import DOMAINS, put, record
 
 
@@ -25,12 +26,12 @@ def drawn(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("method", [protocol.TRAINING_DOMAIN, protocol.LAST, protocol.ORACLE])
+@pytest.mark.parametrize("method", [rules.VALIDATION, rules.LAST, rules.ORACLE])
 def test_a_report_chooses_as_the_protocol_does(method, seed):
     content = drawn(seed)
     place = ["dataset", "algorithm", "held_out", "seed"]
     ours = Selection.of(content, method).selected.sort_values(place)
-    theirs = sorted(protocol.select_all(content, method), key=lambda row: [row[name] for name in place])
+    theirs = sorted(select_all(content, method), key=lambda row: [row[name] for name in place])
     assert len(ours) == len(theirs) > 10
     for name in (*place, "point", "step"):
         assert ours[name].tolist() == [row[name] for row in theirs], name

@@ -168,7 +168,7 @@ def test_the_page_is_whole_and_alone(command, tmp_path):
     anchors = set(re.findall(r'href="#([^"]+)"', html))
     assert anchors <= set(re.findall(r'id="([^"]+)"', html))
     for word in (
-        "training-domain",
+        "Selection: validation (validation parts of the training domains)",
         "1 run failed",
         "&lt;script&gt;the loss",
         "0, 1, 2, 3, 4, 5, 6, 7",

@@ -5,16 +5,7 @@ import torch
 
 import pgrad
 from benchmarks.datasets.base import Domain, MultiDomainData
-from benchmarks.runs.protocol import (
-    batches,
-    checkpoints,
-    cross_validate,
-    fitted,
-    leave_out,
-    repetition,
-    select,
-    select_all,
-)
+from benchmarks.runs.protocol import batches, fitted, leave_out, repetition
 
 NAMES = ("a", "b", "c", "d")
 
@@ -98,87 +89,6 @@ def test_batches(data, kind):
     assert all(torch.equal(one, other) for one, other in zip(drawn, again, strict=True))
 
 
-def record(point, validation, held_out, status="finished", out="a", seed=0, **domains):
-    """A record whose curves are given; `domains` are the curves of single domains."""
-    lists = {"validation": validation, "held_out": held_out}
-    lists = {name: value if isinstance(value, list) else [value] for name, value in lists.items()}
-    curves = {"step": [10.0 * (i + 1) for i in range(len(lists["validation"]))], **lists}
-    config = {"dataset": "set", "algorithm": "erm", "held_out": out, "seed": seed, "point": point}
-    return {"status": status, "config": config, "curves": curves, "domain_curves": domains}
-
-
-def test_best_checkpoint_is_the_earliest_of_the_best_in_validation():
-    curves = {"step": [10, 20, 30, 40], "validation": [0.5, 0.8, 0.8, 0.7], "held_out": [0.9, 0.1, 0.6, 1.0]}
-    assert checkpoints(curves)["training-domain"] == {"step": 20, "validation": 0.8, "held_out": 0.1, "oracle": False}
-
-
-def test_each_method_chooses_as_it_says():
-    records = [
-        record(0, [0.5, 0.8, 0.6], [0.1, 0.2, 0.3]),
-        record(1, [0.7, 0.1, 0.7], [0.4, 0.9, 0.5]),
-        record(2, [0.7, 0.1, 0.75], [0.6, 0.6, 0.7]),
-    ]
-
-    def chosen(method):
-        found = select(records, method)
-        return found.point, found.step, found.validation, found.held_out
-
-    assert chosen("training-domain") == (0, 20, 0.8, 0.2)
-    assert chosen("last") == (2, 30, 0.75, 0.7)
-    assert chosen("oracle") == (1, 20, 0.9, 0.9)
-    with pytest.raises(ValueError, match="got 'leave-one-domain-out'"):
-        select(records, "leave-one-domain-out")
-
-
-@pytest.mark.parametrize("method", ["training-domain", "last"])
-def test_selection_never_looks_at_the_held_out_domain(method):
-    for scores in itertools.permutations((0.1, 0.5, 0.9)):
-        records = [record(point, [0.6, 0.7, 0.7][point], score) for point, score in enumerate(scores)]
-        for order in itertools.permutations(records):
-            chosen = select(order, method)
-            assert (chosen.point, chosen.validation, chosen.held_out) == (1, 0.7, scores[1])
-
-
-def test_failed_runs_are_not_selected():
-    assert select([record(0, 0.9, 0.9, status="failed"), record(1, 0.2, 0.3)]).point == 1
-    assert select([record(0, 0.9, 0.9, status="failed")]) is None
-
-
-def crossed(**changes):
-    """Domains a, b, c; a is held out. Two points, two checkpoints."""
-    records = {
-        "0": record(0, [1.0, 1.0], [0.11, 0.12], a=[0.11, 0.12], b=[1.0, 1.0], c=[1.0, 1.0]),
-        "1": record(1, [0.0, 0.0], [0.13, 0.14], a=[0.13, 0.14], b=[0.0, 0.0], c=[0.0, 0.0]),
-        "0b": record(0, [1.0, 1.0], [0, 0], out="a+b", a=[0.9, 0.9], b=[0.2, 0.3], c=[1.0, 1.0]),
-        "0c": record(0, [1.0, 1.0], [0, 0], out="a+c", a=[0.9, 0.9], b=[1.0, 1.0], c=[0.2, 0.5]),
-        "1b": record(1, [0.0, 0.0], [0, 0], out="a+b", a=[0.1, 0.1], b=[0.6, 0.1], c=[0.0, 0.0]),
-        "1c": record(1, [0.0, 0.0], [0, 0], out="a+c", a=[0.1, 0.1], b=[0.0, 0.0], c=[0.4, 0.1]),
-    }
-    return [*{**records, **changes}.values()]
-
-
-def test_cross_validation_goes_by_the_domains_that_were_left_out_too():
-    # Point 0: (0.2 + 0.2) / 2, (0.3 + 0.5) / 2 = 0.4. Point 1: (0.6 + 0.4) / 2 = 0.5, (0.1 + 0.1) / 2.
-    for order in (crossed(), crossed()[::-1]):
-        found = cross_validate(order, "a")
-        assert (found.point, found.step, found.held_out) == (1, 10, 0.13)
-        assert found.validation == pytest.approx(0.5)
-
-
-def test_cross_validation_without_all_its_runs():
-    found = cross_validate(crossed(**{"1c": record(1, 0, 0, out="a+c", status="failed")}), "a")
-    assert (found.point, found.step) == (0, 20)
-    assert cross_validate(crossed()[:2], "a") is None
-
-
-def test_selected_rows_name_the_method_and_the_oracle():
-    rows = select_all(crossed(), "oracle")
-    assert [(row["method"], row["oracle"]) for row in rows] == [("oracle", True)] * 3
-    (row,) = select_all(crossed(), "leave-one-domain-out")
-    assert (row["dataset"], row["algorithm"], row["held_out"], row["seed"]) == ("set", "erm", "a", 0)
-    assert (row["point"], row["step"], row["held_out_accuracy"], row["oracle"]) == (1, 10, 0.13, False)
-
-
 def grouped(*numbers):
     """Domains with these groups; the one pixel of an example is its group, its label the number of its domain."""
     domains = [
@@ -212,6 +122,27 @@ def test_groups_of_one_domain_only_are_tested_whole():
         trained = pixels(split.inputs[split.domains == number])
         assert not trained & pixels(domain.inputs)
         assert len(domain) + int((split.domains == number).sum()) == 100
+
+
+def test_a_refit_trains_on_validation_too_and_tests_the_same(data):
+    for held_out in NAMES:
+        search, refit = leave_out(data, (held_out,), seed=1), leave_out(data, (held_out,), seed=1, refit=True)
+        validation = [int(value) for domain in search.validation for value in domain.inputs.flatten()]
+        assert sorted(refit.inputs.flatten().tolist()) == sorted([*search.inputs.flatten().tolist(), *validation])
+        assert refit.validation == ()
+        assert torch.equal(refit.held_out[0].inputs, search.held_out[0].inputs)
+        assert all((0, 1, 2, 3)[int(value) // 1000] != NAMES.index(held_out) for value in refit.inputs.flatten())
+        counts = [len(domain) for domain in data.domains if domain.name != held_out]
+        assert refit.domains.bincount().tolist() == counts
+
+
+def test_a_refit_with_groups_in_several_domains_hides_the_test_fold():
+    numbers = torch.arange(300)
+    data = grouped(numbers // 2, numbers // 2, numbers // 2)
+    search, refit = leave_out(data, ("a",), seed=2), leave_out(data, ("a",), seed=2, refit=True)
+    tested = pixels(search.held_out[0].inputs)
+    assert tested == pixels(refit.held_out[0].inputs)
+    assert pixels(refit.inputs) == set(range(150)) - tested
 
 
 def test_a_domain_without_examples_in_a_fold_is_refused():

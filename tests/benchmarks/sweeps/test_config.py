@@ -18,6 +18,7 @@ from benchmarks.runs.config import RunConfig
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.files import ConfigError, read, validated
 from benchmarks.sweeps.launcher_config import InProcess, Local, Slurm
+from benchmarks.sweeps.plan import plan
 
 RUN = RunConfig(dataset="d", algorithm="a", held_out="x+y", seed=1, point=2, hparams={"lr": 0.1, "k": 4})
 DOMAINS = DATASETS["coloured-digits"].domains
@@ -321,6 +322,8 @@ def test_none_in_the_settings_of_a_data_set_keeps_those_of_the_sweep():
         {"fixed": {"pgrad": {"n_components": 2, "lr": 1}}, "leave_out": 1, "points": 2},
         {"selection": ("training-domain", "leave-one-domain-out"), "seeds": (3, 1)},
         {"datasets": {"coloured-digits": {"held_out": [["10%", "80%"]], "batch_size": 8}, "rotated-digits": {}}},
+        {"search": "wide", "share_points": True, "points": 3, "seeds": 2, "settings": {"regime": "features"}},
+        {"selection": ("validation", "both"), "points": 3, "cross_points": 2, "seeds": 2, "refit": True, "widen": 1},
     ],
 )
 def test_runs_are_written_as_they_are(changes):
@@ -341,3 +344,6 @@ def test_runs_are_written_as_they_are(changes):
     assert sweep.key() == sweep.key(kept) == hashlib.sha256(keys.encode()).hexdigest()[:16]
     kinds = {(run.dataset, run.algorithm, run.model) for run in runs}
     assert {(run.dataset, run.algorithm, run.model) for run in sweep.first_runs()} == kinds
+    shares = plan(sweep)
+    assert sum(share.runs for share in shares) == len(runs)
+    assert sum(share.evaluations for share in shares) == sum(run.budget() for run in runs)

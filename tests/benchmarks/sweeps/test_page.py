@@ -44,9 +44,7 @@ def test_the_way_to_a_sweep_of_ones_own(folder, said):
 def test_parts_of_sweep_files(text):
     content = yaml.safe_load(text)
     if "launcher" in content:
-        content["launcher"].pop(
-            "gpus", None
-        )  # which this machine may not have; asking for them is the launcher's to check
+        content["launcher"].pop("gpus", None)  # which this machine may lack; the launcher checks it
     validated({"datasets": "coloured-digits", **content})
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.runs.protocol import select_all
+from benchmarks.runs.selection import select_all
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.domainbed import results
 from benchmarks.sweeps.store.importing import bring_in
