@@ -29,6 +29,7 @@ from benchmarks.algorithms import (
     mixup,
     rollouts,
     sagm,
+    schedule_free,
     sharpness,
     vrex,
 )
@@ -52,6 +53,7 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
     **coral.ENTRIES,
     **mixup.ENTRIES,
     **averaging.ENTRIES,
+    **schedule_free.ENTRIES,
 }
 """Adding an algorithm is adding a file with its ENTRIES, a line here, and its names in `benchmarks.base.names`."""
 

@@ -11,7 +11,7 @@ ALGORITHMS = (
     "erm", "erm-adamw", "erm-sgd", "erm-small", "pgrad", "reptile", "pgrad-nesterov", "reptile-nesterov", "pgrad-sgd",
     "reptile-sgd", "lookahead", "sam", "sagm", "genie", "upgrad", "groupdro", "irm", "vrex", "coral", "mixup",
     "erm-ema", "erm-swa", "erm-swad", "erm-sgd-ema", "erm-sgd-swa", "erm-sgd-swad",
-    "pgrad-ema", "reptile-ema",
+    "pgrad-ema", "reptile-ema", "schedule-free",
 )
 """Of `benchmarks.algorithms`."""
 

@@ -263,7 +263,12 @@ def test_models_without_a_linear_layer_are_refused():
 
 @pytest.mark.parametrize(
     ("name", "library"),
-    [("sam", "pytorch_optimizer"), ("lookahead", "pytorch_optimizer"), ("upgrad", "torchjd")],
+    [
+        ("sam", "pytorch_optimizer"),
+        ("lookahead", "pytorch_optimizer"),
+        ("upgrad", "torchjd"),
+        ("schedule-free", "schedulefree"),
+    ],
 )
 def test_a_missing_library_is_named_with_what_installs_it(name, library, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)

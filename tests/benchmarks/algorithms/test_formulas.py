@@ -402,3 +402,29 @@ def test_features_of_an_evaluation_are_not_kept():
     inputs, _ = pooled()
     model(inputs)
     close(features.take().detach().numpy(), forward(vector(model), inputs.numpy())[0])
+
+
+def test_schedule_free_is_evaluated_at_the_average_of_its_library():
+    """By the recursions of arXiv:2405.15682: z is stepped, x is the mean of the z, gradients are taken between both."""
+    hparams = {"lr": 0.05, "weight_decay": 0.0, "warmup": 0.0}
+    start, target = torch.tensor([[1.0, -2.0]]), torch.tensor([3.0])
+    model = nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[0.5, 0.25]]))
+    setup = Setup(
+        rollout_length=1, n_domains=1, updates=5, seed=0, loss=lambda found, wanted: ((found - wanted) ** 2).mean()
+    )
+    algorithm = ALGORITHMS["schedule-free"].factory(model, hparams, setup)
+
+    z = x = torch.tensor([0.5, 0.25], dtype=torch.float64)
+    second = torch.zeros(2, dtype=torch.float64)
+    for step in range(1, 6):
+        algorithm.update(start, target[:, None])
+        y = 0.1 * z + 0.9 * x
+        gradient = 2 * (start[0].double() @ y - 3.0) * start[0].double()
+        second = 0.999 * second + 0.001 * gradient**2
+        z = z - 0.05 * gradient / ((second / (1 - 0.999**step)).sqrt() + 1e-8)
+        x = (1 - 1 / step) * x + z / step
+    with algorithm.evaluated() as evaluated:
+        torch.testing.assert_close(evaluated.weight[0].double(), x, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(model.weight[0].double(), 0.1 * z + 0.9 * x, rtol=1e-5, atol=1e-6)
