@@ -33,13 +33,14 @@ def report(
     watch: int | None,
     plugin: tuple[str, ...],
     seed: int,
+    refit: bool,
 ) -> int:
     """See `benchmarks.commands.words.report`."""
     console = say.console()
     try:
         folder = output or _beside(runs[0])
         plugins.load(plugin)
-        request = Request(runs, selection, baseline, compare, held_out, seed)
+        request = Request(runs, selection, baseline, compare, held_out, seed, refit)
         if overview:
             say.line(console, f"Page: {side_by_side.write(request, folder)}")
         elif watch is not None:
@@ -57,6 +58,8 @@ def report(
 def _tell(console: Console, made: Report) -> None:
     for text in made.warnings:
         say.line(console, text, style="bold red")
+    for text in (sentence for one in made.confirmed for sentence in one.sentences):
+        say.line(console, text)
     for edge in made.edges:
         say.line(console, f"AT THE EDGE: {edge.sentence}")
     lines = [made.answer[0].line, *made.answer[0].notes] if made.answer else []

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from benchmarks.reports.answer import answers
 from benchmarks.reports.comparisons import Comparison, compare, compare_overall
+from benchmarks.reports.confirmed import confirmed
 from benchmarks.reports.constant import warnings_of
 from benchmarks.reports.facts import facts_of
 from benchmarks.reports.forest import plotted
 from benchmarks.reports.load import Loaded
 from benchmarks.reports.page import Report
-from benchmarks.reports.sections import TOGETHER, sections_of
+from benchmarks.reports.sections import TOGETHER, sections_confirmed, sections_of
 from benchmarks.reports.selection import Selection
 
 
@@ -21,6 +22,7 @@ def build(loaded: Loaded, selection: Selection, seed: int = 0) -> Report:
     overall = compare_overall(selection, found, seed)
     plots = [(one, plotted(selection, one)) for one in answers(selection, found, overall)]
     first = plots[0] if plots else None
+    confirmatory = confirmed(selection, seed)
     names = _shown(selection, first[0].ranked if first else [])
     return Report(
         title=", ".join(selection.datasets),
@@ -29,7 +31,8 @@ def build(loaded: Loaded, selection: Selection, seed: int = 0) -> Report:
         others=plots[1:],
         facts=facts_of(loaded, selection, seed, names),
         verdicts=[one for one in (*overall, *found) if one.learnt],
-        sections=sections_of(selection, found, overall, names, seed),
+        sections=[*sections_confirmed(confirmatory), *sections_of(selection, found, overall, names, seed)],
+        confirmed=tuple(confirmatory),
         edges=tuple(selection.edges),
     )
 

@@ -116,16 +116,21 @@ class Comparison:
         return f"{self.who}: {self.verdict}. {self.figures}"
 
 
-def compare(selection: Selection, seed: int) -> list[Comparison]:
+def compare(selection: Selection, seed: int, pairs: Sequence[tuple[str, str]] | None = None) -> list[Comparison]:
     """All that the report compares, each pair once: with the baselines, then with controls that are none of them.
 
     The tests are corrected for all of them together; the same seed gives the same bootstrap.
+
+    Args:
+        selection: What the report is about.
+        seed: Of the bootstrap.
+        pairs: Algorithms and baselines to compare instead, on every data set that has both.
     """
-    pairs = _pairs(selection)
+    places = _pairs(selection) if pairs is None else _everywhere(selection, pairs)
     known = {name: (constant_of(selection, name), not nothing_learnt(selection, name)) for name in selection.datasets}
     found = [
         _compare(selection, *names, np.random.default_rng([seed, number]), *known[names[0]])
-        for number, names in enumerate(pairs)
+        for number, names in enumerate(places)
     ]
     return _corrected(_tested(found, np.random.default_rng([seed, 4])))
 
@@ -187,6 +192,15 @@ def _pairs(selection: Selection) -> list[tuple[str, str, str]]:
                 pairs.append((dataset, algorithm, control))
                 known.add((dataset, frozenset((algorithm, control))))
     return pairs
+
+
+def _everywhere(selection: Selection, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    return [
+        (dataset, *pair)
+        for pair in pairs
+        for dataset in selection.datasets
+        if set(pair) <= set(selection.algorithms_on(dataset))
+    ]
 
 
 def _corrected(found: Sequence[Comparison]) -> list[Comparison]:

@@ -32,6 +32,8 @@ def facts_of(loaded: Loaded, selection: Selection, seed: int, names: Sequence[st
         )
     for dataset in selection.datasets:
         facts += _repetition(selection, dataset)
+    if selection.refitted:
+        facts.append("Scores are those of the choices, trained again on training and validation parts.")
     facts += [f"At the edge of the search: {edge.sentence}." for edge in selection.edges]
     if selection.inner:
         facts.append(
@@ -69,7 +71,7 @@ def _imbalance(selection: Selection, dataset: str) -> Iterator[str]:
     budgets: dict[tuple[int, int], list[str]] = {}
     for algorithm in selection.algorithms_on(dataset):
         own = selection.of_algorithm(dataset, algorithm)
-        points = len({record["config"]["point"] for record in own})
+        points = len({(record["config"]["algorithm"], record["config"]["point"]) for record in own})
         seeds = len({record["config"]["seed"] for record in own})
         budgets.setdefault((points, seeds), []).append(algorithm)
     if len(budgets) > 1:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.reports.answer import Answer
 from benchmarks.reports.comparisons import Comparison
+from benchmarks.reports.confirmed import Confirmed
 from benchmarks.reports.forest import Forest
 from benchmarks.reports.style import RC, without_warnings
 from benchmarks.reports.table import Table
@@ -74,6 +75,7 @@ class Report:
         others: Answers on each data set and against further baselines, with their pictures.
         facts: What one must know to read the rest.
         verdicts: All of them, over all data sets first; of the data sets on which something was learnt.
+        confirmed: What the sweeps were made to confirm.
         edges: Learning rates whose best value is at the end of what was tried.
         more_seeds: The command that adds the seeds that verdicts need; empty if they have enough.
         refresh: Seconds after which the page loads itself again; 0 for never.
@@ -88,6 +90,7 @@ class Report:
     facts: list[str]
     verdicts: list[Comparison]
     sections: list[Section]
+    confirmed: tuple[Confirmed, ...] = ()
     edges: tuple[Edge, ...] = ()
     more_seeds: str = ""
     refresh: int = 0

@@ -32,6 +32,7 @@ class Request:
         compare: The algorithms that the report is about; all if none are named.
         held_out: The held-out sets that it is about; see `Selection.of`.
         seed: Of the bootstrap.
+        refit: Whether scores are those of the choices that were trained again.
     """
 
     sources: tuple[str, ...]
@@ -40,6 +41,7 @@ class Request:
     compare: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()
     seed: int = 0
+    refit: bool = False
 
     def chosen(self) -> tuple[Loaded, Selection]:
         """The records and what is asked of them.
@@ -51,7 +53,7 @@ class Request:
         baselines = self.baselines
         if not baselines and not {BASELINE, CONTROL} & set(self.compare):
             baselines = self.compare[:1]
-        return loaded, Selection.of(loaded.records, self.method, baselines, self.held_out, loaded.sweeps)
+        return loaded, Selection.of(loaded.records, self.method, baselines, self.held_out, loaded.sweeps, self.refit)
 
     def report(self, folder: Path, refresh: int = 0, progress: str = "") -> tuple[Report, int]:
         """The report, written to a folder; and the number of records.

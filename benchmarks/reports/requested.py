@@ -51,6 +51,30 @@ def parted(
     return outer, inner
 
 
+def families(sweeps: Sequence[Mapping[str, Any]], algorithms: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The families that sweeps choose for, each with those of its algorithms that have runs.
+
+    Raises:
+        ValueError: if two sweeps mean different algorithms by one name.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for sweep in sweeps:
+        for name, members in (sweep.get("families") or {}).items():
+            if found.setdefault(name, tuple(members)) != tuple(members):
+                raise ValueError(
+                    f"families: {name!r} is {', '.join(found[name])} in one sweep and {', '.join(members)} in another; "
+                    "report on one of them at a time"
+                )
+    present = {name: tuple(one for one in members if one in algorithms) for name, members in found.items()}
+    return {name: members for name, members in present.items() if members}
+
+
+def confirmatory(sweeps: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The pairs that sweeps were made to compare, of names that have runs."""
+    pairs = dict.fromkeys((one, other) for sweep in sweeps for one, other in sweep.get("confirmatory") or ())
+    return tuple(pair for pair in pairs if set(pair) <= set(names))
+
+
 def _named(records: Sequence[Run], named: Sequence[str]) -> tuple[list[Run], list[Run]]:
     wanted = {frozenset(held_out_domains(name)) for name in named}
     known = {_set(record): record["config"]["held_out"] for record in records}

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from benchmarks.base.wording import count
 from benchmarks.reports import draw_runs, draw_scores, tables_runs, tables_scores
 from benchmarks.reports.comparisons import Comparison, against_controls
+from benchmarks.reports.confirmed import Confirmed
 from benchmarks.reports.names import describe_algorithm, describe_dataset
 from benchmarks.reports.page import Picture, Section
 from benchmarks.reports.refitted import refits
@@ -55,6 +56,23 @@ def sections_of(
             _failures(selection),
             _settings(selection),
         ]
+
+
+def sections_confirmed(found: Sequence[Confirmed]) -> list[Section]:
+    """One section, if sweeps were made to confirm something."""
+    if not found:
+        return []
+    text = (
+        "These comparisons were named in the sweep file before it ran, and are corrected for one another alone. All "
+        "others on this page are exploratory."
+    )
+    made = []
+    for one in found:
+        name, title = ("confirmed-refit", "Confirmatory, with refit") if one.refitted else ("confirmed", "Confirmatory")
+        made.append(tables_scores.comparisons(one.found, name, title))
+        if one.each != one.found:
+            made.append(tables_scores.comparisons(one.each, f"{name}-each", f"{title}: each data set"))
+    return [Section("Confirmatory comparisons", [text], [], made)]
 
 
 def _each(
@@ -208,6 +226,7 @@ def _failures(selection: Selection) -> Section:
 
 def _settings(selection: Selection) -> Section:
     text = [f"{name}: {what}." for name in selection.algorithms if (what := describe_algorithm(name))]
+    text += [f"{name}: what the selection chooses among {', '.join(of)}." for name, of in selection.families.items()]
     environments = {
         ", ".join(f"{key} {value}" for key, value in record.get("environment", {}).items())
         for record in selection.records

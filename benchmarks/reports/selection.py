@@ -33,6 +33,9 @@ class Selection:
         baselines: The algorithms that the others are compared with.
         inner: The records that were only made for cross-validation.
         refits: The records of choices that were trained again on training and validation parts.
+        families: Names that stand for the best of some algorithms, as the method chooses among them.
+        confirmatory: Pairs of names, which the sweeps were made to compare.
+        refitted: Whether scores are those of `refits`, and not of the chosen checkpoints.
     """
 
     records: list[Run]
@@ -40,6 +43,9 @@ class Selection:
     baselines: tuple[str, ...]
     inner: list[Run] = field(default_factory=list)
     refits: list[Run] = field(default_factory=list)
+    families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    confirmatory: tuple[tuple[str, str], ...] = ()
+    refitted: bool = False
 
     @classmethod
     def of(
@@ -49,15 +55,18 @@ class Selection:
         baselines: Sequence[str] = (),
         held_out: Sequence[str] = (),
         sweeps: Sequence[Mapping[str, Any]] = (),
+        refitted: bool = False,
     ) -> Selection:
         """Sorts the records.
 
         Reported are the held-out sets that `held_out` names (domains joined by +). Without names: those that the
         `sweeps` (configurations) ask for; on data sets of which none is known, all but those that contain another one,
-        which were made for cross-validation.
+        which were made for cross-validation. Families and confirmatory comparisons are those of the `sweeps`, where
+        they have runs.
 
         Raises:
-            ValueError: if the method, a baseline or a held-out set is not known.
+            ValueError: if the method, a baseline or a held-out set is not known, or if nothing was trained again and
+                scores of that are asked for.
         """
         try:
             method = Rule.named(method).name
@@ -66,12 +75,16 @@ class Selection:
         refits = [record for record in records if is_refit(record)]
         records = [record for record in records if not is_refit(record)]
         algorithms = list(dict.fromkeys(record["config"]["algorithm"] for record in records))
+        families = requested.families(sweeps, algorithms)
         for name in baselines:
-            if name not in algorithms:
-                raise ValueError(f"baseline: {unknown(name, algorithms)}")
+            if name not in (*algorithms, *families):
+                raise ValueError(f"baseline: {unknown(name, [*algorithms, *families])}")
+        if refitted and not refits:
+            raise ValueError("refit: no run trained a choice again; make the sweep with refit: true")
         chosen = tuple(dict.fromkeys(baselines)) or tuple(name for name in (BASELINE, CONTROL) if name in algorithms)
         outer, inner = requested.parted(records, held_out, sweeps)
-        return cls(outer, method, chosen or tuple(algorithms[:1]), inner, refits)
+        pairs = requested.confirmatory(sweeps, (*algorithms, *families))
+        return cls(outer, method, chosen or tuple(algorithms[:1]), inner, refits, families, pairs, refitted)
 
     @cached_property
     def datasets(self) -> tuple[str, ...]:
@@ -79,8 +92,8 @@ class Selection:
 
     @cached_property
     def algorithms(self) -> tuple[str, ...]:
-        """Baselines first, then as the records have them."""
-        names = dict.fromkeys(record["config"]["algorithm"] for record in self.records)
+        """Baselines first, then as the records have them, then families."""
+        names = dict.fromkeys((*(record["config"]["algorithm"] for record in self.records), *self.families))
         return (
             *(name for name in self.baselines if name in names),
             *(name for name in names if name not in self.baselines),
@@ -109,7 +122,7 @@ class Selection:
         sets: dict[str, list[Run]] = {}
         for record in self.records:
             sets.setdefault(record["config"]["dataset"], []).append(record)
-        return {dataset: _Set.of(dataset, records, self.algorithms) for dataset, records in sets.items()}
+        return {dataset: _Set.of(dataset, records, self.algorithms, self.families) for dataset, records in sets.items()}
 
     @cached_property
     def failed(self) -> list[Run]:
@@ -144,7 +157,7 @@ class Selection:
             ValueError: if the method is not known.
         """
         if method not in self._choices:
-            self._choices[method] = choose(self.records, self.inner, method, self.refits)
+            self._choices[method] = choose(self.records, self.inner, method, self.refits, self.families)
         return self._choices[method]
 
     @cached_property
@@ -181,15 +194,17 @@ class Selection:
     @cached_property
     def edges(self) -> list[Edge]:
         """The learning rates whose best value, by the method of the report, is at the end of what was tried."""
-        chosen = [choice for own in self.choices(self.method).values() for choice in own]
+        found = self.choices(self.method).items()
+        chosen = [choice for (_, name), own in found if name not in self.families for choice in own]
         return edges_of((*self.records, *self.inner), [choice.run["config"] for choice in chosen])
 
-    def scores(self, dataset: str, algorithm: str, column: str = "held_out_accuracy") -> Matrix:
+    def scores(self, dataset: str, algorithm: str, column: str = "") -> Matrix:
         """``[seeds, held-out sets]``, scaled; NaN where no run finished."""
         return self.matrix(self.method, dataset, algorithm, column)
 
-    def matrix(self, method: str, dataset: str, algorithm: str, column: str = "held_out_accuracy") -> Matrix:
+    def matrix(self, method: str, dataset: str, algorithm: str, column: str = "") -> Matrix:
         """The same by another method."""
+        column = column or ("refit_accuracy" if self.refitted else "held_out_accuracy")
         known = self._matrices.get((method, dataset, algorithm, column))
         if known is None:
             seeds, sets = self._sets[dataset].places
@@ -261,10 +276,16 @@ class _Set:
         return {seed: i for i, seed in enumerate(self.seeds)}, {name: i for i, name in enumerate(self.held_out)}
 
     @classmethod
-    def of(cls, dataset: str, records: list[Run], algorithms: Sequence[str]) -> _Set:
+    def of(
+        cls, dataset: str, records: list[Run], algorithms: Sequence[str], families: Mapping[str, Sequence[str]]
+    ) -> _Set:
         present: dict[str, list[Run]] = {}
         for record in records:
             present.setdefault(record["config"]["algorithm"], []).append(record)
+        for family, members in families.items():
+            own = [record for member in members for record in present.get(member, ())]
+            if own:
+                present[family] = own
         held_out = list(dict.fromkeys(record["config"]["held_out"] for record in records))
         order = names.domain_order(dataset)
         held_out.sort(key=lambda one: [order.get(name, len(order)) for name in held_out_domains(one)])

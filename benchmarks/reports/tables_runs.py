@@ -30,7 +30,7 @@ def costs(selection: Selection) -> Table:
             runs = selection.of_algorithm(dataset, algorithm)
             done = [one for one in runs if one["status"] == "finished"]
             figures = {
-                "points": len({one["config"]["point"] for one in runs}),
+                "points": len({(one["config"]["algorithm"], one["config"]["point"]) for one in runs}),
                 "runs": len(runs),
                 "failed": sum(one["status"] == "failed" for one in runs),
                 "diverged": sum(one["status"] == "diverged" for one in runs),

@@ -27,6 +27,7 @@ def report_command(
     watch: Positive | None = None,
     plugin: Words = (),
     seed: Natural = 0,
+    refit: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Make one page, and its tables, from the records of runs.
 
@@ -54,6 +55,8 @@ def report_command(
         Modules or files of your own that register data sets and algorithms.
     seed:
         Of the bootstrap.
+    refit:
+        Report on the choices that were trained again on training and validation parts, instead of what was chosen.
     """
     if not runs:
         raise ConfigError("RUNS must name a folder of a sweep, a file of records or a store")
@@ -74,6 +77,7 @@ def report_command(
         watch=watch,
         plugin=plugin,
         seed=seed,
+        refit=refit,
     )
 
 

@@ -39,6 +39,28 @@ def test_a_report_chooses_as_the_protocol_does(method, seed):
         np.testing.assert_array_equal(ours[name], [row[name] for row in theirs])
 
 
+@pytest.mark.parametrize("method", ["validation", "oracle", "validation-shared"])
+def test_families_are_chosen_for_as_the_protocol_does(method):
+    content = drawn(7) if method == "validation" else [{**one, "status": "finished"} for one in drawn(7)]
+    families = {"both": ("pgrad", "erm"), "alone": ("erm",)}
+    sweeps = [{"datasets": {"pictures": {}}, "families": {**families, "absent": ("sam",)}}]
+    selection = Selection.of(content, method, sweeps=sweeps)
+    assert selection.algorithms == ("erm", "pgrad", "both", "alone")
+    place = ["dataset", "algorithm", "held_out", "seed"]
+    ours = selection.selected.sort_values(place)
+    theirs = sorted(select_all(content, method, families), key=lambda row: [row[name] for name in place])
+    for name in (*place, "point", "step"):
+        assert ours[name].tolist() == [row[name] for row in theirs], name
+    np.testing.assert_array_equal(ours["held_out_accuracy"], [row["held_out_accuracy"] for row in theirs])
+    np.testing.assert_array_equal(selection.scores("pictures", "alone"), selection.scores("pictures", "erm"))
+
+
+def test_two_sweeps_that_mean_different_families_are_refused():
+    sweeps = [{"datasets": {"pictures": {}}, "families": {"both": [name]}} for name in ("erm", "pgrad")]
+    with pytest.raises(ValueError, match="'both' is erm in one sweep and pgrad in another"):
+        Selection.of(drawn(0), sweeps=sweeps)
+
+
 def test_a_result_counts_before_a_later_failure_and_of_results_the_later(tmp_path):
     first, second = record("erm", "art", 0, 0.5), record("erm", "art", 0, 0.6)
     second["timings"]["ended"] += 10
