@@ -44,6 +44,7 @@ from pgrad.analysis.points import Directions, Points, principal_directions
 from pgrad.analysis.quadratic import drift_scatter, noise_scatter
 from pgrad.analysis.recorder import Recorder, layers, read_jsonl
 from pgrad.analysis.spectrum import Density, Estimate, density, trace
+from pgrad.analysis.walking import walk
 
 __all__ = [
     "Alignment",
@@ -87,5 +88,6 @@ __all__ = [
     "read_jsonl",
     "smoothness",
     "trace",
+    "walk",
     "walk_null",
 ]

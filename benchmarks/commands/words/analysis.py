@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.base.errors import ConfigError
 from benchmarks.commands.kinds import Positive, Rate, Words
-from benchmarks.commands.places import output_folder
+from benchmarks.commands.places import existing_store, output_folder
 from benchmarks.commands.say import refusing
 
 
@@ -76,18 +76,49 @@ def analyse_command(
 
 
 @refusing
-def diagnose_command(rows: Path, *, picture: Path | None = None) -> int:
+def diagnose_command(
+    what: str,
+    *,
+    output: Path = Path("runs/sweep"),
+    store: str | None = None,
+    lr: Rate = 1e-3,
+    rollout_length: Positive = 9,
+    rollouts: Positive = 20,
+    picture: Path | None = None,
+) -> int:
     """Is this a run where the components differ from the displacement? One table, one picture.
 
     Parameters
     ----------
-    rows:
-        A file that `to_jsonl` of a `pgrad.analysis.Recorder` wrote.
+    what:
+        A file that `to_jsonl` of a `pgrad.analysis.Recorder` wrote; the key of a stored run of pgrad, or its beginning,
+        which is done once more; or a Python file whose function checkpoint() returns a model, a loss and batches, from
+        where roll-outs are walked.
+    output:
+        Folder of the sweep, of a stored run.
+    store:
+        Address of the store, if it is not the file store.sqlite in the output folder.
+    lr:
+        Learning rate of Adam inside, from a checkpoint.
+    rollout_length:
+        Inner steps of a roll-out, from a checkpoint.
+    rollouts:
+        How many, from a checkpoint.
     picture:
-        File for the picture; by default beside the rows, with the ending png.
+        File for the picture; by default beside the rows or the file, or in the output folder, with the ending png.
     """
-    if not rows.is_file():
-        raise ConfigError(f"{rows}: there is no such file; to_jsonl of a pgrad.analysis.Recorder writes one")
+    path = Path(what)
+    if not path.is_file() and (path.suffix or path.exists()):
+        raise ConfigError(
+            f"{what}: there is no such file; to_jsonl of a pgrad.analysis.Recorder writes one, and a Python file can "
+            "give a model"
+        )
+    address = "" if path.is_file() else existing_store(store, output)
     from benchmarks.commands import diagnose
 
-    return diagnose.diagnose_command(rows, picture or rows.with_suffix(".png"))
+    if address:
+        return diagnose.of_run(what, address, output, picture or output / f"diagnose-{what}.png")
+    if path.suffix == ".py":
+        settings = {"lr": lr, "rollout_length": rollout_length, "rollouts": rollouts}
+        return diagnose.of_file(path, settings, picture or path.with_suffix(".png"))
+    return diagnose.of_rows(path, picture or path.with_suffix(".png"))
