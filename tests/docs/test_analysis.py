@@ -22,7 +22,7 @@ def page(tmp_path_factory):
 
 
 def test_the_code_ran(page):
-    assert len(blocks(PAGE)) == 8
+    assert len(blocks(PAGE)) == 9
     assert len(page["recorder"].rows) == len(page["read"]) == len(page["saved"]["recorder"]["rows"])
     assert page["trace"].standard_error > 0
     assert page["sharpness"].shape == (3, 5)
