@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from benchmarks.commands import say
 from benchmarks.datasets import DATASETS
 from benchmarks.models import require_fitting
 from benchmarks.runs.config import RunConfig
-from benchmarks.studies.analyse import INNERS, Look, analyse, draw, table
+from benchmarks.studies.analyse import AGGREGATIONS, INNERS, Curve, Look, analyse, curve, draw, smooth, table
 
 
 def analyse_command(
@@ -30,6 +31,7 @@ def analyse_command(
     looks: int,
     eigenpairs: int,
     lr: float | None,
+    curves: bool,
     settings: dict[str, Any],
 ) -> int:
     """See `benchmarks.commands.words.analysis`."""
@@ -39,7 +41,7 @@ def analyse_command(
     entry = DATASETS[dataset]
     held_out = held_out or entry.domains[0]
     require_known("--held-out", held_out_domains(held_out), entry.domains)
-    if (before := settings["rollouts"] // looks * seeds) < 2:
+    if not curves and (before := settings["rollouts"] // looks * seeds) < 2:
         raise ConfigError(
             f"--looks {looks}: roll-outs before the first look must be two at least over all seeds, for an interval, "
             f"got {before}: take more --rollouts or --seeds, or fewer --looks"
@@ -53,6 +55,14 @@ def analyse_command(
         raise ConfigError(f"--model {configs[0].model}: {error}") from error
     torch.set_num_threads(1)  # the networks are too small for more
     output.mkdir(parents=True, exist_ok=True)
+    text = _curves(inner, configs, output, lr) if curves else _looks(inner, configs, output, lr, looks, eigenpairs)
+    say.raw(say.console(), text)
+    return 0
+
+
+def _looks(
+    inner: Sequence[str], configs: Sequence[RunConfig], output: Path, lr: float | None, looks: int, eigenpairs: int
+) -> str:
     found: list[Look] = []
     with (output / "looks.jsonl").open("w", encoding="utf-8") as file:
         for name, config in itertools.product(inner, configs):
@@ -66,5 +76,19 @@ def analyse_command(
     text = tabulate(table(found), headers="keys", tablefmt="github", disable_numparse=True)
     (output / "table.md").write_text(text + "\n", encoding="utf-8")
     draw(found, output)
-    say.raw(say.console(), text)
-    return 0
+    return text
+
+
+def _curves(inner: Sequence[str], configs: Sequence[RunConfig], output: Path, lr: float | None) -> str:
+    found: list[Curve] = []
+    with (output / "curves.jsonl").open("w", encoding="utf-8") as file:
+        for name, config, aggregation in itertools.product(inner, configs, AGGREGATIONS):
+            try:
+                found.append(curve(config, name, aggregation, output, lr))
+            except FloatingPointError as error:
+                raise ConfigError(f"--inner {name}, seed {config.seed}, {aggregation}: {error}") from error
+            file.write(json.dumps(asdict(found[-1])) + "\n")
+            file.flush()
+    text = tabulate(smooth(found), headers="keys", tablefmt="github", disable_numparse=True)
+    (output / "smoothness.md").write_text(text + "\n", encoding="utf-8")
+    return text

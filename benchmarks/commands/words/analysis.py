@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from benchmarks.base.errors import ConfigError
 from benchmarks.commands.kinds import Positive, Rate, Words
@@ -26,6 +29,7 @@ def analyse_command(
     weights: str = "none",
     tuning: str = "full",
     lr: Rate | None = None,
+    curves: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """How principal directions of roll-outs overlap with the top eigenspace of the Hessian; a table and pictures.
 
@@ -57,6 +61,9 @@ def analyse_command(
         What of the network is trained, as for sweeps.
     lr:
         Learning rate inside; by default 0.001 for Adam and 0.05 for SGD.
+    curves:
+        Instead of looks: how smooth the training loss at anchors falls, beside the plain displacement at equal distance
+        moved; to smoothness.md and curves.jsonl.
     """
     output_folder(output)
     from benchmarks.commands import analyse
@@ -71,6 +78,7 @@ def analyse_command(
         looks=looks,
         eigenpairs=eigenpairs,
         lr=lr,
+        curves=curves,
         settings=settings,
     )
 

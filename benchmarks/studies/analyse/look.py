@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 import pgrad
 from benchmarks.base.errors import ConfigError
-from benchmarks.base.seeds import seed_from
-from benchmarks.datasets import DATASETS
-from benchmarks.models import build
 from benchmarks.runs.config import RunConfig
-from benchmarks.runs.features import featured, frozen_backbone
-from benchmarks.runs.prepared import prepared
-from benchmarks.runs.protocol import Split, batches, fitted, leave_out
+from benchmarks.runs.protocol import Split
+from benchmarks.studies.analyse.begin import begin
 from pgrad.analysis.measures import number as measured
-
-INNERS: dict[str, tuple[Callable[..., Optimizer], float]] = {
-    "adam": (torch.optim.Adam, 1e-3),
-    "adam-beta1-0": (partial(torch.optim.Adam, betas=(0.0, 0.999)), 1e-3),
-    "sgd": (torch.optim.SGD, 5e-2),
-}
-"""Optimizers inside, and their learning rates."""
 
 EXAMPLES = 2000  # of the training parts, over which curvature is taken
 LAST = 8  # roll-outs that a look is at
@@ -84,37 +71,17 @@ def analyse(
         ValueError: if the data and the settings do not go together.
         FloatingPointError: if a roll-out diverges.
     """
-    whole = prepared(config.dataset, folder)
-    backbone = frozen_backbone(config, whole.input_shape)
-    data = whole if backbone is None else featured(config.dataset, backbone, folder)
-    split = fitted(leave_out(data, config.held_out, config.seed), DATASETS[config.dataset].fit)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_from("initialisation", config.dataset, config.seed))
-        cut = backbone.cut if backbone else None
-        shape = whole.input_shape if cut else tuple(split.inputs.shape[1:])
-        model = build(config, shape, data.n_outputs, cut)
-    length = config.splits * len(split.validation)
-    factory, rate = INNERS[inner]
-    rate = rate if lr is None else lr
-    trained = [p for p in model.parameters() if p.requires_grad]
-    if eigenpairs >= (size := sum(p.numel() for p in trained)):
+    begun = begin(config, inner, folder, lr)
+    model, split, loss, length = begun.model, begun.split, begun.loss, begun.length
+    if eigenpairs >= (size := sum(p.numel() for p in begun.trained)):
         raise ConfigError(
             f"eigenpairs must be below the number of parameters that are trained, {size}, got {eigenpairs}"
         )
-    opt = pgrad.PGrad(trained, lr=rate, rollout_length=length, inner=factory, nonfinite="raise")
-    seed = seed_from("order", config.dataset, config.held_out[0], config.seed)
-    order = batches("single-domain", split.domains, config.batch_size, config.splits, seed=seed)
-    loss = DATASETS[config.dataset].loss
+    opt = begun.optimizer
     points = pgrad.analysis.Points(opt, model.parameters(), last=LAST).attach()
     recorder = pgrad.analysis.Recorder(opt).attach()
     ends = {config.rollouts * part // looks for part in range(1, looks + 1)}
-    model.train()
-    for number in range(1, config.rollouts + 1):
-        for _ in range(length):
-            index = next(order)
-            opt.zero_grad()
-            loss(model(split.inputs[index]), split.labels[index]).backward()
-            opt.step(domain=int(split.domains[index[0]]))
+    for number in begun.rollouts(config.rollouts):
         if number in ends:
             cosines = [measured(row, "cosine") for row in recorder.rows[-LAST:]]
             found = look_at(model, loss, split, list(points.rollouts), eigenpairs, config.seed)
@@ -122,7 +89,7 @@ def analyse(
                 inner=inner,
                 seed=config.seed,
                 inner_steps=number * length,
-                bend=rate * length * found["top"][0] if inner == "sgd" else None,
+                bend=begun.lr * length * found["top"][0] if inner == "sgd" else None,
                 cosine=sum(cosines) / len(cosines),
                 **found,
             )

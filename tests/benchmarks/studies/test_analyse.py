@@ -1,5 +1,6 @@
 """The study of directions against curvature: a small run from the command to its table and pictures."""
 
+import itertools
 import json
 from types import SimpleNamespace
 
@@ -7,7 +8,9 @@ import pytest
 import torch
 
 from benchmarks.__main__ import app
-from benchmarks.studies.analyse import Look, table
+from benchmarks.runs.config import RunConfig
+from benchmarks.studies.analyse import Curve, Look, curve, smooth, table
+from benchmarks.studies.analyse.begin import begin
 from benchmarks.studies.analyse.look import look_at
 
 
@@ -116,3 +119,69 @@ def test_the_table_has_a_row_for_each_optimizer_and_time(output):
     assert len(lines) == 2 + 4
     assert "null: walk" in lines[0]
     assert {path.name for path in output.glob("*.png")} == {"overlap-sgd.png", "overlap-adam-beta1-0.png"}
+
+
+def curve_of(losses, distances, aggregation, inner="sgd", seed=0):
+    return Curve(inner, aggregation, seed, losses, distances)
+
+
+def test_smoothness_is_read_at_equal_distance():
+    """By hand: to distance 2 one curve falls evenly by 2; the other rises by 1 half way and falls by 2 on the whole."""
+    even = curve_of([4.0, 3.0, 2.0, 1.0], [0.0, 1.0, 2.0, 3.0], "displacement")
+    bent = curve_of([4.0, 5.0, 2.0], [0.0, 1.0, 2.0], "principal")
+    (row,) = smooth([bent, even])
+    assert row["inside"] == "sgd"
+    assert row["variation, displacement"] == "1"
+    assert row["variation, principal"] == "2"  # (1 + 3) / 2
+    assert row["variation, difference"] == "+1 "
+    assert row["bend, displacement"] == "0" or float(row["bend, displacement"]) < 1e-6
+    assert row["bend, principal"] == "2"  # second difference -4 over a descent of 2
+    assert row["distance, displacement"] == "3"
+
+
+def test_a_curve_is_measured_at_anchors():
+    """The control with this optimizer inside is the optimizer itself; every loss is over all examples."""
+    words = {"model": "mlp", "rollouts": 3, "evaluate_every": 3, "width": 4, "splits": 1, "batch_size": 8}
+    fixed = {
+        "dataset": "coloured-digits",
+        "algorithm": "pgrad",
+        "held_out": "10%",
+        "point": 0,
+        "hparams": {},
+        "seed": 0,
+    }
+    config = RunConfig.model_validate({**fixed, **words})
+    found = curve(config, "sgd", "displacement", None)
+
+    begun = begin(config, "sgd", None)
+    plain = torch.optim.SGD(begun.trained, lr=begun.lr)
+    points, losses = [vector(begun.trained)], [whole_loss(begun)]
+    for number in range(1, 3 * begun.length + 1):
+        index = next(begun.order)
+        plain.zero_grad()
+        begun.loss(begun.model(begun.split.inputs[index]), begun.split.labels[index]).backward()
+        plain.step()
+        if number % begun.length == 0:
+            points.append(vector(begun.trained))
+            losses.append(whole_loss(begun))
+    steps = [float((b - a).norm()) for a, b in itertools.pairwise(points)]
+    assert found.losses == pytest.approx(losses, rel=1e-5)
+    assert found.distances == pytest.approx([0.0, *itertools.accumulate(steps)], rel=1e-5)
+
+
+def vector(parameters):
+    return torch.nn.utils.parameters_to_vector(parameters).detach().clone()
+
+
+def whole_loss(begun):
+    with torch.no_grad():
+        return float(begun.loss(begun.model(begun.split.inputs), begun.split.labels))
+
+
+@pytest.mark.slow
+def test_curves_from_the_command(said, tmp_path):
+    words = ("coloured-digits", "--curves", "--inner", "sgd", "--seeds", "2", "--rollouts", "3", "--width", "4")
+    code, written, _ = said("analyse", *words, "--output", tmp_path)
+    assert code == 0
+    assert (tmp_path / "smoothness.md").read_text() in written + "\n"
+    assert len((tmp_path / "curves.jsonl").read_text().splitlines()) == 4
