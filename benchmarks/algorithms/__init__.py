@@ -21,6 +21,7 @@ from benchmarks.algorithms import (
     averaging,
     coral,
     erm,
+    fine_tuning,
     genie,
     group_dro,
     irm,
@@ -54,6 +55,7 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
     **mixup.ENTRIES,
     **averaging.ENTRIES,
     **schedule_free.ENTRIES,
+    **fine_tuning.ENTRIES,
 }
 """Adding an algorithm is adding a file with its ENTRIES, a line here, and its names in `benchmarks.base.names`."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -26,11 +27,16 @@ class ScheduleFree(ERM):
 
     @contextmanager
     def evaluated(self) -> Iterator[nn.Module]:
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        before = [p.detach().clone() for p in parameters]  # the way there and back rounds
         self.optimizer.eval()  # type: ignore[attr-defined]
         try:
             yield self.model
         finally:
             self.optimizer.train()  # type: ignore[attr-defined]
+            with torch.no_grad():
+                for parameter, own in zip(parameters, before, strict=True):
+                    parameter.copy_(own)
 
 
 def _adamw(model: nn.Module, hparams: HParams, setup: Setup) -> Optimizer:

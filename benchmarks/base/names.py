@@ -12,6 +12,7 @@ ALGORITHMS = (
     "reptile-sgd", "lookahead", "sam", "sagm", "genie", "upgrad", "groupdro", "irm", "vrex", "coral", "mixup",
     "erm-ema", "erm-swa", "erm-swad", "erm-sgd-ema", "erm-sgd-swa", "erm-sgd-swad",
     "pgrad-ema", "reptile-ema", "schedule-free",
+    "probe-first", "l2-sp", "diwa",
 )
 """Of `benchmarks.algorithms`."""
 

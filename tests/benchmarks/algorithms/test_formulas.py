@@ -428,3 +428,70 @@ def test_schedule_free_is_evaluated_at_the_average_of_its_library():
     with algorithm.evaluated() as evaluated:
         torch.testing.assert_close(evaluated.weight[0].double(), x, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(model.weight[0].double(), 0.1 * z + 0.9 * x, rtol=1e-5, atol=1e-6)
+
+
+def two_layers():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+def pairs(number):
+    generator = torch.Generator().manual_seed(1)
+    return [(torch.randn(5, 3, generator=generator), torch.arange(5) % 2) for _ in range(number)]
+
+
+def adam_steps(model, parameters, lr, batches, pull=0.0, start=()):
+    """Adam by torch, with the penalty of a pull written into the loss."""
+    optimizer = torch.optim.Adam(parameters, lr=lr)
+    for inputs, labels in batches:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(inputs), labels)
+        for parameter, there in zip(parameters, start, strict=False):
+            loss = loss + pull / 2 * (parameter - there).square().sum()
+        loss.backward()
+        optimizer.step()
+
+
+def made(name, updates, **hparams):
+    model = two_layers()
+    setup = Setup(rollout_length=1, n_domains=1, updates=updates)
+    return model, ALGORITHMS[name].factory(model, {"lr": 0.05, "weight_decay": 0.0, **hparams}, setup)
+
+
+def test_the_last_layer_is_trained_first():
+    model, algorithm = made("probe-first", 10, probe=0.4, probe_lr=0.1)
+    mine, batches = two_layers(), pairs(10)
+    for number, batch in enumerate(batches):
+        algorithm.update(*batch)
+        assert torch.equal(model[0].weight, mine[0].weight) == (number < 4)
+    adam_steps(mine, list(mine[2].parameters()), 0.1, batches[:4])
+    adam_steps(mine, list(mine.parameters()), 0.05, batches[4:])
+    torch.testing.assert_close(model.state_dict(), mine.state_dict())
+
+
+def test_all_but_the_last_layer_is_pulled_to_its_start():
+    model, algorithm = made("l2-sp", 8, pull=0.7)
+    for batch in pairs(8):
+        algorithm.update(*batch)
+    mine = two_layers()
+    start = [p.detach().clone() for p in mine[0].parameters()]
+    adam_steps(mine, list(mine.parameters()), 0.05, pairs(8), 0.7, start)
+    torch.testing.assert_close(model.state_dict(), mine.state_dict())
+
+
+def test_the_mean_of_members_that_share_the_updates():
+    model, algorithm = made("diwa", 9, members=3)
+    batches, members = pairs(9), []
+    for number, batch in enumerate(batches):
+        algorithm.update(*batch)
+        if number == 1:  # no member is done
+            with algorithm.evaluated() as evaluated:
+                assert torch.equal(evaluated[0].weight, model[0].weight)
+    for number in range(3):
+        members.append(two_layers())
+        adam_steps(members[-1], list(members[-1].parameters()), 0.05, batches[3 * number : 3 * number + 3])
+    with algorithm.evaluated() as evaluated:
+        for name, value in evaluated.state_dict().items():
+            mean = sum(member.state_dict()[name] for member in members) / 3
+            torch.testing.assert_close(value, mean)
+    torch.testing.assert_close(model.state_dict(), members[-1].state_dict())
