@@ -1,10 +1,15 @@
-"""Do principal directions give smoother loss curves? The training loss at anchors, at equal distance moved."""
+"""What principal directions change in training: how smoothly the loss falls, how they agree with every domain.
+
+The loss is that of all training examples at the anchors, read at equal distance moved, beside the matched control's.
+Agreement is the lowest cosine of an outer gradient with what any one domain moved, beside that of the displacement of
+the same roll-out.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +41,9 @@ class Curve:
         seed: of the run.
         losses: [roll-outs + 1], over all training examples, at the anchors.
         distances: [roll-outs + 1], that the anchors had moved, step by step.
+        lowest: [roll-outs], cosine of the outer gradient with the movement of the domain that agrees least; empty where
+            no points are kept.
+        lowest_of_displacement: [roll-outs], the same of the plain displacement.
     """
 
     inner: str
@@ -43,6 +51,8 @@ class Curve:
     seed: int
     losses: list[float]
     distances: list[float]
+    lowest: list[float] = field(default_factory=list)
+    lowest_of_displacement: list[float] = field(default_factory=list)
 
 
 def curve(config: RunConfig, inner: str, aggregation: str, folder: Path | None, lr: float | None = None) -> Curve:
@@ -53,13 +63,20 @@ def curve(config: RunConfig, inner: str, aggregation: str, folder: Path | None, 
     """
     begun = begin(config, inner, folder, lr, AGGREGATIONS[aggregation])
     anchor = parameters_to_vector(begun.trained).detach().clone()
-    losses, distances = [_loss(begun)], [0.0]
+    made = Curve(inner, aggregation, config.seed, [_loss(begun)], [0.0])
     for _ in begun.rollouts(config.rollouts):
         now = parameters_to_vector(begun.trained).detach().clone()
-        losses.append(_loss(begun))
-        distances.append(distances[-1] + float(torch.linalg.vector_norm(now - anchor)))
+        made.losses.append(_loss(begun))
+        made.distances.append(made.distances[-1] + float(torch.linalg.vector_norm(now - anchor)))
         anchor = now
-    return Curve(inner, aggregation, config.seed, losses, distances)
+        update = begun.optimizer.last_update
+        if update is not None and update.domain_cosines:
+            plain = torch.zeros_like(update.weights)
+            plain[0], plain[-1] = 1.0, -1.0
+            other = pgrad.Update.of(plain, update.gram, update.domains)
+            made.lowest.append(min(update.domain_cosines.values()))
+            made.lowest_of_displacement.append(min(other.domain_cosines.values()))
+    return made
 
 
 @torch.inference_mode()
@@ -96,8 +113,23 @@ def smooth(curves: Sequence[Curve]) -> list[dict[str, str]]:
             if name in ("variation", "bend"):
                 apart = estimate(np.subtract(by["principal"], by["displacement"]))
                 row[f"{name}, difference"] = f"{apart.mean:+.3g} {_between(apart.low, apart.high)}"
-        rows.append(row)
+        rows.append(row | _agreement([one for one in curves if one.inner == inner and one.lowest]))
     return rows
+
+
+def _agreement(curves: Sequence[Curve]) -> dict[str, str]:
+    """Means over roll-outs, then over seeds; the difference is that of the same roll-outs."""
+    if not curves:
+        return {}
+    ours = np.array([np.mean(one.lowest) for one in curves])
+    theirs = np.array([np.mean(one.lowest_of_displacement) for one in curves])
+    apart = estimate(ours - theirs)
+    name = "lowest cosine with a domain"
+    return {
+        f"{name}, principal": f"{ours.mean():.4g}",
+        f"{name}, displacement": f"{theirs.mean():.4g}",
+        f"{name}, difference": f"{apart.mean:+.3g} {_between(apart.low, apart.high)}",
+    }
 
 
 def _between(low: float, high: float) -> str:

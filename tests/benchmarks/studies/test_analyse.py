@@ -7,11 +7,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+import pgrad
 from benchmarks.__main__ import app
 from benchmarks.runs.config import RunConfig
 from benchmarks.studies.analyse import Curve, Look, curve, smooth, table
 from benchmarks.studies.analyse.begin import begin
 from benchmarks.studies.analyse.look import look_at
+
+
+FIXED = {"dataset": "coloured-digits", "algorithm": "pgrad", "held_out": "10%", "seed": 0, "point": 0, "hparams": {}}
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +154,7 @@ def test_a_curve_is_measured_at_anchors():
         "hparams": {},
         "seed": 0,
     }
-    config = RunConfig.model_validate({**fixed, **words})
+    config = RunConfig.model_validate({**FIXED, **words})
     found = curve(config, "sgd", "displacement", None)
 
     begun = begin(config, "sgd", None)
@@ -164,9 +168,43 @@ def test_a_curve_is_measured_at_anchors():
         if number % begun.length == 0:
             points.append(vector(begun.trained))
             losses.append(whole_loss(begun))
+    assert found.lowest == []
     steps = [float((b - a).norm()) for a, b in itertools.pairwise(points)]
     assert found.losses == pytest.approx(losses, rel=1e-5)
     assert found.distances == pytest.approx([0.0, *itertools.accumulate(steps)], rel=1e-5)
+
+
+def test_agreement_is_that_of_the_roll_out_itself():
+    """Against dense points: the lowest cosine of g, and of the displacement, with what a domain moved."""
+    words = {"model": "mlp", "rollouts": 1, "evaluate_every": 1, "width": 4, "splits": 2, "batch_size": 8}
+    fixed = {
+        "dataset": "coloured-digits",
+        "algorithm": "pgrad",
+        "held_out": "10%",
+        "point": 0,
+        "hparams": {},
+        "seed": 0,
+    }
+    config = RunConfig.model_validate({**FIXED, **words})
+    found = curve(config, "adam", "principal", None)
+
+    begun = begin(config, "adam", None)
+    plain, points, named = torch.optim.Adam(begun.trained, lr=begun.lr), [vector(begun.trained).double()], []
+    for _ in range(begun.length):
+        index = next(begun.order)
+        named.append(int(begun.split.domains[index[0]]))
+        plain.zero_grad()
+        begun.loss(begun.model(begun.split.inputs[index]), begun.split.labels[index]).backward()
+        plain.step()
+        points.append(vector(begun.trained).double())
+    points = torch.stack(points) - points[0]
+    moved = [sum(points[i + 1] - points[i] for i, d in enumerate(named) if d == domain) for domain in set(named)]
+
+    def lowest(way):
+        return min(float(torch.cosine_similarity(way, -one, dim=0)) for one in moved)
+
+    assert found.lowest == pytest.approx([lowest(pgrad.reference.principal_gradient(points, 4))], rel=1e-4)
+    assert found.lowest_of_displacement == pytest.approx([lowest(-points[-1])], rel=1e-4)
 
 
 def vector(parameters):
