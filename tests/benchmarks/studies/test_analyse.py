@@ -14,7 +14,6 @@ from benchmarks.studies.analyse import Curve, Look, curve, smooth, table
 from benchmarks.studies.analyse.begin import begin
 from benchmarks.studies.analyse.look import look_at
 
-
 FIXED = {"dataset": "coloured-digits", "algorithm": "pgrad", "held_out": "10%", "seed": 0, "point": 0, "hparams": {}}
 
 
@@ -146,14 +145,6 @@ def test_smoothness_is_read_at_equal_distance():
 def test_a_curve_is_measured_at_anchors():
     """The control with this optimizer inside is the optimizer itself; every loss is over all examples."""
     words = {"model": "mlp", "rollouts": 3, "evaluate_every": 3, "width": 4, "splits": 1, "batch_size": 8}
-    fixed = {
-        "dataset": "coloured-digits",
-        "algorithm": "pgrad",
-        "held_out": "10%",
-        "point": 0,
-        "hparams": {},
-        "seed": 0,
-    }
     config = RunConfig.model_validate({**FIXED, **words})
     found = curve(config, "sgd", "displacement", None)
 
@@ -177,14 +168,6 @@ def test_a_curve_is_measured_at_anchors():
 def test_agreement_is_that_of_the_roll_out_itself():
     """Against dense points: the lowest cosine of g, and of the displacement, with what a domain moved."""
     words = {"model": "mlp", "rollouts": 1, "evaluate_every": 1, "width": 4, "splits": 2, "batch_size": 8}
-    fixed = {
-        "dataset": "coloured-digits",
-        "algorithm": "pgrad",
-        "held_out": "10%",
-        "point": 0,
-        "hparams": {},
-        "seed": 0,
-    }
     config = RunConfig.model_validate({**FIXED, **words})
     found = curve(config, "adam", "principal", None)
 
