@@ -30,6 +30,7 @@ def analyse_command(
     seeds: int,
     looks: int,
     eigenpairs: int,
+    examples: int,
     lr: float | None,
     curves: bool,
     settings: dict[str, Any],
@@ -55,19 +56,28 @@ def analyse_command(
         raise ConfigError(f"--model {configs[0].model}: {error}") from error
     torch.set_num_threads(1)  # the networks are too small for more
     output.mkdir(parents=True, exist_ok=True)
-    text = _curves(inner, configs, output, lr) if curves else _looks(inner, configs, output, lr, looks, eigenpairs)
+    if curves:
+        text = _curves(inner, configs, output, lr)
+    else:
+        text = _looks(inner, configs, output, lr, looks, eigenpairs, examples)
     say.raw(say.console(), text)
     return 0
 
 
 def _looks(
-    inner: Sequence[str], configs: Sequence[RunConfig], output: Path, lr: float | None, looks: int, eigenpairs: int
+    inner: Sequence[str],
+    configs: Sequence[RunConfig],
+    output: Path,
+    lr: float | None,
+    looks: int,
+    eigenpairs: int,
+    examples: int,
 ) -> str:
     found: list[Look] = []
     with (output / "looks.jsonl").open("w", encoding="utf-8") as file:
         for name, config in itertools.product(inner, configs):
             try:
-                for look in analyse(config, name, looks, eigenpairs, output, lr):
+                for look in analyse(config, name, looks, eigenpairs, output, lr, examples):
                     found.append(look)
                     file.write(json.dumps(asdict(look)) + "\n")
                     file.flush()

@@ -28,6 +28,8 @@ def analyse_command(
     model: str | None = None,
     weights: str = "none",
     tuning: str = "full",
+    batch_norm: str | None = None,
+    examples: Positive = 2000,
     lr: Rate | None = None,
     curves: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -59,6 +61,10 @@ def analyse_command(
         Of the network, as for sweeps.
     tuning:
         What of the network is trained, as for sweeps.
+    batch_norm:
+        What BatchNorm does where it is trained, as for sweeps: train, frozen-statistics or frozen.
+    examples:
+        Of the training parts, over which curvature is taken, at most.
     lr:
         Learning rate inside; by default 0.001 for Adam and 0.05 for SGD.
     curves:
@@ -69,6 +75,8 @@ def analyse_command(
     from benchmarks.commands import analyse
 
     settings = {"rollouts": rollouts, "width": width, "model": model, "weights": weights, "tuning": tuning}
+    if batch_norm is not None:
+        settings["batch_norm"] = batch_norm
     return analyse.analyse_command(
         dataset,
         output=output,
@@ -77,6 +85,7 @@ def analyse_command(
         seeds=seeds,
         looks=looks,
         eigenpairs=eigenpairs,
+        examples=examples,
         lr=lr,
         curves=curves,
         settings=settings,

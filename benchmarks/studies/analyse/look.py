@@ -54,7 +54,13 @@ class Look:
 
 
 def analyse(
-    config: RunConfig, inner: str, looks: int, eigenpairs: int, folder: Path | None, lr: float | None = None
+    config: RunConfig,
+    inner: str,
+    looks: int,
+    eigenpairs: int,
+    folder: Path | None,
+    lr: float | None = None,
+    examples: int = EXAMPLES,
 ) -> Iterator[Look]:
     """Trains PGrad with this optimizer inside, and looks after every equal part of the run, the last time at its end.
 
@@ -65,6 +71,7 @@ def analyse(
         eigenpairs: dimensions of the top eigenspace.
         folder: with prepared data; None for none.
         lr: learning rate inside; None for that of `INNERS`.
+        examples: of the training parts, over which curvature is taken, at most.
 
     Raises:
         ConfigError: if there are not so many eigenpairs.
@@ -84,7 +91,7 @@ def analyse(
     for number in begun.rollouts(config.rollouts):
         if number in ends:
             cosines = [measured(row, "cosine") for row in recorder.rows[-LAST:]]
-            found = look_at(model, loss, split, list(points.rollouts), eigenpairs, config.seed)
+            found = look_at(model, loss, split, list(points.rollouts), eigenpairs, config.seed, examples)
             yield Look(
                 inner=inner,
                 seed=config.seed,
@@ -96,10 +103,16 @@ def analyse(
 
 
 def look_at(
-    model: nn.Module, loss: Any, split: Split, rollouts: list[Tensor], eigenpairs: int, seed: int
+    model: nn.Module,
+    loss: Any,
+    split: Split,
+    rollouts: list[Tensor],
+    eigenpairs: int,
+    seed: int,
+    examples: int = EXAMPLES,
 ) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(split.inputs), generator=generator)[:EXAMPLES]
+    chosen = torch.randperm(len(split.inputs), generator=generator)[:examples]
     pairs = [(split.inputs[index], split.labels[index]) for index in chosen.split(500)]
     analysis = pgrad.analysis
     model.eval()
