@@ -36,7 +36,7 @@ from pgrad._engine import sharding
 from pgrad._engine.checkpoint import Parts, Progress, pack, unpack
 from pgrad._engine.groups import follow_groups
 from pgrad._engine.holding import refuse_holding
-from pgrad._engine.hooks import inside_a_step
+from pgrad._engine.hooks import step_inside
 from pgrad._engine.templates import is_template_step, make_templates
 from pgrad._engine.trajectory import Trajectory
 from pgrad._following import ONE_DOMAIN, Following
@@ -235,11 +235,7 @@ class PGrad(Following):
         length = self._length - self._phase.skipped
         self._trajectory.begin_step(moving, self._position, length)
         try:
-            with inside_a_step():
-                if closure is None:
-                    self.inner.step()
-                else:
-                    self.inner.step(_replay(closure, loss))  # type: ignore[arg-type]
+            step_inside(self.inner, *(() if closure is None else (_replay(closure, loss),)))
         except BaseException:
             self._trajectory.end_step(self._position, length)
             raise
@@ -409,8 +405,8 @@ class PGrad(Following):
         if self._watched:
             self.last_parts = {name: self._trajectory.gram_of(params) for name, params in self._watched.items()}
         gradients = self._trajectory.weighted_sum(update.weights)
-        with self._as_grad(gradients), inside_a_step():
-            self.outer.step()
+        with self._as_grad(gradients):
+            step_inside(self.outer)
         self.last_update = update
 
     @contextmanager

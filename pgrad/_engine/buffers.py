@@ -14,6 +14,7 @@ rounded once.
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,8 @@ _AREA = {"cpu": 1 << 23, "cuda": 1 << 26}
 _STEP = 512  # columns: parts of the matrix begin at multiples
 _ALIGN = 16  # numbers
 
+_form = operator.attrgetter("shape", "dtype", "device")
+
 
 class FlatBuffer:
     """Parameters of one kind, and room for ``vectors`` vectors of them.
@@ -49,7 +52,7 @@ class FlatBuffer:
         first = flat(params[0])
         self.params = params
         self.active: set[int] = set()
-        self._kinds = [_kind(p) for p in params]
+        self._kinds = _kinds_of(params)
         self._real = first.dtype
         sizes = [flat(p).numel() for p in params]
         self._starts = [0, *itertools.accumulate(-(-size // _ALIGN) * _ALIGN for size in sizes)]
@@ -71,7 +74,9 @@ class FlatBuffer:
         self._planned: set[int] | None = None  # who takes part in what follows
         self._pieces: list[tuple[int, slice | None]] = []
         self._batches: list[tuple[slice, slice]] = []  # of pieces, and of columns
-        self._kept: list[Tensor | None] = []
+        self._present: list[Tensor] = []
+        self._present_kinds: list[Any] = []
+        self._current: list[Tensor] | None = None  # the values, if the parameters themselves are all of them
         self._cache: dict[int | None, list[Tensor]] = {}
         self._gradients: dict[Tensor, Tensor] = {}
 
@@ -96,15 +101,14 @@ class FlatBuffer:
 
     def is_unchanged(self, index: int) -> bool:
         """Whether a parameter has the form that it had when the buffer was made."""
-        return _kind(self.params[index]) == self._kinds[index]
+        return _kinds_of([self.params[index]]) == [self._kinds[index]]
 
     def changed(self) -> int | None:
         """A parameter that takes part and has another form than when the buffer was made; None if none has."""
-        params, kinds = self.params, self._kinds
-        if self.layout.mesh is not None:
-            return next((i for i in self.active if not self.is_unchanged(i)), None)
-        forms = ((i, params[i]) for i in self.active)  # `_kind` without what DTensors need, for many parameters
-        return next((i for i, p in forms if (p.dtype, p.device, p.shape, p.stride()) != kinds[i]), None)
+        self._plan()
+        if _kinds_of(self._present) == self._present_kinds:
+            return None
+        return next((i for i in self.active if not self.is_unchanged(i)), None)
 
     def describe(self, index: int) -> str:
         """The form that a parameter had."""
@@ -259,7 +263,7 @@ class FlatBuffer:
     # ------------------------------------------------------------------------------------------------ parts and pieces
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_planned": None, "_kept": [], "_cache": {}, "_gradients": {}, "_saved": None}
+        return {**self.__dict__, "_planned": None, "_cache": {}, "_gradients": {}, "_saved": None}
 
     def _plan(self) -> list[tuple[int, slice | None]]:
         """Parameters whole, large ones in pieces of their elements in memory order; batches are alike in size.
@@ -270,7 +274,9 @@ class FlatBuffer:
             return self._pieces
         if self._planned != self.active:
             limit = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
-            self._pieces, self._batches, self._kept, self._cache, self._gradients = [], [], [], {}, {}
+            self._pieces, self._batches, self._cache, self._gradients = [], [], {}, {}
+            self._present = [self.params[i] for i in sorted(self.active)]
+            self._present_kinds = [self._kinds[i] for i in sorted(self.active)]
             first, begin, end = 0, 0, 0  # of the batch: its first piece, and its columns
             for i in sorted(self.active):
                 param, span, stop = self.params[i], self._spans[i], self._starts[i + 1]
@@ -284,18 +290,18 @@ class FlatBuffer:
                         first, begin = len(self._pieces), start
                     begin, end = (begin if end > begin else start), behind
                     self._pieces.append((i, part if large else None))
-                    self._kept.append(param if not large and _real(param) is param else None)
             self._batches.append((slice(first, len(self._pieces)), slice(begin, end)))
+            is_whole = all(part is None for _, part in self._pieces) and all(_real(p) is p for p in self._present)
+            self._current = self._present if is_whole else None
         self._planned = self.active
         return self._pieces
 
     def _values(self) -> list[Tensor]:
         """The parameters as they are now, in the pieces of the plan."""
         plan = self._plan()
-        return [
-            kept if kept is not None else flat(self.params[i])[part] if part else _real(self.params[i])
-            for kept, (i, part) in zip(self._kept, plan, strict=True)
-        ]
+        if self._current is not None:
+            return self._current
+        return [flat(self.params[i])[part] if part else _real(self.params[i]) for i, part in plan]
 
     def _views(self, row: int | None) -> list[Tensor]:
         """The same pieces of a row, or of the anchor row."""
@@ -382,13 +388,14 @@ def _is_dense(tensor: Tensor) -> bool:
     return tensor.is_contiguous() or torch.empty_like(tensor, device="meta").stride() == tensor.stride()
 
 
-def _kind(param: Tensor) -> tuple[Any, ...]:
-    part = local(param)
-    return part.dtype, part.device, part.shape, part.stride()
+def _kinds_of(params: list[Tensor]) -> list[Any]:
+    """Of the local part of each: shape, dtype and device, and strides. Quickly: there may be thousands."""
+    parts = sharding.locals_of(params)
+    return list(zip(map(_form, parts), map(Tensor.stride, parts), strict=True))
 
 
-def _in_words(kind: tuple[Any, ...]) -> str:
-    dtype, device, shape, stride = kind
+def _in_words(kind: Any) -> str:
+    (shape, dtype, device), stride = kind
     return f"a {dtype} tensor of shape {tuple(shape)} with strides {tuple(stride)} on {device}"
 
 

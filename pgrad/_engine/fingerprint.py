@@ -53,7 +53,7 @@ class Fingerprint:
     def take(self, params: Sequence[Tensor]) -> None:
         """How the parameters are now."""
         addresses = _addresses(params)
-        if len(params) != len(self._params) or addresses != self._addresses:
+        if addresses != self._addresses or len(params) != len(self._params):
             self._params, self._addresses = list(params), addresses
             self._views = _views(self._params)
         self._versions = list(map(_version, self._params))
@@ -74,10 +74,10 @@ class Fingerprint:
             return True
         for views, values in zip(self._views, self._values, strict=True):
             if wait or values.device.type == "cpu":
-                if not torch.equal(torch.cat(views), values):
+                if not torch.equal(_shown(views), values):
                     return True
             else:
-                self._seen.append((torch.cat(views) != values).any())
+                self._seen.append((_shown(views) != values).any())
         return False
 
     def has_same_values(self) -> bool:
@@ -164,6 +164,11 @@ def _views(params: list[Tensor]) -> list[list[Tensor]]:
             view = line[::step].view(_BITS[line.dtype.itemsize])
             kinds.setdefault((view.dtype, view.device), []).append(view)
     return list(kinds.values())
+
+
+def _shown(views: list[Tensor]) -> Tensor:
+    """[n], the values that the views show now: to look at, not to keep."""
+    return torch.cat(views) if len(views) > 1 else views[0]
 
 
 def _line(param: Tensor) -> Tensor:

@@ -51,6 +51,8 @@ class Trajectory:
         self.points = points
         self._places: dict[Tensor, tuple[FlatBuffer, int]] = {}  # storage of every parameter that ever took part
         self._active: dict[Tensor, tuple[FlatBuffer, int]] = {}  # of those that do in this roll-out
+        self._members: list[Tensor] = []  # the same parameters
+        self._in_use: list[FlatBuffer] = []  # and their buffers
         self._used = 0  # rows that hold something
         self._left = Fingerprint()  # the parameters as they were left
         self._swapped = False  # whether the parameters hold the anchor, and the anchor row the last point
@@ -64,7 +66,7 @@ class Trajectory:
     def free(self) -> None:
         """Give up all storage, between two roll-outs."""
         self._places.clear()
-        self._active.clear()
+        self._take_part({})
         self._left.clear()
 
     def __contains__(self, param: Tensor) -> bool:
@@ -76,7 +78,7 @@ class Trajectory:
     @property
     def eps(self) -> float:
         """Round-off of the dtype in which the Gram matrix is formed: the coarsest among the parameters."""
-        dtypes = {torch.promote_types(buffer.rows.dtype, torch.float32) for buffer in self._buffers()}
+        dtypes = {torch.promote_types(buffer.rows.dtype, torch.float32) for buffer in self._in_use}
         return max((torch.finfo(dtype).eps for dtype in dtypes), default=torch.finfo(torch.float64).eps)
 
     # ----------------------------------------------------------------------------------------------- the inner steps
@@ -108,12 +110,12 @@ class Trajectory:
         """After inner step ``position`` of ``length``, or after one that failed: note where the parameters are."""
         if 0 < position < length:
             self._store(position)
-            self._left.take(list(self._active))
+            self.left()
 
     def _store(self, position: int) -> None:
         self._used = self.rows_at(position)
         if self._used:
-            for buffer in self._buffers():
+            for buffer in self._in_use:
                 buffer.store(self._used - 1)
 
     @torch.no_grad()
@@ -142,7 +144,7 @@ class Trajectory:
         if any(sharding.is_sharded(p) for p in self._active):  # all ranks must answer alike
             return False
         if self._used > 0 and self._used == self.rows_at(position):
-            return all(buffer.is_at(self._used - 1, self._swapped) for buffer in self._buffers())
+            return all(buffer.is_at(self._used - 1, self._swapped) for buffer in self._in_use)
         return self._left.has_same_values()
 
     def remember_move(self) -> None:
@@ -165,7 +167,7 @@ class Trajectory:
 
     def left(self) -> None:
         """The parameters are where they should be now."""
-        self._left.take(list(self._active))
+        self._left.take(self._members)
 
     @torch.no_grad()
     def arrived(self, position: int) -> None:
@@ -175,18 +177,21 @@ class Trajectory:
 
     def forget(self) -> None:
         """No parameter takes part."""
-        for buffer in self._buffers():
+        for buffer in self._in_use:
             buffer.reset()
-        self._active.clear()
+        self._take_part({})
         self._used = 0
         self._left.clear()
         self._swapped = False
 
     def drop_others(self, params: Collection[Tensor]) -> None:
         """Parameters that are not among these take part no longer and stay where they are."""
-        for p in [p for p in self._active if p not in params]:
-            buffer, index = self._active.pop(p)
+        others = [p for p in self._members if p not in params]
+        for p in others:
+            buffer, index = self._active[p]
             buffer.active = buffer.active - {index}
+        if others:
+            self._take_part({p: place for p, place in self._active.items() if p in params})
 
     def rows_at(self, points: int) -> int:
         """Rows in use when there are so many points between the anchor and the last one."""
@@ -199,13 +204,18 @@ class Trajectory:
             if place is not None and not place[0].fits(place[1], vectors):
                 self._retire(*place)
         self._allocate([p for p in params if p not in self._places], vectors)
-        self._active |= {p: self._places[p] for p in params}
+        self._take_part(self._active | {p: self._places[p] for p in params})
         by_buffer: dict[int, tuple[FlatBuffer, list[int]]] = {}
         for p in params:
             buffer, index = self._places[p]
             by_buffer.setdefault(id(buffer), (buffer, []))[1].append(index)
         for buffer, indices in by_buffer.values():
             buffer.add(indices, self._used)
+
+    def _take_part(self, places: dict[Tensor, tuple[FlatBuffer, int]]) -> None:
+        """These parameters do, and no others."""
+        self._active, self._members = places, list(places)
+        self._in_use = list(dict.fromkeys(map(operator.itemgetter(0), places.values())))
 
     def _retire(self, buffer: FlatBuffer, index: int) -> None:
         """Give up the storage of a parameter, and its whole buffer unless others take part in it."""
@@ -220,21 +230,18 @@ class Trajectory:
             buffer = FlatBuffer(members, vectors, self.dtype, self.device)
             self._places |= {p: (buffer, index) for index, p in enumerate(members)}
 
-    def _buffers(self) -> list[FlatBuffer]:
-        return list(dict.fromkeys(map(operator.itemgetter(0), self._active.values())))
-
     @torch.no_grad()
     def restore(self) -> None:
         """Put the anchor back into the parameters, by copy."""
         sharding.forget_copies(self._active)
-        for buffer in self._buffers():
+        for buffer in self._in_use:
             buffer.restore()
 
     @torch.no_grad()
     def swap(self) -> None:
         """Exchange the parameters and the anchor, by copy; twice gives the same bits again."""
         sharding.forget_copies(self._active)
-        for buffer in self._buffers():
+        for buffer in self._in_use:
             buffer.swap()
         self._swapped = not self._swapped
         self.left()
@@ -256,9 +263,9 @@ class Trajectory:
         sharding.forget_copies(self._active)
         self.check_unchanged()
         self._used = self.rows_at(steps - 1)
-        for buffer in self._buffers():
+        for buffer in self._in_use:
             buffer.exchange()
-        return self._combined(((buffer, buffer.gram(self._used)) for buffer in self._buffers()), check_ranks)
+        return self._combined(((buffer, buffer.gram(self._used)) for buffer in self._in_use), check_ranks)
 
     @torch.no_grad()
     def gram_of(self, params: Iterable[Tensor]) -> Tensor:
@@ -287,7 +294,7 @@ class Trajectory:
         """
         _, *others, last = weights.tolist()
         gradients: dict[Tensor, Tensor] = {}
-        for buffer in self._buffers():
+        for buffer in self._in_use:
             gradients |= buffer.combine([last, *others])
         return gradients
 
@@ -302,17 +309,17 @@ class Trajectory:
     def load(self, states: dict[Tensor, dict[str, Tensor]], length: int, position: int) -> None:
         """Take up what `state_of` gave for every parameter that takes part; all others are dropped."""
         self._places.clear()
-        self._active.clear()
         self._left.clear()
         self._used = self.rows_at(position - 1)
         self._allocate(list(states), 1 if self.points == "last" else length)
+        self._take_part({p: self._places[p] for p in states})
         for p, state in states.items():
-            buffer, index = self._active[p] = self._places[p]
+            buffer, index = self._active[p]
             buffer.load(index, state)
 
     def check_unchanged(self) -> None:
         """Refuse parameters that were converted in the middle of a roll-out."""
-        for buffer in self._buffers():
+        for buffer in self._in_use:
             index = buffer.changed()
             if index is not None:
                 part = local(buffer.params[index])
