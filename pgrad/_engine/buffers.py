@@ -72,12 +72,11 @@ class FlatBuffer:
         self._saved: tuple[int, Tensor] | None = None  # so many displacements as they are saved
         self._square: Tensor | None = None  # of the way back, where it is all that there is
         self._planned: set[int] | None = None  # who takes part in what follows
-        self._pieces: list[tuple[int, slice | None]] = []
-        self._batches: list[tuple[slice, slice]] = []  # of pieces, and of columns
+        self._batches: list[tuple[list[tuple[int, slice | None]], slice]] = []  # pieces of parameters, and columns
         self._present: list[Tensor] = []
         self._present_kinds: list[Any] = []
-        self._current: list[Tensor] | None = None  # the values, if the parameters themselves are all of them
-        self._cache: dict[int | None, list[Tensor]] = {}
+        self._current: list[list[Tensor]] | None = None  # the values, if the parameters themselves are all of them
+        self._cache: dict[int | None, list[tuple[list[Tensor], Tensor]]] = {}
         self._gradients: dict[Tensor, Tensor] = {}
 
     @property
@@ -126,7 +125,8 @@ class FlatBuffer:
         """Parameters take part: their anchor is where they are, and their first ``used`` displacements are zero."""
         self.active = {*self.active, *indices}
         if len(self.active) == len(indices):
-            torch._foreach_copy_(self._views(None), self._values())
+            for (anchors, _), values in zip(self._views(None), self._values(), strict=True):
+                torch._foreach_copy_(anchors, values)
         else:
             for i in indices:
                 shaped(self.anchor_row[self._spans[i]], self.params[i]).copy_(_real(self.params[i]))
@@ -137,45 +137,41 @@ class FlatBuffer:
 
     def store(self, row: int) -> None:
         """rows[row] = parameter - anchor."""
-        values, anchors, rows = self._values(), self._views(None), self._views(row)
-        source, target = self.anchor_row, self.rows[row]
-        for batch, columns in self._batches:
-            subtract(values[batch], anchors[batch], rows[batch], (source[columns], target[columns]))
+        for values, anchors, out in zip(self._values(), self._views(None), self._views(row), strict=True):
+            subtract(values, anchors, out)
 
     def is_at(self, row: int, swapped: bool = False) -> bool:
         """Whether rows[row] == parameter - anchor, bit for bit; with the two the other way round after a `swap`."""
         self._wait()
-        for value, anchor, stored in zip(self._values(), self._views(None), self._views(row), strict=True):
-            way = anchor - value if swapped else value - anchor
-            if not _same_bits(way.to(stored.device, stored.dtype), stored):
-                return False
+        for values, (anchors, _), (rows, _) in zip(self._values(), self._views(None), self._views(row), strict=True):
+            for value, anchor, stored in zip(values, anchors, rows, strict=True):
+                way = anchor - value if swapped else value - anchor
+                if not _same_bits(way.to(stored.device, stored.dtype), stored):
+                    return False
         return True
 
     def restore(self) -> None:
         """parameter = anchor."""
-        if self.active:
-            torch._foreach_copy_(self._values(), self._views(None))
+        for values, (anchors, _) in zip(self._values(), self._views(None), strict=True):
+            torch._foreach_copy_(values, anchors)
 
     def swap(self) -> None:
         """parameter, anchor = anchor, parameter; the anchor row holds every value of the parameters exactly."""
-        values, anchors = self._values(), self._views(None)
-        for batch, _ in self._batches:
-            kept = [value.clone() for value in values[batch]]
-            torch._foreach_copy_(values[batch], anchors[batch])
-            torch._foreach_copy_(anchors[batch], kept)
+        for values, (anchors, _) in zip(self._values(), self._views(None), strict=True):
+            kept = [value.clone() for value in values]
+            torch._foreach_copy_(values, anchors)
+            torch._foreach_copy_(anchors, kept)
 
     def exchange(self) -> None:
         """parameter, anchor row = anchor, anchor - parameter."""
-        values, anchors = self._values(), self._views(None)
-        square = None
-        for batch, columns in self._batches:
-            back = torch._foreach_sub(anchors[batch], values[batch])
-            torch._foreach_copy_(values[batch], anchors[batch])
-            torch._foreach_copy_(anchors[batch], back)
+        squares = []
+        for values, (anchors, row), (_, columns) in zip(self._values(), self._views(None), self._batches, strict=True):
+            back = torch._foreach_sub(anchors, values)
+            torch._foreach_copy_(values, anchors)
+            torch._foreach_copy_(anchors, back)
             if not len(self.rows):  # the one product that will be asked for, while its numbers are in the cache
-                part = products(self._chunk(columns, 0))
-                square = part if square is None else square + part
-        self._square = square
+                squares.append(products(self._chunk(columns, 0)))
+        self._square = sum(squares[1:], start=squares[0]) if squares else None
 
     # ------------------------------------------------------------------------------------------ passes over the matrix
 
@@ -265,52 +261,63 @@ class FlatBuffer:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_planned": None, "_cache": {}, "_gradients": {}, "_saved": None}
 
-    def _plan(self) -> list[tuple[int, slice | None]]:
+    def _plan(self) -> None:
         """Parameters whole, large ones in pieces of their elements in memory order; batches are alike in size.
 
         The columns of a batch have none between them of a parameter that takes no part.
         """
         if self._planned is self.active:
-            return self._pieces
+            return
         if self._planned != self.active:
-            limit = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
-            self._pieces, self._batches, self._cache, self._gradients = [], [], {}, {}
+            self._batches, self._cache, self._gradients = list(self._make_batches()), {}, {}
             self._present = [self.params[i] for i in sorted(self.active)]
             self._present_kinds = [self._kinds[i] for i in sorted(self.active)]
-            first, begin, end = 0, 0, 0  # of the batch: its first piece, and its columns
-            for i in sorted(self.active):
-                param, span, stop = self.params[i], self._spans[i], self._starts[i + 1]
-                n = span.stop - span.start
-                large = n > limit and _is_dense(_real(param))
-                for part in _cut(slice(0, n), limit) if large else [slice(0, n)]:
-                    start = span.start + part.start
-                    behind = stop if part.stop == n else span.start + part.stop
-                    if end > begin and (start != end or behind - begin > limit):
-                        self._batches.append((slice(first, len(self._pieces)), slice(begin, end)))
-                        first, begin = len(self._pieces), start
-                    begin, end = (begin if end > begin else start), behind
-                    self._pieces.append((i, part if large else None))
-            self._batches.append((slice(first, len(self._pieces)), slice(begin, end)))
-            is_whole = all(part is None for _, part in self._pieces) and all(_real(p) is p for p in self._present)
-            self._current = self._present if is_whole else None
+            is_cut = any(part for pieces, _ in self._batches for _, part in pieces)
+            as_they_are = not is_cut and all(_real(p) is p for p in self._present)
+            self._current = [self._values_of(pieces) for pieces, _ in self._batches] if as_they_are else None
         self._planned = self.active
-        return self._pieces
 
-    def _values(self) -> list[Tensor]:
-        """The parameters as they are now, in the pieces of the plan."""
-        plan = self._plan()
-        if self._current is not None:
-            return self._current
-        return [flat(self.params[i])[part] if part else _real(self.params[i]) for i, part in plan]
+    def _make_batches(self) -> Iterator[tuple[list[tuple[int, slice | None]], slice]]:
+        limit = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
+        pieces: list[tuple[int, slice | None]] = []
+        begin = end = 0  # columns of the batch
+        for i in sorted(self.active):
+            span, stop = self._spans[i], self._starts[i + 1]
+            n = span.stop - span.start
+            large = n > limit and _is_dense(_real(self.params[i]))
+            for part in _cut(slice(0, n), limit) if large else [slice(0, n)]:
+                start = span.start + part.start
+                behind = stop if part.stop == n else span.start + part.stop
+                if end > begin and (start != end or behind - begin > limit):
+                    yield pieces, slice(begin, end)
+                    pieces, begin, end = [], start, start
+                begin, end = (begin if end > begin else start), behind
+                pieces.append((i, part if large else None))
+        if pieces:
+            yield pieces, slice(begin, end)
 
-    def _views(self, row: int | None) -> list[Tensor]:
-        """The same pieces of a row, or of the anchor row."""
-        plan = self._plan()
+    def _values(self) -> list[list[Tensor]]:
+        """The parameters as they are now, in the pieces of each batch."""
+        self._plan()
+        return self._current or [self._values_of(pieces) for pieces, _ in self._batches]
+
+    def _values_of(self, pieces: list[tuple[int, slice | None]]) -> list[Tensor]:
+        return [flat(self.params[i])[part] if part else _real(self.params[i]) for i, part in pieces]
+
+    def _views(self, row: int | None) -> list[tuple[list[Tensor], Tensor]]:
+        """The same pieces of a row, or of the anchor row, and the memory of the whole batch."""
+        self._plan()
         if row not in self._cache:
             memory = self.anchor_row if row is None else self.rows[row]
             self._cache[row] = [
-                memory[self._spans[i]][part] if part else shaped(memory[self._spans[i]], self.params[i])
-                for i, part in plan
+                (
+                    [
+                        memory[self._spans[i]][part] if part else shaped(memory[self._spans[i]], self.params[i])
+                        for i, part in pieces
+                    ],
+                    memory[columns],
+                )
+                for pieces, columns in self._batches
             ]
         return self._cache[row]
 

@@ -16,19 +16,19 @@ _SMALL = 1 << 14  # numbers that are in float64 sooner than the calls for blocks
 _LONG = 1 << 11  # numbers in a tensor from which on a call of its own is worth while
 
 
-def subtract(values: list[Tensor], anchors: list[Tensor], out: list[Tensor], flat: tuple[Tensor, Tensor]) -> None:
-    """out = values - anchors, rounded once to the dtype of ``out``; asynchronously where that is in host memory.
+def subtract(values: list[Tensor], anchor: tuple[list[Tensor], Tensor], row: tuple[list[Tensor], Tensor]) -> None:
+    """row = values - anchor, rounded once to the dtype of the row; asynchronously where that is in host memory.
 
-    ``flat`` holds the memory [n] of all anchors and that of all of ``out``, the gaps included.
+    Both are given piece by piece, as the values, and as their memory [n] with all of them, the gaps included.
     """
-    source, target = flat
+    (anchors, source), (out, target) = anchor, row
     if target.device != source.device:
         send([d.to(target.dtype) for d in torch._foreach_sub(values, anchors)], out)
     elif target.dtype != source.dtype:
         torch._foreach_copy_(out, torch._foreach_sub(values, anchors))
     elif source.device.type == "cpu" and values[0].dtype == source.dtype and len(target) > _LONG * len(values):
-        for value, anchor, row in zip(values, anchors, out, strict=True):  # one pass instead of two
-            torch.sub(value, anchor, out=row)
+        for value, start, way in zip(values, anchors, out, strict=True):  # one pass instead of two
+            torch.sub(value, start, out=way)
     else:
         torch._foreach_copy_(out, values)
         target.sub_(source)
