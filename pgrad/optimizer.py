@@ -36,7 +36,7 @@ from pgrad._engine import sharding
 from pgrad._engine.checkpoint import Parts, Progress, pack, unpack
 from pgrad._engine.groups import follow_groups
 from pgrad._engine.holding import refuse_holding
-from pgrad._engine.hooks import step_inside
+from pgrad._engine.hooks import noticed, step_inside
 from pgrad._engine.templates import is_template_step, make_templates
 from pgrad._engine.trajectory import Trajectory
 from pgrad._following import ONE_DOMAIN, Following
@@ -191,6 +191,7 @@ class PGrad(Following):
         """Whether the parameters hold the anchor for a while, inside `at_anchor`."""
         return self._at_anchor
 
+    @noticed
     def step(  # type: ignore[override]
         self, closure: Closure | None = None, *, domain: Any = None
     ) -> LossValue | None:
@@ -226,7 +227,8 @@ class PGrad(Following):
         if mixed:
             self._notices.give("mixed", f"a mini-batch mixed {mixed}; {ONE_DOMAIN}")
         self._follow(stepping=True)
-        self._follow_sampler()
+        if self._sampler is not None or self._lost_sampler:
+            self._follow_sampler()
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, MutableMapping, ValuesView
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from torch.autograd import profiler
 from torch.optim import Optimizer
 
-__all__ = ["inside_a_step", "step_inside", "without_hooks"]
+__all__ = ["inside_a_step", "noticed", "step_inside", "without_hooks"]
 
 _torch: Any = importlib.import_module("torch.optim.optimizer")  # torch.optim hides its name
 _WRAPPER = Optimizer.profile_hook_step(lambda: None).__code__  # of what torch puts around the step of every class
 _REGISTRIES = ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
 _installing = threading.Lock()
 _Hooks = MutableMapping[int, Callable[..., Any]]
+Step = TypeVar("Step", bound=Callable[..., Any])
 
 
 class _Depth(threading.local):
@@ -74,11 +76,25 @@ class inside_a_step:  # used like a function; a class, since it is entered at ev
         _inside.steps -= 1
 
 
+def noticed(step: Step) -> Step:
+    """What torch puts around the `step` of every class, hooks and a record for its profiler, where somebody looks.
+
+    Around the step of a small model that takes longer than the rest of the bookkeeping.
+    """
+    in_full = Optimizer.profile_hook_step(step)
+
+    @functools.wraps(step)
+    def either(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        return (in_full if _is_noticed(self) else step)(self, *args, **kwargs)
+
+    either.hooked = True  # type: ignore[attr-defined]  # for torch: it is done
+    return either  # type: ignore[return-value]
+
+
 def step_inside(optimizer: Optimizer, *closure: Callable[[], Any]) -> None:
     """A step of this optimizer that is part of another.
 
-    What torch puts around every step, a record for its profiler and a look for hooks, is there for the step of the user
-    already: it is left out where nobody would notice.
+    What torch puts around it is left out where nobody looks, as by `noticed`.
     """
     step: Any = type(optimizer).step
     of_torch_alone = getattr(step, "__code__", None) is _WRAPPER and "step" not in vars(optimizer)

@@ -83,7 +83,6 @@ class Trajectory:
 
     # ----------------------------------------------------------------------------------------------- the inner steps
 
-    @torch.no_grad()
     def begin_step(self, params: Iterable[Tensor], position: int, length: int) -> None:
         """Before inner step ``position + 1`` of ``length``.
 
@@ -105,20 +104,19 @@ class Trajectory:
         if new:
             self._add(new, 1 if self.points == "last" else length)
 
-    @torch.no_grad()
     def end_step(self, position: int, length: int) -> None:
         """After inner step ``position`` of ``length``, or after one that failed: note where the parameters are."""
         if 0 < position < length:
             self._store(position)
             self.left()
 
+    @torch.no_grad()
     def _store(self, position: int) -> None:
         self._used = self.rows_at(position)
         if self._used:
             for buffer in self._in_use:
                 buffer.store(self._used - 1)
 
-    @torch.no_grad()
     def moved(self, position: int, wait: bool = True) -> bool:
         """Whether the parameters are elsewhere than inner step ``position``, `swap` or `left` left them.
 
@@ -139,6 +137,7 @@ class Trajectory:
             return False
         return True
 
+    @torch.no_grad()
     def _is_back(self, position: int) -> bool:
         """Whether parameters that were written to hold what they held; False where that is not known."""
         if any(sharding.is_sharded(p) for p in self._active):  # all ranks must answer alike
@@ -169,7 +168,6 @@ class Trajectory:
         """The parameters are where they should be now."""
         self._left.take(self._members)
 
-    @torch.no_grad()
     def arrived(self, position: int) -> None:
         """The parameters are at inner step ``position`` of a roll-out that was loaded."""
         self._store(position)
@@ -197,6 +195,7 @@ class Trajectory:
         """Rows in use when there are so many points between the anchor and the last one."""
         return 0 if self.points == "last" else max(points, 0)
 
+    @torch.no_grad()
     def _add(self, params: list[Tensor], vectors: int) -> None:
         _refuse_shared_memory([*self._active, *params])
         for p in params:
