@@ -96,7 +96,11 @@ class FlatBuffer:
 
     def fits(self, index: int, vectors: int) -> bool:
         """Whether there is room for ``vectors`` vectors of the parameter as it is now."""
-        return len(self.rows) + 1 >= vectors and self.is_unchanged(index)
+        return self.has_room(vectors) and self.is_unchanged(index)
+
+    def has_room(self, vectors: int) -> bool:
+        """Whether there is room for ``vectors`` vectors."""
+        return len(self.rows) + 1 >= vectors
 
     def is_unchanged(self, index: int) -> bool:
         """Whether a parameter has the form that it had when the buffer was made."""
@@ -118,6 +122,14 @@ class FlatBuffer:
     def reset(self) -> None:
         """No parameter takes part."""
         self.active = set()
+        self._clear_gradient()
+
+    def begin(self) -> None:
+        """All that take part begin anew: their anchor is where they are."""
+        self._clear_gradient()
+        self._take_anchor()
+
+    def _clear_gradient(self) -> None:
         if self.anchor_row.dtype != self._real:  # a gradient has been there, narrower, across the gaps
             self._clear_gaps(self.anchor_row)
 
@@ -125,8 +137,7 @@ class FlatBuffer:
         """Parameters take part: their anchor is where they are, and their first ``used`` displacements are zero."""
         self.active = {*self.active, *indices}
         if len(self.active) == len(indices):
-            for (anchors, _), values in zip(self._views(None), self._values(), strict=True):
-                torch._foreach_copy_(anchors, values)
+            self._take_anchor()
         else:
             for i in indices:
                 shaped(self.anchor_row[self._spans[i]], self.params[i]).copy_(_real(self.params[i]))
@@ -134,6 +145,10 @@ class FlatBuffer:
             self._wait()
             for i in indices:
                 self.rows[:used, self._spans[i]] = 0
+
+    def _take_anchor(self) -> None:
+        for (anchors, _), values in zip(self._views(None), self._values(), strict=True):
+            torch._foreach_copy_(anchors, values)
 
     def store(self, row: int) -> None:
         """rows[row] = parameter - anchor."""

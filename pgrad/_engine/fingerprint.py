@@ -25,6 +25,7 @@ from pgrad._engine.buffers import flat
 __all__ = ["Fingerprint", "restored", "samples"]
 
 _VALUES = 1024  # to compare, of all parameters together; at least one of each
+_FEW = 8  # tensors that are copied and compared one by one sooner than they are joined
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _version = operator.attrgetter("_version")
 _ALIVE: weakref.WeakSet[Fingerprint] = weakref.WeakSet()
@@ -34,11 +35,13 @@ class Fingerprint:
     """Of some parameters at one moment: `take` it, then ask whether they `differ`."""
 
     def __init__(self) -> None:
+        self._is_taken = False
         self._params: list[Tensor] = []
         self._versions: list[int] = []
         self._addresses: list[int] = []
         self._views: list[list[Tensor]] = []  # by kind, so that those of a kind can be joined
-        self._values: list[Tensor] = []  # of each kind
+        self._values: list[Tensor] = []  # of each kind, joined
+        self._places: list[list[Tensor]] = []  # the same, taken apart
         self._sums: list[int] | None = None  # of all bits of each parameter, if they are wanted
         self._wants_sums = False
         self._is_copy = False  # of a fingerprint of other parameters, which had these values
@@ -47,19 +50,26 @@ class Fingerprint:
 
     def clear(self) -> None:
         """Know nothing: no difference, until it is taken again."""
-        self._params, self._versions, self._addresses, self._views, self._values = [], [], [], [], []
-        self._sums, self._is_copy, self._seen = None, False, []
+        self._is_taken, self._sums, self._is_copy, self._seen = False, None, False, []
 
     def take(self, params: Sequence[Tensor]) -> None:
         """How the parameters are now."""
         addresses = _addresses(params)
-        if addresses != self._addresses or len(params) != len(self._params):
+        as_before = len(params) == len(self._params) and all(map(operator.is_, params, self._params))
+        if not as_before or addresses != self._addresses:
             self._params, self._addresses = list(params), addresses
             self._views = _views(self._params)
+            self._values = [torch.cat(views) for views in self._views]
+            self._places = [list(all_.split(list(map(len, views)))) for all_, views in zip(self._values, self._views)]
+        else:
+            for views, values, places in zip(self._views, self._values, self._places, strict=True):
+                if len(views) <= _FEW:
+                    torch._foreach_copy_(places, views)
+                else:
+                    torch.cat(views, out=values)
         self._versions = list(map(_version, self._params))
-        self._values = [torch.cat(views) for views in self._views]
         self._sums = _sums(self._params) if self._wants_sums else None
-        self._is_copy = False
+        self._is_taken, self._is_copy = True, False
 
     def differs(self, wait: bool = True) -> bool:
         """Whether a parameter was written to, or may have been, since `take`.
@@ -68,16 +78,19 @@ class Fingerprint:
             wait: whether to wait for an accelerator, where the values are there; without that, what their comparison
                 finds is remembered for `differed`.
         """
-        if self._is_copy:
-            return True
+        if not self._is_taken or self._is_copy:
+            return self._is_copy
         if self._versions != list(map(_version, self._params)) or self._addresses != _addresses(self._params):
             return True
-        for views, values in zip(self._views, self._values, strict=True):
-            if wait or values.device.type == "cpu":
-                if not torch.equal(_shown(views), values):
+        for views, values, places in zip(self._views, self._values, self._places, strict=True):
+            if values.device.type == "cpu" and len(views) <= _FEW:
+                if not all(map(torch.equal, views, places)):
+                    return True
+            elif wait or values.device.type == "cpu":
+                if not torch.equal(torch.cat(views), values):
                     return True
             else:
-                self._seen.append((_shown(views) != values).any())
+                self._seen.append((torch.cat(views) != values).any())
         return False
 
     def has_same_values(self) -> bool:
@@ -104,12 +117,14 @@ class Fingerprint:
 
     def excuse(self, moved: dict[Tensor, int]) -> None:
         """Parameters were written to so many times, and hold the same again."""
-        if not self._is_copy:
+        if self._is_taken and not self._is_copy:
             self._versions = [v + moved.get(p, 0) for v, p in zip(self._versions, self._params, strict=True)]
 
     def __getstate__(self) -> dict[str, Any]:
-        known = {"params": self._params, "values": self._values, "sums": self._sums, "wants_sums": self._wants_sums}
-        return {**known, "differed": self.differed()}
+        known = {"params": [], "values": [], "sums": None, "wants_sums": self._wants_sums, "differed": self.differed()}
+        if self._is_taken:
+            known |= {"params": self._params, "values": self._values, "sums": self._sums}
+        return known
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]
@@ -164,11 +179,6 @@ def _views(params: list[Tensor]) -> list[list[Tensor]]:
             view = line[::step].view(_BITS[line.dtype.itemsize])
             kinds.setdefault((view.dtype, view.device), []).append(view)
     return list(kinds.values())
-
-
-def _shown(views: list[Tensor]) -> Tensor:
-    """[n], the values that the views show now: to look at, not to keep."""
-    return torch.cat(views) if len(views) > 1 else views[0]
 
 
 def _line(param: Tensor) -> Tensor:

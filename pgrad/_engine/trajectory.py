@@ -94,7 +94,11 @@ class Trajectory:
         Raises:
             ValueError: if two parameters share memory, or one changed its shape or dtype in the middle.
         """
+        vectors = 1 if self.points == "last" else length
         if position == 0:
+            params = list(params)
+            if self._begin_again(params, vectors):
+                return
             self.forget()
         else:
             self.check_unchanged()
@@ -102,7 +106,7 @@ class Trajectory:
                 self._store(position)
         new = [p for p in params if p not in self._active]
         if new:
-            self._add(new, 1 if self.points == "last" else length)
+            self._add(new, vectors)
 
     def end_step(self, position: int, length: int) -> None:
         """After inner step ``position`` of ``length``, or after one that failed: note where the parameters are."""
@@ -194,6 +198,20 @@ class Trajectory:
     def rows_at(self, points: int) -> int:
         """Rows in use when there are so many points between the anchor and the last one."""
         return 0 if self.points == "last" else max(points, 0)
+
+    @torch.no_grad()
+    def _begin_again(self, params: list[Tensor], vectors: int) -> bool:
+        """Begin with the parameters of the roll-out before, in their places; False if that is not possible."""
+        if len(params) != len(self._members) or not all(map(operator.is_, params, self._members)):
+            return False
+        if not all(buffer.has_room(vectors) and buffer.changed() is None for buffer in self._in_use):
+            return False
+        _refuse_shared_memory(params)
+        for buffer in self._in_use:
+            buffer.begin()
+        self._used, self._swapped = 0, False
+        self._left.clear()
+        return True
 
     @torch.no_grad()
     def _add(self, params: list[Tensor], vectors: int) -> None:
