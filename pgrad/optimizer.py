@@ -403,7 +403,7 @@ class PGrad(Following):
             self._dismiss(steps)
             return
         rollout = Rollout(gram.clone(), len(gram) * self._trajectory.eps, domains, self.n_components)
-        update = checked_update(self.aggregation(rollout), replace(rollout, gram=gram))
+        update = checked_update(self.aggregation(rollout), gram, domains)
         if self._watched:
             self.last_parts = {name: self._trajectory.gram_of(params) for name, params in self._watched.items()}
         gradients = self._trajectory.weighted_sum(update.weights)

@@ -225,12 +225,12 @@ def principal_weights(gram: Tensor, n_components: int | None = None, *, rtol: fl
     if rtol is None:
         rtol = points * torch.finfo(gram.dtype).eps
     gram = gram.detach().to("cpu", torch.float64)
-    scale = float(gram.diagonal().amax())
-    scale = scale if scale > 0 else 1.0
+    squares = gram.diagonal().tolist()
+    scale = max(*squares, 0.0) or 1.0
     unit = gram / scale  # squares of eigenvalues must neither overflow nor vanish
     ascending, vectors = _line(unit) if points == 2 else torch.linalg.eigh(centred(unit))
     eigenvalues = [max(value, 0.0) for value in reversed(ascending.tolist())]
-    length = math.sqrt(max(float(unit[-1, -1]), 0.0))
+    length = math.sqrt(max(squares[-1] / scale, 0.0))
 
     # Numbers of Python from here on: for matrices so small a call of torch costs more than its arithmetic.
     rank = min(sum(value > rtol * eigenvalues[0] for value in eigenvalues), points - 1)

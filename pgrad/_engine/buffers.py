@@ -13,6 +13,7 @@ rounded once.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 from collections.abc import Iterator
@@ -191,7 +192,7 @@ class FlatBuffer:
     # ------------------------------------------------------------------------------------------ passes over the matrix
 
     def gram(self, used: int, index: int | None = None) -> Tensor:
-        """Products of the last and the first ``used`` displacements with each other: [1+used, 1+used] float64, CPU.
+        """Products of the first ``used`` displacements and the last with each other: [used+1, used+1] float64, CPU.
 
         Of all parameters that take part, or of one of them alone.
         """
@@ -203,18 +204,18 @@ class FlatBuffer:
         with full_precision(self.anchor_row.device):
             first, *others = (products(self._chunk(part, used)) for part in parts)
         total = sum(others, start=first).cpu()
-        total[0, 1:].neg_()  # the anchor row holds the way back
-        return total.triu() + total.triu(1).mT
+        order, signs = _in_order(1 + used)
+        return total.take(order).mul_(signs)
 
     def combine(self, weights: list[float]) -> dict[Tensor, Tensor]:
-        """The sum of the last and the first displacements with these weights (1 + used), for each parameter.
+        """The sum of the first displacements and the last with these weights (used + 1), for each parameter.
 
         It takes the place of the anchor row.
         """
         self._wait()
         row, real = self.anchor_row, self._real
         gradient = row if row.dtype == real else row.view(real)[: len(row)]
-        weights = [-weights[0], *weights[1:]]  # the anchor row holds the way back
+        weights = [-weights[-1], *weights[:-1]]  # the anchor row holds the way back
         if gradient is not row or weights != [1.0]:
             factors: Tensor | None = None
             with full_precision(row.device):
@@ -373,6 +374,17 @@ class FlatBuffer:
         for span, start in zip(self._spans, self._starts[1:], strict=True):
             if span.stop < start:
                 memory[..., span.stop : start] = 0
+
+
+@functools.lru_cache(maxsize=16)
+def _in_order(n: int) -> tuple[Tensor, Tensor]:
+    """Places and signs of the products of n displacements in the upper half of those of the rows.
+
+    The anchor row comes first of the rows, and last of the displacements: it holds the way back from the last point.
+    """
+    rows = torch.arange(1, n + 1, device="cpu") % n
+    i, j = torch.minimum(rows, rows[:, None]), torch.maximum(rows, rows[:, None])
+    return i * n + j, torch.where((i == 0) & (j > 0), -1.0, 1.0).double()
 
 
 def flat(tensor: Tensor) -> Tensor:

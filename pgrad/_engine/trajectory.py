@@ -295,9 +295,7 @@ class Trajectory:
         for buffer, part in parts:
             grams[buffer.layout] = grams[buffer.layout] + part if buffer.layout in grams else part
         products = sharding.combine(grams, 1 + self._used, check_ranks)
-        gram = torch.zeros(2 + self._used, 2 + self._used, dtype=torch.float64, device="cpu")
-        gram[1:, 1:] = products.roll((-1, -1), (0, 1))  # the anchor row holds the last point
-        return gram
+        return torch.nn.functional.pad(products, (1, 0, 1, 0))  # that of the anchor is zero
 
     @torch.no_grad()
     def weighted_sum(self, weights: Tensor) -> dict[Tensor, Tensor]:
@@ -309,10 +307,10 @@ class Trajectory:
         Returns:
             For every parameter that took part a tensor like it. It is overwritten by the next roll-out.
         """
-        _, *others, last = weights.tolist()
+        _, *factors = weights.tolist()
         gradients: dict[Tensor, Tensor] = {}
         for buffer in self._in_use:
-            gradients |= buffer.combine([last, *others])
+            gradients |= buffer.combine(factors)
         return gradients
 
     # ----------------------------------------------------------------------------------------------------- checkpoints
