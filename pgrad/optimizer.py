@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -43,7 +42,7 @@ from pgrad._following import ONE_DOMAIN, Following
 from pgrad._settings import HasRolloutLength, Shared
 from pgrad._trial import keeps_weights
 from pgrad.aggregation import Aggregation, Rollout, name_of, principal
-from pgrad.principal import Update
+from pgrad.principal import Update, is_finite
 
 __all__ = ["PGrad"]
 
@@ -399,7 +398,7 @@ class PGrad(Following):
 
     def _end_roll_out(self, steps: int, domains: tuple[int | str, ...] | None) -> None:
         gram = self._trajectory.end(steps, self.check_ranks)
-        if not math.isfinite(float(gram.abs().amax())):  # nan if one entry is
+        if not is_finite(gram.tolist()):
             self._dismiss(steps)
             return
         rollout = Rollout(gram.clone(), len(gram) * self._trajectory.eps, domains, self.n_components)

@@ -13,7 +13,6 @@ rounded once.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import operator
 from collections.abc import Iterator
@@ -57,6 +56,8 @@ class FlatBuffer:
         self._real = first.dtype
         sizes = [flat(p).numel() for p in params]
         self._starts = [0, *itertools.accumulate(-(-size // _ALIGN) * _ALIGN for size in sizes)]
+        if self._starts[-1] > 32 * _STEP:  # a part that is no whole step costs the Gram matrix calls of its own
+            self._starts[-1] += -self._starts[-1] % _STEP
         self._spans = [slice(start, start + size) for start, size in zip(self._starts, sizes, strict=False)]
         columns = self._starts[-1]
         dtype = dtype or (torch.float32 if first.dtype.itemsize < 4 else first.dtype)
@@ -78,6 +79,7 @@ class FlatBuffer:
         self._present_kinds: list[Any] = []
         self._current: list[list[Tensor]] | None = None  # the values, if the parameters themselves are all of them
         self._cache: dict[int | None, list[tuple[list[Tensor], Tensor]]] = {}
+        self._cuts: dict[int, list[slice]] = {}
         self._gradients: dict[Tensor, Tensor] = {}
 
     @property
@@ -109,7 +111,8 @@ class FlatBuffer:
 
     def changed(self) -> int | None:
         """A parameter that takes part and has another form than when the buffer was made; None if none has."""
-        self._plan()
+        if self._planned is not self.active:
+            self._plan()
         if _kinds_of(self._present) == self._present_kinds:
             return None
         return next((i for i in self.active if not self.is_unchanged(i)), None)
@@ -181,31 +184,29 @@ class FlatBuffer:
     def exchange(self) -> None:
         """parameter, anchor row = anchor, anchor - parameter."""
         squares = []
-        for values, (anchors, row), (_, columns) in zip(self._values(), self._views(None), self._batches, strict=True):
+        for values, (anchors, row) in zip(self._values(), self._views(None), strict=True):
             back = torch._foreach_sub(anchors, values)
             torch._foreach_copy_(values, anchors)
             torch._foreach_copy_(anchors, back)
             if not len(self.rows):  # the one product that will be asked for, while its numbers are in the cache
-                squares.append(products(self._chunk(columns, 0)))
+                squares.append(products(row.float()[None] if row.dtype.itemsize < 4 else row[None]))
         self._square = sum(squares[1:], start=squares[0]) if squares else None
 
     # ------------------------------------------------------------------------------------------ passes over the matrix
 
     def gram(self, used: int, index: int | None = None) -> Tensor:
-        """Products of the first ``used`` displacements and the last with each other: [used+1, used+1] float64, CPU.
+        """Products of the anchor row and the first ``used`` displacements with each other.
 
-        Of all parameters that take part, or of one of them alone.
+        [1+used, 1+used] float64, CPU; the upper half counts. Of all parameters that take part, or of one of them alone.
         """
         if self._square is not None and index is None:
             return self._square.cpu()
         self._wait()
-        step = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
-        parts = self._parts(1 + used) if index is None else _cut(self._spans[index], step)
+        limit = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
+        parts = self._parts(1 + used) if index is None else _cut(self._spans[index], limit)
         with full_precision(self.anchor_row.device):
             first, *others = (products(self._chunk(part, used)) for part in parts)
-        total = sum(others, start=first).cpu()
-        order, signs = _in_order(1 + used)
-        return total.take(order).mul_(signs)
+        return sum(others, start=first).cpu()
 
     def combine(self, weights: list[float]) -> dict[Tensor, Tensor]:
         """The sum of the first displacements and the last with these weights (used + 1), for each parameter.
@@ -224,7 +225,8 @@ class FlatBuffer:
                     factors = chunk.new_tensor(weights) if factors is None else factors
                     # Where the gradient is narrower, it lies behind what is still to be read.
                     gradient[part].copy_(torch.mv(chunk.mT, factors))
-        self._plan()
+        if self._planned is not self.active:
+            self._plan()
         if not self._gradients:
             self._gradients = {self.params[i]: self._whole(gradient, i) for i in sorted(self.active)}
         return self._gradients
@@ -282,10 +284,8 @@ class FlatBuffer:
 
         The columns of a batch have none between them of a parameter that takes no part.
         """
-        if self._planned is self.active:
-            return
         if self._planned != self.active:
-            self._batches, self._cache, self._gradients = list(self._make_batches()), {}, {}
+            self._batches, self._cache, self._cuts, self._gradients = list(self._make_batches()), {}, {}, {}
             self._present = [self.params[i] for i in sorted(self.active)]
             self._present_kinds = [self._kinds[i] for i in sorted(self.active)]
             is_cut = any(part for pieces, _ in self._batches for _, part in pieces)
@@ -314,7 +314,8 @@ class FlatBuffer:
 
     def _values(self) -> list[list[Tensor]]:
         """The parameters as they are now, in the pieces of each batch."""
-        self._plan()
+        if self._planned is not self.active:
+            self._plan()
         return self._current or [self._values_of(pieces) for pieces, _ in self._batches]
 
     def _values_of(self, pieces: list[tuple[int, slice | None]]) -> list[Tensor]:
@@ -322,7 +323,8 @@ class FlatBuffer:
 
     def _views(self, row: int | None) -> list[tuple[list[Tensor], Tensor]]:
         """The same pieces of a row, or of the anchor row, and the memory of the whole batch."""
-        self._plan()
+        if self._planned is not self.active:
+            self._plan()
         if row not in self._cache:
             memory = self.anchor_row if row is None else self.rows[row]
             self._cache[row] = [
@@ -337,8 +339,15 @@ class FlatBuffer:
             ]
         return self._cache[row]
 
-    def _parts(self, n: int) -> Iterator[slice]:
+    def _parts(self, n: int) -> list[slice]:
         """Columns of the parameters that take part, as many at a time as make up the area with ``n`` rows."""
+        if self._planned is not self.active:
+            self._plan()
+        if n not in self._cuts:
+            self._cuts[n] = list(self._make_parts(n))
+        return self._cuts[n]
+
+    def _make_parts(self, n: int) -> Iterator[slice]:
         device, dtype = self.anchor_row.device.type, self.rows.dtype
         area = _AREA.get(device, _AREA["cuda"])
         if len(self._memory) == 2 or dtype.itemsize < 4:  # chunks are copies
@@ -374,17 +383,6 @@ class FlatBuffer:
         for span, start in zip(self._spans, self._starts[1:], strict=True):
             if span.stop < start:
                 memory[..., span.stop : start] = 0
-
-
-@functools.lru_cache(maxsize=16)
-def _in_order(n: int) -> tuple[Tensor, Tensor]:
-    """Places and signs of the products of n displacements in the upper half of those of the rows.
-
-    The anchor row comes first of the rows, and last of the displacements: it holds the way back from the last point.
-    """
-    rows = torch.arange(1, n + 1, device="cpu") % n
-    i, j = torch.minimum(rows, rows[:, None]), torch.maximum(rows, rows[:, None])
-    return i * n + j, torch.where((i == 0) & (j > 0), -1.0, 1.0).double()
 
 
 def flat(tensor: Tensor) -> Tensor:

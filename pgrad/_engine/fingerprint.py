@@ -22,7 +22,7 @@ from torch import Tensor
 from pgrad._engine import sharding
 from pgrad._engine.buffers import flat
 
-__all__ = ["Fingerprint", "restored", "samples"]
+__all__ = ["Fingerprint", "are_same", "restored", "samples"]
 
 _VALUES = 1024  # to compare, of all parameters together; at least one of each
 _FEW = 8  # tensors that are copied and compared one by one sooner than they are joined
@@ -55,12 +55,11 @@ class Fingerprint:
     def take(self, params: Sequence[Tensor]) -> None:
         """How the parameters are now."""
         addresses = _addresses(params)
-        as_before = len(params) == len(self._params) and all(map(operator.is_, params, self._params))
-        if not as_before or addresses != self._addresses:
+        if addresses != self._addresses or not are_same(params, self._params):
             self._params, self._addresses = list(params), addresses
             self._views = _views(self._params)
             self._values = [torch.cat(views) for views in self._views]
-            self._places = [list(all_.split(list(map(len, views)))) for all_, views in zip(self._values, self._views)]
+            self._places = list(map(_apart, self._values, self._views))
         else:
             for views, values, places in zip(self._views, self._values, self._places, strict=True):
                 if len(views) <= _FEW:
@@ -179,6 +178,16 @@ def _views(params: list[Tensor]) -> list[list[Tensor]]:
             view = line[::step].view(_BITS[line.dtype.itemsize])
             kinds.setdefault((view.dtype, view.device), []).append(view)
     return list(kinds.values())
+
+
+def are_same(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    """Whether these are the same tensors, not only equal ones, in the same order."""
+    return len(some) == len(others) and all(map(operator.is_, some, others))
+
+
+def _apart(values: Tensor, views: list[Tensor]) -> list[Tensor]:
+    """The parts of ``values`` that belong to the views."""
+    return list(values.split(list(map(len, views))))
 
 
 def _line(param: Tensor) -> Tensor:

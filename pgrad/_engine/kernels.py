@@ -41,17 +41,20 @@ def products(chunk: Tensor) -> Tensor:
     """
     n, columns = chunk.shape
     even = columns // _BLOCK * _BLOCK if chunk.numel() > _SMALL else 0
-    rest = chunk[:, even:].double()
-    total: Tensor = torch.mm(rest, rest.mT)
+    total = torch.zeros(n, n, dtype=torch.float64, device=chunk.device)
+    if even < columns:
+        rest = chunk[:, even:].double()
+        total = torch.mm(rest, rest.mT)
     if even == 0:
         return total
     blocks = chunk[:, :even].unflatten(1, (-1, _BLOCK))
     if n == 1:
-        squares: Tensor = blocks.square().sum(2).sum(dtype=torch.float64)
-        return total.add_(squares)
+        return total.add_(blocks.square().sum(2).sum(dtype=torch.float64))
     blocks = blocks.transpose(0, 1)
+    if chunk.device.type != "cpu" or n < 12:
+        return total.add_(torch.bmm(blocks, blocks.mT).sum(0, dtype=torch.float64))
     # On a CPU libraries have kernels for products of a few rows; where there are more, half of the matrix is enough.
-    panel = 8 if chunk.device.type == "cpu" and n >= 12 else n
+    panel = 8
     for start in range(0, n, panel):
         part = torch.bmm(blocks[:, start : start + panel], blocks[:, start:].mT)
         total[start : start + panel, start:] += part.sum(0, dtype=torch.float64)

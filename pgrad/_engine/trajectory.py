@@ -14,6 +14,7 @@ Of a DTensor all this is about the part on this rank; `pgrad._engine.sharding` k
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Collection, Iterable
 from typing import Literal
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from pgrad._engine import sharding
 from pgrad._engine.buffers import FlatBuffer, local
-from pgrad._engine.fingerprint import Fingerprint
+from pgrad._engine.fingerprint import Fingerprint, are_same
 
 __all__ = ["Trajectory"]
 
@@ -202,7 +203,7 @@ class Trajectory:
     @torch.no_grad()
     def _begin_again(self, params: list[Tensor], vectors: int) -> bool:
         """Begin with the parameters of the roll-out before, in their places; False if that is not possible."""
-        if len(params) != len(self._members) or not all(map(operator.is_, params, self._members)):
+        if not are_same(params, self._members):
             return False
         if not all(buffer.has_room(vectors) and buffer.changed() is None for buffer in self._in_use):
             return False
@@ -295,7 +296,8 @@ class Trajectory:
         for buffer, part in parts:
             grams[buffer.layout] = grams[buffer.layout] + part if buffer.layout in grams else part
         products = sharding.combine(grams, 1 + self._used, check_ranks)
-        return torch.nn.functional.pad(products, (1, 0, 1, 0))  # that of the anchor is zero
+        order, signs = _in_order(2 + self._used)
+        return products.take(order).mul_(signs)
 
     @torch.no_grad()
     def weighted_sum(self, weights: Tensor) -> dict[Tensor, Tensor]:
@@ -344,6 +346,20 @@ class Trajectory:
                     f"{buffer.describe(index)}; call forget_rollout() to go on from the weights as they are, and "
                     "finish_rollout() or discard_rollout() before converting the model next time"
                 )
+
+
+@functools.lru_cache(maxsize=16)
+def _in_order(points: int) -> tuple[Tensor, Tensor]:
+    """Places [P, P] and signs [P, P] of the entries of a Gram matrix among the products of the rows [P-1, P-1].
+
+    The anchor row comes first of the rows, and holds the way back from the last point; the point x_0 is no row.
+    """
+    rows = torch.arange(points, device="cpu") % (points - 1)
+    first, second = torch.minimum(rows, rows[:, None]), torch.maximum(rows, rows[:, None])
+    signs = torch.ones(points, points, dtype=torch.float64, device="cpu")
+    signs[-1, :-1] = signs[:-1, -1] = -1
+    signs[0] = signs[:, 0] = 0
+    return first * (points - 1) + second, signs
 
 
 def _refuse_shared_memory(params: list[Tensor]) -> None:
