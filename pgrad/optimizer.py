@@ -232,20 +232,20 @@ class PGrad(Following):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        moving = (p for group in self.param_groups for p in group["params"] if p.grad is not None)
-        length = self._length - self._phase.skipped
-        self._trajectory.begin_step(moving, self._position, length)
+        moving = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        trajectory, length = self._trajectory, self._length - self._phase.skipped
+        trajectory.begin_step(moving, self._position, length)
         try:
             step_inside(self.inner, *(() if closure is None else (_replay(closure, loss),)))
         except BaseException:
-            self._trajectory.end_step(self._position, length)
+            trajectory.end_step(self._position, length)
             raise
         self._position += 1
         self._domains = (*self._domains, name)
         if self._position == length:
             self._outer_step()
         else:
-            self._trajectory.end_step(self._position, length)
+            trajectory.end_step(self._position, length)
         return loss
 
     def rollout(

@@ -89,9 +89,8 @@ def local(tensor: Tensor) -> Tensor:
 
 def locals_of(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
     """`local` of each, nearly for free where there is no DTensor."""
-    if "torch.distributed.tensor" not in sys.modules:
-        return tensors
-    return [local(t) if _is_dtensor(t) else t for t in tensors]
+    dtensor = _dtensor()
+    return tensors if dtensor is None else [local(t) if isinstance(t, dtensor) else t for t in tensors]
 
 
 def like(part: Tensor, param: Tensor) -> Tensor:

@@ -95,17 +95,19 @@ class Trajectory:
         Raises:
             ValueError: if two parameters share memory, or one changed its shape or dtype in the middle.
         """
+        params = list(params)
+        as_before = are_same(params, self._members)
         vectors = 1 if self.points == "last" else length
-        if position == 0:
-            params = list(params)
-            if self._begin_again(params, vectors):
-                return
-            self.forget()
-        else:
+        if position > 0:
             self.check_unchanged()
             if self.rows_at(position) > self._used:  # loaded: the last point is the parameters themselves
                 self._store(position)
-        new = [p for p in params if p not in self._active]
+        elif as_before and self._has_places(vectors):
+            self._begin_again()
+        else:
+            self.forget()
+            as_before = False
+        new = [] if as_before else [p for p in params if p not in self._active]
         if new:
             self._add(new, vectors)
 
@@ -115,12 +117,12 @@ class Trajectory:
             self._store(position)
             self.left()
 
-    @torch.no_grad()
     def _store(self, position: int) -> None:
         self._used = self.rows_at(position)
         if self._used:
-            for buffer in self._in_use:
-                buffer.store(self._used - 1)
+            with torch.no_grad():
+                for buffer in self._in_use:
+                    buffer.store(self._used - 1)
 
     def moved(self, position: int, wait: bool = True) -> bool:
         """Whether the parameters are elsewhere than inner step ``position``, `swap` or `left` left them.
@@ -200,19 +202,18 @@ class Trajectory:
         """Rows in use when there are so many points between the anchor and the last one."""
         return 0 if self.points == "last" else max(points, 0)
 
+    def _has_places(self, vectors: int) -> bool:
+        """Whether those who take part can do so again as they are, in the places that they have."""
+        return all(buffer.has_room(vectors) and buffer.changed() is None for buffer in self._in_use)
+
     @torch.no_grad()
-    def _begin_again(self, params: list[Tensor], vectors: int) -> bool:
-        """Begin with the parameters of the roll-out before, in their places; False if that is not possible."""
-        if not are_same(params, self._members):
-            return False
-        if not all(buffer.has_room(vectors) and buffer.changed() is None for buffer in self._in_use):
-            return False
-        _refuse_shared_memory(params)
+    def _begin_again(self) -> None:
+        """The parameters of the roll-out before begin another."""
+        _refuse_shared_memory(self._members)
         for buffer in self._in_use:
             buffer.begin()
         self._used, self._swapped = 0, False
         self._left.clear()
-        return True
 
     @torch.no_grad()
     def _add(self, params: list[Tensor], vectors: int) -> None:
