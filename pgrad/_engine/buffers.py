@@ -52,7 +52,7 @@ class FlatBuffer:
         first = flat(params[0])
         self.params = params
         self.active: set[int] = set()
-        self._kinds = _kinds_of(params)
+        self._kinds = list(_kinds_of(params))
         self._real = first.dtype
         sizes = [flat(p).numel() for p in params]
         self._starts = [0, *itertools.accumulate(-(-size // _ALIGN) * _ALIGN for size in sizes)]
@@ -107,13 +107,13 @@ class FlatBuffer:
 
     def is_unchanged(self, index: int) -> bool:
         """Whether a parameter has the form that it had when the buffer was made."""
-        return _kinds_of([self.params[index]]) == [self._kinds[index]]
+        return next(_kinds_of([self.params[index]])) == self._kinds[index]
 
     def changed(self) -> int | None:
         """A parameter that takes part and has another form than when the buffer was made; None if none has."""
         if self._planned is not self.active:
             self._plan()
-        if _kinds_of(self._present) == self._present_kinds:
+        if all(map(operator.eq, _kinds_of(self._present), self._present_kinds)):
             return None
         return next((i for i in self.active if not self.is_unchanged(i)), None)
 
@@ -420,10 +420,13 @@ def _is_dense(tensor: Tensor) -> bool:
     return tensor.is_contiguous() or torch.empty_like(tensor, device="meta").stride() == tensor.stride()
 
 
-def _kinds_of(params: list[Tensor]) -> list[Any]:
-    """Of the local part of each: shape, dtype and device, and strides. Quickly: there may be thousands."""
+def _kinds_of(params: list[Tensor]) -> Iterator[Any]:
+    """Of the local part of each: shape, dtype and device, and strides.
+
+    There may be thousands at every step: one after the other, or Python's garbage collector would go through them all.
+    """
     parts = sharding.locals_of(params)
-    return list(zip(map(_form, parts), map(Tensor.stride, parts), strict=True))
+    return zip(map(_form, parts), map(Tensor.stride, parts), strict=True)
 
 
 def _in_words(kind: Any) -> str:
