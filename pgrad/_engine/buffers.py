@@ -107,7 +107,7 @@ class FlatBuffer:
 
     def is_unchanged(self, index: int) -> bool:
         """Whether a parameter has the form that it had when the buffer was made."""
-        return next(_kinds_of([self.params[index]])) == self._kinds[index]
+        return [*_kinds_of([self.params[index]])] == [self._kinds[index]]
 
     def changed(self) -> int | None:
         """A parameter that takes part and has another form than when the buffer was made; None if none has."""

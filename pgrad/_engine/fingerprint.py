@@ -120,10 +120,9 @@ class Fingerprint:
             self._versions = [v + moved.get(p, 0) for v, p in zip(self._versions, self._params, strict=True)]
 
     def __getstate__(self) -> dict[str, Any]:
-        known = {"params": [], "values": [], "sums": None, "wants_sums": self._wants_sums, "differed": self.differed()}
-        if self._is_taken:
-            known |= {"params": self._params, "values": self._values, "sums": self._sums}
-        return known
+        params, values = (self._params, self._values) if self._is_taken else ([], [])
+        known = {"params": params, "values": values, "sums": self._sums, "wants_sums": self._wants_sums}
+        return {**known, "differed": self.differed()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]
