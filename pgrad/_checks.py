@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pgrad._engine import sharding
-from pgrad.aggregation import Rollout
 from pgrad.principal import PrincipalWeights, Update, principal_weights
 
 __all__ = [
@@ -50,9 +49,9 @@ _OPTIONS = [
 ]
 
 
-def checked_update(found: Any, rollout: Rollout) -> Update:
-    """What an aggregation returned, as a record that knows its domains."""
-    points = len(rollout.gram)
+def checked_update(found: Any, gram: Tensor, domains: tuple[int | str, ...] | None) -> Update:
+    """What an aggregation returned for a roll-out, as a record that knows its domains."""
+    points = len(gram)
     weights = found.weights if isinstance(found, Update) else found
     if not isinstance(weights, Tensor):
         raise TypeError(
@@ -64,8 +63,8 @@ def checked_update(found: Any, rollout: Rollout) -> Update:
     if weights.shape != (points,) or not all(map(math.isfinite, weights.tolist())):
         raise ValueError(f"aggregation must give {points} finite weights, one for each point, got {weights}")
     if isinstance(found, PrincipalWeights):
-        return dataclasses.replace(found, domains=rollout.domains)
-    return found if isinstance(found, Update) else Update.of(weights, rollout.gram, rollout.domains)
+        return found if found.domains == domains else dataclasses.replace(found, domains=domains)
+    return found if isinstance(found, Update) else Update.of(weights, gram, domains)
 
 
 def refuse_options(options: dict[str, Any], inner: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,14 +35,14 @@ from pgrad._engine import sharding
 from pgrad._engine.checkpoint import Parts, Progress, pack, unpack
 from pgrad._engine.groups import follow_groups
 from pgrad._engine.holding import refuse_holding
-from pgrad._engine.hooks import inside_a_step
+from pgrad._engine.hooks import noticed, step_inside
 from pgrad._engine.templates import is_template_step, make_templates
 from pgrad._engine.trajectory import Trajectory
 from pgrad._following import ONE_DOMAIN, Following
 from pgrad._settings import HasRolloutLength, Shared
 from pgrad._trial import keeps_weights
 from pgrad.aggregation import Aggregation, Rollout, name_of, principal
-from pgrad.principal import Update
+from pgrad.principal import Update, is_finite
 
 __all__ = ["PGrad"]
 
@@ -191,6 +190,7 @@ class PGrad(Following):
         """Whether the parameters hold the anchor for a while, inside `at_anchor`."""
         return self._at_anchor
 
+    @noticed
     def step(  # type: ignore[override]
         self, closure: Closure | None = None, *, domain: Any = None
     ) -> LossValue | None:
@@ -226,29 +226,26 @@ class PGrad(Following):
         if mixed:
             self._notices.give("mixed", f"a mini-batch mixed {mixed}; {ONE_DOMAIN}")
         self._follow(stepping=True)
-        self._follow_sampler()
+        if self._sampler is not None or self._lost_sampler:
+            self._follow_sampler()
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        moving = (p for group in self.param_groups for p in group["params"] if p.grad is not None)
-        length = self._length - self._phase.skipped
-        self._trajectory.begin_step(moving, self._position, length)
+        moving = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        trajectory, length = self._trajectory, self._length - self._phase.skipped
+        trajectory.begin_step(moving, self._position, length)
         try:
-            with inside_a_step():
-                if closure is None:
-                    self.inner.step()
-                else:
-                    self.inner.step(_replay(closure, loss))  # type: ignore[arg-type]
+            step_inside(self.inner, *(() if closure is None else (_replay(closure, loss),)))
         except BaseException:
-            self._trajectory.end_step(self._position, length)
+            trajectory.end_step(self._position, length)
             raise
         self._position += 1
         self._domains = (*self._domains, name)
         if self._position == length:
             self._outer_step()
         else:
-            self._trajectory.end_step(self._position, length)
+            trajectory.end_step(self._position, length)
         return loss
 
     def rollout(
@@ -401,16 +398,16 @@ class PGrad(Following):
 
     def _end_roll_out(self, steps: int, domains: tuple[int | str, ...] | None) -> None:
         gram = self._trajectory.end(steps, self.check_ranks)
-        if not math.isfinite(float(gram.abs().amax())):  # nan if one entry is
+        if not is_finite(gram.tolist()):
             self._dismiss(steps)
             return
         rollout = Rollout(gram.clone(), len(gram) * self._trajectory.eps, domains, self.n_components)
-        update = checked_update(self.aggregation(rollout), replace(rollout, gram=gram))
+        update = checked_update(self.aggregation(rollout), gram, domains)
         if self._watched:
             self.last_parts = {name: self._trajectory.gram_of(params) for name, params in self._watched.items()}
         gradients = self._trajectory.weighted_sum(update.weights)
-        with self._as_grad(gradients), inside_a_step():
-            self.outer.step()
+        with self._as_grad(gradients):
+            step_inside(self.outer)
         self.last_update = update
 
     @contextmanager

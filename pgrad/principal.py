@@ -10,6 +10,7 @@ ways from G to w is in `pgrad.aggregation`.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -225,39 +226,44 @@ def principal_weights(gram: Tensor, n_components: int | None = None, *, rtol: fl
     if rtol is None:
         rtol = points * torch.finfo(gram.dtype).eps
     gram = gram.detach().to("cpu", torch.float64)
-    scale = float(gram.diagonal().amax())
-    scale = scale if scale > 0 else 1.0
+    squares = gram.diagonal().tolist()
+    scale = max(*squares, 0.0) or 1.0
     unit = gram / scale  # squares of eigenvalues must neither overflow nor vanish
     ascending, vectors = _line(unit) if points == 2 else torch.linalg.eigh(centred(unit))
-    eigenvalues = [max(value, 0.0) for value in reversed(ascending.tolist())]
-    length = math.sqrt(max(float(unit[-1, -1]), 0.0))
 
     # Numbers of Python from here on: for matrices so small a call of torch costs more than its arithmetic.
+    eigenvalues = [max(value, 0.0) for value in reversed(ascending.tolist())]
+    length = math.sqrt(max(squares[-1] / scale, 0.0))
     rank = min(sum(value > rtol * eigenvalues[0] for value in eigenvalues), points - 1)
     used = rank if n_components is None else min(n_components, rank)
     at_right_angle = points * torch.finfo(torch.float64).eps  # the round-off of an entry
     norm = math.hypot(*eigenvalues[:used])
-    signs, coefficients = [], []
+    signs, weights = [], [0.0] * points
     for value, vector in zip(eigenvalues[:used], reversed(vectors.mT.tolist()), strict=False):
         turn = (
             1.0 if max(vector, key=abs) > 0 else -1.0
         )  # the sign of an eigenvector is free: its largest entry fixes it
         signs.append(1.0 if turn * (vector[0] - vector[-1]) > at_right_angle else -1.0)
-        coefficients.append(length * turn * signs[-1] * math.sqrt(value) / norm)
-    weights = vectors[:, points - used :] @ torch.tensor(coefficients[::-1], dtype=torch.float64, device="cpu")
+        coefficient = length * turn * signs[-1] * math.sqrt(value) / norm
+        weights = [weight + coefficient * entry for weight, entry in zip(weights, vector, strict=True)]
+    mean = math.fsum(weights) / points
     return PrincipalWeights(
-        _centring(points) @ weights,
+        _float64([weight - mean for weight in weights]),
         gram,
-        torch.tensor([value * scale for value in eigenvalues[:-1]], dtype=torch.float64, device="cpu"),
-        torch.tensor(signs, dtype=torch.float64, device="cpu"),
+        _float64([value * scale for value in eigenvalues[:-1]]),
+        _float64(signs),
         length * math.sqrt(scale),
     )
+
+
+def _float64(numbers: list[float]) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float64, device="cpu")
 
 
 def _line(gram: Tensor) -> tuple[Tensor, Tensor]:
     """The eigenpairs [2], [2, 2] of two points: a half of their squared distance, along the way between them."""
     (a, b), (c, d) = gram.tolist()
-    return torch.tensor([0.0, (a - b - c + d) / 2], dtype=torch.float64, device="cpu"), _ends()
+    return _float64([0.0, (a - b - c + d) / 2]), _ends()
 
 
 @functools.lru_cache(maxsize=1)
@@ -315,16 +321,22 @@ def _check(gram: Any, n_components: Any, rtol: Any) -> None:
         raise TypeError(f"gram must be a real floating-point tensor, got {found}")
     if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or len(gram) < 2:
         raise ValueError(f"gram must be square with at least 2 rows (anchor and one point), got {tuple(gram.shape)}")
-    scale = float(gram.abs().amax())  # nan if one entry is
-    if not math.isfinite(scale):
+    numbers = gram.tolist()
+    if not is_finite(numbers):
         raise ValueError("gram must be finite, got inf or nan: the roll-out diverged or its squares overflowed")
-    if not torch.equal(gram, gram.mT) and (gram - gram.mT).abs().amax() > 1e-3 * scale:
+    scale = max(map(abs, itertools.chain.from_iterable(numbers)))
+    if numbers != list(map(list, zip(*numbers, strict=True))) and (gram - gram.mT).abs().amax() > 1e-3 * scale:
         raise ValueError("gram must be symmetric: pass X @ X.T of the displacements")
-    if float(gram.diagonal().amin()) < -1e-3 * scale:
+    if min(row[n] for n, row in enumerate(numbers)) < -1e-3 * scale:
         raise ValueError("gram must have a non-negative diagonal: pass X @ X.T of the displacements")
     check_n_components(n_components)
     if rtol is not None and not 0.0 <= rtol < 1.0:
         raise ValueError(f"rtol must be in [0, 1) or None, got {rtol!r}")
+
+
+def is_finite(matrix: list[list[float]]) -> bool:
+    """Whether every number is."""
+    return all(map(math.isfinite, itertools.chain.from_iterable(matrix)))
 
 
 def check_n_components(n_components: int | None) -> None:

@@ -14,6 +14,7 @@ rounded once.
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,8 @@ _AREA = {"cpu": 1 << 23, "cuda": 1 << 26}
 _STEP = 512  # columns: parts of the matrix begin at multiples
 _ALIGN = 16  # numbers
 
+_form = operator.attrgetter("shape", "dtype", "device")
+
 
 class FlatBuffer:
     """Parameters of one kind, and room for ``vectors`` vectors of them.
@@ -49,10 +52,12 @@ class FlatBuffer:
         first = flat(params[0])
         self.params = params
         self.active: set[int] = set()
-        self._kinds = [_kind(p) for p in params]
+        self._kinds = list(_kinds_of(params))
         self._real = first.dtype
         sizes = [flat(p).numel() for p in params]
         self._starts = [0, *itertools.accumulate(-(-size // _ALIGN) * _ALIGN for size in sizes)]
+        if self._starts[-1] > 32 * _STEP:  # a part that is no whole step costs the Gram matrix calls of its own
+            self._starts[-1] += -self._starts[-1] % _STEP
         self._spans = [slice(start, start + size) for start, size in zip(self._starts, sizes, strict=False)]
         columns = self._starts[-1]
         dtype = dtype or (torch.float32 if first.dtype.itemsize < 4 else first.dtype)
@@ -69,10 +74,12 @@ class FlatBuffer:
         self._saved: tuple[int, Tensor] | None = None  # so many displacements as they are saved
         self._square: Tensor | None = None  # of the way back, where it is all that there is
         self._planned: set[int] | None = None  # who takes part in what follows
-        self._pieces: list[tuple[int, slice | None]] = []
-        self._batches: list[tuple[slice, slice]] = []  # of pieces, and of columns
-        self._kept: list[Tensor | None] = []
-        self._cache: dict[int | None, list[Tensor]] = {}
+        self._batches: list[tuple[list[tuple[int, slice | None]], slice]] = []  # pieces of parameters, and columns
+        self._present: list[Tensor] = []
+        self._present_kinds: list[Any] = []
+        self._current: list[list[Tensor]] | None = None  # the values, if the parameters themselves are all of them
+        self._cache: dict[int | None, list[tuple[list[Tensor], Tensor]]] = {}
+        self._cuts: dict[int, list[slice]] = {}
         self._gradients: dict[Tensor, Tensor] = {}
 
     @property
@@ -92,19 +99,23 @@ class FlatBuffer:
 
     def fits(self, index: int, vectors: int) -> bool:
         """Whether there is room for ``vectors`` vectors of the parameter as it is now."""
-        return len(self.rows) + 1 >= vectors and self.is_unchanged(index)
+        return self.has_room(vectors) and self.is_unchanged(index)
+
+    def has_room(self, vectors: int) -> bool:
+        """Whether there is room for ``vectors`` vectors."""
+        return len(self.rows) + 1 >= vectors
 
     def is_unchanged(self, index: int) -> bool:
         """Whether a parameter has the form that it had when the buffer was made."""
-        return _kind(self.params[index]) == self._kinds[index]
+        return [*_kinds_of([self.params[index]])] == [self._kinds[index]]
 
     def changed(self) -> int | None:
         """A parameter that takes part and has another form than when the buffer was made; None if none has."""
-        params, kinds = self.params, self._kinds
-        if self.layout.mesh is not None:
-            return next((i for i in self.active if not self.is_unchanged(i)), None)
-        forms = ((i, params[i]) for i in self.active)  # `_kind` without what DTensors need, for many parameters
-        return next((i for i, p in forms if (p.dtype, p.device, p.shape, p.stride()) != kinds[i]), None)
+        if self._planned is not self.active:
+            self._plan()
+        if all(map(operator.eq, _kinds_of(self._present), self._present_kinds)):
+            return None
+        return next((i for i in self.active if not self.is_unchanged(i)), None)
 
     def describe(self, index: int) -> str:
         """The form that a parameter had."""
@@ -115,6 +126,14 @@ class FlatBuffer:
     def reset(self) -> None:
         """No parameter takes part."""
         self.active = set()
+        self._clear_gradient()
+
+    def begin(self) -> None:
+        """All that take part begin anew: their anchor is where they are."""
+        self._clear_gradient()
+        self._take_anchor()
+
+    def _clear_gradient(self) -> None:
         if self.anchor_row.dtype != self._real:  # a gradient has been there, narrower, across the gaps
             self._clear_gaps(self.anchor_row)
 
@@ -122,7 +141,7 @@ class FlatBuffer:
         """Parameters take part: their anchor is where they are, and their first ``used`` displacements are zero."""
         self.active = {*self.active, *indices}
         if len(self.active) == len(indices):
-            torch._foreach_copy_(self._views(None), self._values())
+            self._take_anchor()
         else:
             for i in indices:
                 shaped(self.anchor_row[self._spans[i]], self.params[i]).copy_(_real(self.params[i]))
@@ -131,75 +150,73 @@ class FlatBuffer:
             for i in indices:
                 self.rows[:used, self._spans[i]] = 0
 
+    def _take_anchor(self) -> None:
+        for (anchors, _), values in zip(self._views(None), self._values(), strict=True):
+            torch._foreach_copy_(anchors, values)
+
     def store(self, row: int) -> None:
         """rows[row] = parameter - anchor."""
-        values, anchors, rows = self._values(), self._views(None), self._views(row)
-        source, target = self.anchor_row, self.rows[row]
-        for batch, columns in self._batches:
-            subtract(values[batch], anchors[batch], rows[batch], (source[columns], target[columns]))
+        for values, anchors, out in zip(self._values(), self._views(None), self._views(row), strict=True):
+            subtract(values, anchors, out)
 
     def is_at(self, row: int, swapped: bool = False) -> bool:
         """Whether rows[row] == parameter - anchor, bit for bit; with the two the other way round after a `swap`."""
         self._wait()
-        for value, anchor, stored in zip(self._values(), self._views(None), self._views(row), strict=True):
-            way = anchor - value if swapped else value - anchor
-            if not _same_bits(way.to(stored.device, stored.dtype), stored):
-                return False
+        for values, (anchors, _), (rows, _) in zip(self._values(), self._views(None), self._views(row), strict=True):
+            for value, anchor, stored in zip(values, anchors, rows, strict=True):
+                way = anchor - value if swapped else value - anchor
+                if not _same_bits(way.to(stored.device, stored.dtype), stored):
+                    return False
         return True
 
     def restore(self) -> None:
         """parameter = anchor."""
-        if self.active:
-            torch._foreach_copy_(self._values(), self._views(None))
+        for values, (anchors, _) in zip(self._values(), self._views(None), strict=True):
+            torch._foreach_copy_(values, anchors)
 
     def swap(self) -> None:
         """parameter, anchor = anchor, parameter; the anchor row holds every value of the parameters exactly."""
-        values, anchors = self._values(), self._views(None)
-        for batch, _ in self._batches:
-            kept = [value.clone() for value in values[batch]]
-            torch._foreach_copy_(values[batch], anchors[batch])
-            torch._foreach_copy_(anchors[batch], kept)
+        for values, (anchors, _) in zip(self._values(), self._views(None), strict=True):
+            kept = [value.clone() for value in values]
+            torch._foreach_copy_(values, anchors)
+            torch._foreach_copy_(anchors, kept)
 
     def exchange(self) -> None:
         """parameter, anchor row = anchor, anchor - parameter."""
-        values, anchors = self._values(), self._views(None)
-        square = None
-        for batch, columns in self._batches:
-            back = torch._foreach_sub(anchors[batch], values[batch])
-            torch._foreach_copy_(values[batch], anchors[batch])
-            torch._foreach_copy_(anchors[batch], back)
+        squares = []
+        for values, (anchors, row) in zip(self._values(), self._views(None), strict=True):
+            back = torch._foreach_sub(anchors, values)
+            torch._foreach_copy_(values, anchors)
+            torch._foreach_copy_(anchors, back)
             if not len(self.rows):  # the one product that will be asked for, while its numbers are in the cache
-                part = products(self._chunk(columns, 0))
-                square = part if square is None else square + part
-        self._square = square
+                squares.append(products(row.float()[None] if row.dtype.itemsize < 4 else row[None]))
+        self._square = sum(squares[1:], start=squares[0]) if squares else None
 
     # ------------------------------------------------------------------------------------------ passes over the matrix
 
     def gram(self, used: int, index: int | None = None) -> Tensor:
-        """Products of the last and the first ``used`` displacements with each other: [1+used, 1+used] float64, CPU.
+        """Products of the anchor row and the first ``used`` displacements with each other.
 
-        Of all parameters that take part, or of one of them alone.
+        [1+used, 1+used] float64, CPU; the upper half counts. Of all parameters that take part, or of one of them alone.
         """
         if self._square is not None and index is None:
             return self._square.cpu()
         self._wait()
-        step = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
-        parts = self._parts(1 + used) if index is None else _cut(self._spans[index], step)
+        limit = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
+        parts = self._parts(1 + used) if index is None else _cut(self._spans[index], limit)
         with full_precision(self.anchor_row.device):
             first, *others = (products(self._chunk(part, used)) for part in parts)
-        total = sum(others, start=first).cpu()
-        total[0, 1:].neg_()  # the anchor row holds the way back
-        return total.triu() + total.triu(1).mT
+        return sum(others, start=first).cpu()
 
     def combine(self, weights: list[float]) -> dict[Tensor, Tensor]:
-        """The sum of the last and the first displacements with these weights (1 + used), for each parameter.
+        """The sum of the first displacements and the last with these weights (used + 1), for each parameter.
 
         It takes the place of the anchor row.
         """
         self._wait()
         row, real = self.anchor_row, self._real
         gradient = row if row.dtype == real else row.view(real)[: len(row)]
-        weights = [-weights[0], *weights[1:]]  # the anchor row holds the way back
+        weights = [-weights[-1], *weights[:-1]]  # the anchor row holds the way back
         if gradient is not row or weights != [1.0]:
             factors: Tensor | None = None
             with full_precision(row.device):
@@ -208,7 +225,8 @@ class FlatBuffer:
                     factors = chunk.new_tensor(weights) if factors is None else factors
                     # Where the gradient is narrower, it lies behind what is still to be read.
                     gradient[part].copy_(torch.mv(chunk.mT, factors))
-        self._plan()
+        if self._planned is not self.active:
+            self._plan()
         if not self._gradients:
             self._gradients = {self.params[i]: self._whole(gradient, i) for i in sorted(self.active)}
         return self._gradients
@@ -259,57 +277,77 @@ class FlatBuffer:
     # ------------------------------------------------------------------------------------------------ parts and pieces
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_planned": None, "_kept": [], "_cache": {}, "_gradients": {}, "_saved": None}
+        return {**self.__dict__, "_planned": None, "_cache": {}, "_gradients": {}, "_saved": None}
 
-    def _plan(self) -> list[tuple[int, slice | None]]:
+    def _plan(self) -> None:
         """Parameters whole, large ones in pieces of their elements in memory order; batches are alike in size.
 
         The columns of a batch have none between them of a parameter that takes no part.
         """
-        if self._planned is self.active:
-            return self._pieces
         if self._planned != self.active:
-            limit = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
-            self._pieces, self._batches, self._kept, self._cache, self._gradients = [], [], [], {}, {}
-            first, begin, end = 0, 0, 0  # of the batch: its first piece, and its columns
-            for i in sorted(self.active):
-                param, span, stop = self.params[i], self._spans[i], self._starts[i + 1]
-                n = span.stop - span.start
-                large = n > limit and _is_dense(_real(param))
-                for part in _cut(slice(0, n), limit) if large else [slice(0, n)]:
-                    start = span.start + part.start
-                    behind = stop if part.stop == n else span.start + part.stop
-                    if end > begin and (start != end or behind - begin > limit):
-                        self._batches.append((slice(first, len(self._pieces)), slice(begin, end)))
-                        first, begin = len(self._pieces), start
-                    begin, end = (begin if end > begin else start), behind
-                    self._pieces.append((i, part if large else None))
-                    self._kept.append(param if not large and _real(param) is param else None)
-            self._batches.append((slice(first, len(self._pieces)), slice(begin, end)))
+            self._batches, self._cache, self._cuts, self._gradients = list(self._make_batches()), {}, {}, {}
+            self._present = [self.params[i] for i in sorted(self.active)]
+            self._present_kinds = [self._kinds[i] for i in sorted(self.active)]
+            is_cut = any(part for pieces, _ in self._batches for _, part in pieces)
+            as_they_are = not is_cut and all(_real(p) is p for p in self._present)
+            self._current = [self._values_of(pieces) for pieces, _ in self._batches] if as_they_are else None
         self._planned = self.active
-        return self._pieces
 
-    def _values(self) -> list[Tensor]:
-        """The parameters as they are now, in the pieces of the plan."""
-        plan = self._plan()
-        return [
-            kept if kept is not None else flat(self.params[i])[part] if part else _real(self.params[i])
-            for kept, (i, part) in zip(self._kept, plan, strict=True)
-        ]
+    def _make_batches(self) -> Iterator[tuple[list[tuple[int, slice | None]], slice]]:
+        limit = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
+        pieces: list[tuple[int, slice | None]] = []
+        begin = end = 0  # columns of the batch
+        for i in sorted(self.active):
+            span, stop = self._spans[i], self._starts[i + 1]
+            n = span.stop - span.start
+            large = n > limit and _is_dense(_real(self.params[i]))
+            for part in _cut(slice(0, n), limit) if large else [slice(0, n)]:
+                start = span.start + part.start
+                behind = stop if part.stop == n else span.start + part.stop
+                if end > begin and (start != end or behind - begin > limit):
+                    yield pieces, slice(begin, end)
+                    pieces, begin, end = [], start, start
+                begin, end = (begin if end > begin else start), behind
+                pieces.append((i, part if large else None))
+        if pieces:
+            yield pieces, slice(begin, end)
 
-    def _views(self, row: int | None) -> list[Tensor]:
-        """The same pieces of a row, or of the anchor row."""
-        plan = self._plan()
+    def _values(self) -> list[list[Tensor]]:
+        """The parameters as they are now, in the pieces of each batch."""
+        if self._planned is not self.active:
+            self._plan()
+        return self._current or [self._values_of(pieces) for pieces, _ in self._batches]
+
+    def _values_of(self, pieces: list[tuple[int, slice | None]]) -> list[Tensor]:
+        return [flat(self.params[i])[part] if part else _real(self.params[i]) for i, part in pieces]
+
+    def _views(self, row: int | None) -> list[tuple[list[Tensor], Tensor]]:
+        """The same pieces of a row, or of the anchor row, and the memory of the whole batch."""
+        if self._planned is not self.active:
+            self._plan()
         if row not in self._cache:
             memory = self.anchor_row if row is None else self.rows[row]
             self._cache[row] = [
-                memory[self._spans[i]][part] if part else shaped(memory[self._spans[i]], self.params[i])
-                for i, part in plan
+                (
+                    [
+                        memory[self._spans[i]][part] if part else shaped(memory[self._spans[i]], self.params[i])
+                        for i, part in pieces
+                    ],
+                    memory[columns],
+                )
+                for pieces, columns in self._batches
             ]
         return self._cache[row]
 
-    def _parts(self, n: int) -> Iterator[slice]:
+    def _parts(self, n: int) -> list[slice]:
         """Columns of the parameters that take part, as many at a time as make up the area with ``n`` rows."""
+        if self._planned is not self.active:
+            self._plan()
+        if n not in self._cuts:
+            self._cuts[n] = list(self._make_parts(n))
+        return self._cuts[n]
+
+    def _make_parts(self, n: int) -> Iterator[slice]:
         device, dtype = self.anchor_row.device.type, self.rows.dtype
         area = _AREA.get(device, _AREA["cuda"])
         if len(self._memory) == 2 or dtype.itemsize < 4:  # chunks are copies
@@ -382,13 +420,17 @@ def _is_dense(tensor: Tensor) -> bool:
     return tensor.is_contiguous() or torch.empty_like(tensor, device="meta").stride() == tensor.stride()
 
 
-def _kind(param: Tensor) -> tuple[Any, ...]:
-    part = local(param)
-    return part.dtype, part.device, part.shape, part.stride()
+def _kinds_of(params: list[Tensor]) -> Iterator[Any]:
+    """Of the local part of each: shape, dtype and device, and strides.
+
+    There may be thousands at every step: one after the other, or Python's garbage collector would go through them all.
+    """
+    parts = sharding.locals_of(params)
+    return zip(map(_form, parts), map(Tensor.stride, parts), strict=True)
 
 
-def _in_words(kind: tuple[Any, ...]) -> str:
-    dtype, device, shape, stride = kind
+def _in_words(kind: Any) -> str:
+    (shape, dtype, device), stride = kind
     return f"a {dtype} tensor of shape {tuple(shape)} with strides {tuple(stride)} on {device}"
 
 

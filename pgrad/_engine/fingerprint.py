@@ -22,9 +22,10 @@ from torch import Tensor
 from pgrad._engine import sharding
 from pgrad._engine.buffers import flat
 
-__all__ = ["Fingerprint", "restored", "samples"]
+__all__ = ["Fingerprint", "are_same", "restored", "samples"]
 
 _VALUES = 1024  # to compare, of all parameters together; at least one of each
+_FEW = 8  # tensors that are copied and compared one by one sooner than they are joined
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _version = operator.attrgetter("_version")
 _ALIVE: weakref.WeakSet[Fingerprint] = weakref.WeakSet()
@@ -34,11 +35,13 @@ class Fingerprint:
     """Of some parameters at one moment: `take` it, then ask whether they `differ`."""
 
     def __init__(self) -> None:
+        self._is_taken = False
         self._params: list[Tensor] = []
         self._versions: list[int] = []
         self._addresses: list[int] = []
         self._views: list[list[Tensor]] = []  # by kind, so that those of a kind can be joined
-        self._values: list[Tensor] = []  # of each kind
+        self._values: list[Tensor] = []  # of each kind, joined
+        self._places: list[list[Tensor]] = []  # the same, taken apart
         self._sums: list[int] | None = None  # of all bits of each parameter, if they are wanted
         self._wants_sums = False
         self._is_copy = False  # of a fingerprint of other parameters, which had these values
@@ -47,19 +50,25 @@ class Fingerprint:
 
     def clear(self) -> None:
         """Know nothing: no difference, until it is taken again."""
-        self._params, self._versions, self._addresses, self._views, self._values = [], [], [], [], []
-        self._sums, self._is_copy, self._seen = None, False, []
+        self._is_taken, self._sums, self._is_copy, self._seen = False, None, False, []
 
     def take(self, params: Sequence[Tensor]) -> None:
         """How the parameters are now."""
         addresses = _addresses(params)
-        if len(params) != len(self._params) or addresses != self._addresses:
+        if addresses != self._addresses or not are_same(params, self._params):
             self._params, self._addresses = list(params), addresses
             self._views = _views(self._params)
+            self._values = [torch.cat(views) for views in self._views]
+            self._places = list(map(_apart, self._values, self._views))
+        else:
+            for views, values, places in zip(self._views, self._values, self._places, strict=True):
+                if len(views) <= _FEW:
+                    torch._foreach_copy_(places, views)
+                else:
+                    torch.cat(views, out=values)
         self._versions = list(map(_version, self._params))
-        self._values = [torch.cat(views) for views in self._views]
         self._sums = _sums(self._params) if self._wants_sums else None
-        self._is_copy = False
+        self._is_taken, self._is_copy = True, False
 
     def differs(self, wait: bool = True) -> bool:
         """Whether a parameter was written to, or may have been, since `take`.
@@ -68,12 +77,15 @@ class Fingerprint:
             wait: whether to wait for an accelerator, where the values are there; without that, what their comparison
                 finds is remembered for `differed`.
         """
-        if self._is_copy:
-            return True
+        if not self._is_taken or self._is_copy:
+            return self._is_copy
         if self._versions != list(map(_version, self._params)) or self._addresses != _addresses(self._params):
             return True
-        for views, values in zip(self._views, self._values, strict=True):
-            if wait or values.device.type == "cpu":
+        for views, values, places in zip(self._views, self._values, self._places, strict=True):
+            if values.device.type == "cpu" and len(views) <= _FEW:
+                if not all(map(torch.equal, views, places)):
+                    return True
+            elif wait or values.device.type == "cpu":
                 if not torch.equal(torch.cat(views), values):
                     return True
             else:
@@ -104,11 +116,12 @@ class Fingerprint:
 
     def excuse(self, moved: dict[Tensor, int]) -> None:
         """Parameters were written to so many times, and hold the same again."""
-        if not self._is_copy:
+        if self._is_taken and not self._is_copy:
             self._versions = [v + moved.get(p, 0) for v, p in zip(self._versions, self._params, strict=True)]
 
     def __getstate__(self) -> dict[str, Any]:
-        known = {"params": self._params, "values": self._values, "sums": self._sums, "wants_sums": self._wants_sums}
+        params, values = (self._params, self._values) if self._is_taken else ([], [])
+        known = {"params": params, "values": values, "sums": self._sums, "wants_sums": self._wants_sums}
         return {**known, "differed": self.differed()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -164,6 +177,16 @@ def _views(params: list[Tensor]) -> list[list[Tensor]]:
             view = line[::step].view(_BITS[line.dtype.itemsize])
             kinds.setdefault((view.dtype, view.device), []).append(view)
     return list(kinds.values())
+
+
+def are_same(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    """Whether these are the same tensors, not only equal ones, in the same order."""
+    return len(some) == len(others) and all(map(operator.is_, some, others))
+
+
+def _apart(values: Tensor, views: list[Tensor]) -> list[Tensor]:
+    """The parts of ``values`` that belong to the views."""
+    return list(values.split(list(map(len, views))))
 
 
 def _line(param: Tensor) -> Tensor:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from torch.optim import Optimizer
 
 __all__ = ["follow_groups"]
+
+_params = operator.itemgetter("params")
 
 
 def follow_groups(inner: Optimizer, outer: Optimizer) -> None:
@@ -16,7 +19,8 @@ def follow_groups(inner: Optimizer, outer: Optimizer) -> None:
     place, if there are as many as before. Whatever is left is a new group, with the defaults of the outer optimizer.
     """
     own, theirs = inner.param_groups, outer.param_groups
-    if len(own) == len(theirs) and all(a["params"] is b["params"] for a, b in zip(own, theirs, strict=True)):
+    lists, their_lists = map(_params, own), map(_params, theirs)
+    if len(own) == len(theirs) and all(map(operator.is_, lists, their_lists)):
         return
     by_list = {id(group["params"]): group for group in theirs}
     partners: list[dict[str, Any] | None] = [by_list.pop(id(group["params"]), None) for group in own]

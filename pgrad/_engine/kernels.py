@@ -16,19 +16,19 @@ _SMALL = 1 << 14  # numbers that are in float64 sooner than the calls for blocks
 _LONG = 1 << 11  # numbers in a tensor from which on a call of its own is worth while
 
 
-def subtract(values: list[Tensor], anchors: list[Tensor], out: list[Tensor], flat: tuple[Tensor, Tensor]) -> None:
-    """out = values - anchors, rounded once to the dtype of ``out``; asynchronously where that is in host memory.
+def subtract(values: list[Tensor], anchor: tuple[list[Tensor], Tensor], row: tuple[list[Tensor], Tensor]) -> None:
+    """row = values - anchor, rounded once to the dtype of the row; asynchronously where that is in host memory.
 
-    ``flat`` holds the memory [n] of all anchors and that of all of ``out``, the gaps included.
+    Both are given piece by piece, as the values, and as their memory [n] with all of them, the gaps included.
     """
-    source, target = flat
+    (anchors, source), (out, target) = anchor, row
     if target.device != source.device:
         send([d.to(target.dtype) for d in torch._foreach_sub(values, anchors)], out)
     elif target.dtype != source.dtype:
         torch._foreach_copy_(out, torch._foreach_sub(values, anchors))
     elif source.device.type == "cpu" and values[0].dtype == source.dtype and len(target) > _LONG * len(values):
-        for value, anchor, row in zip(values, anchors, out, strict=True):  # one pass instead of two
-            torch.sub(value, anchor, out=row)
+        for value, start, way in zip(values, anchors, out, strict=True):  # one pass instead of two
+            torch.sub(value, start, out=way)
     else:
         torch._foreach_copy_(out, values)
         target.sub_(source)
@@ -41,17 +41,20 @@ def products(chunk: Tensor) -> Tensor:
     """
     n, columns = chunk.shape
     even = columns // _BLOCK * _BLOCK if chunk.numel() > _SMALL else 0
-    rest = chunk[:, even:].double()
-    total: Tensor = torch.mm(rest, rest.mT)
+    total = torch.zeros(n, n, dtype=torch.float64, device=chunk.device)
+    if even < columns:
+        rest = chunk[:, even:].double()
+        total = torch.mm(rest, rest.mT)
     if even == 0:
         return total
     blocks = chunk[:, :even].unflatten(1, (-1, _BLOCK))
     if n == 1:
-        squares: Tensor = blocks.square().sum(2).sum(dtype=torch.float64)
-        return total.add_(squares)
+        return total.add_(blocks.square().sum(2).sum(dtype=torch.float64))
     blocks = blocks.transpose(0, 1)
+    if chunk.device.type != "cpu" or n < 12:
+        return total.add_(torch.bmm(blocks, blocks.mT).sum(0, dtype=torch.float64))
     # On a CPU libraries have kernels for products of a few rows; where there are more, half of the matrix is enough.
-    panel = 8 if chunk.device.type == "cpu" and n >= 12 else n
+    panel = 8
     for start in range(0, n, panel):
         part = torch.bmm(blocks[:, start : start + panel], blocks[:, start:].mT)
         total[start : start + panel, start:] += part.sum(0, dtype=torch.float64)

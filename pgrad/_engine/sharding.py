@@ -171,7 +171,8 @@ def combine(parts: dict[Layout, Tensor], steps: int, check_ranks: bool | None = 
     """The Gram matrix of all parameters on all ranks, the same bits on each of them.
 
     Args:
-        parts: [steps, steps] float64, the sum of the local Gram matrices of the parameters of each layout.
+        parts: [steps, steps] float64, the sum of the local Gram matrices of the parameters of each layout, of which
+            the upper half counts.
         steps: inner steps done; only `check_ranks` needs it.
         check_ranks: whether to compare what must be equal on several ranks, first; None for whether
             TORCH_DISTRIBUTED_DEBUG is DETAIL. Every rank must give the same.
@@ -183,6 +184,8 @@ def combine(parts: dict[Layout, Tensor], steps: int, check_ranks: bool | None = 
     mesh = _widest_mesh(parts)
     if is_checking(check_ranks):
         _compare(parts, steps, _one_group(mesh))
+    if mesh is None and len(parts) == 1:
+        return next(iter(parts.values()))
     total = torch.zeros(steps, steps, dtype=torch.float64, device="cpu")
     if mesh is None:
         return sum(parts.values(), start=total)

@@ -14,6 +14,7 @@ Of a DTensor all this is about the part on this rank; `pgrad._engine.sharding` k
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Collection, Iterable
 from typing import Literal
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from pgrad._engine import sharding
 from pgrad._engine.buffers import FlatBuffer, local
-from pgrad._engine.fingerprint import Fingerprint
+from pgrad._engine.fingerprint import Fingerprint, are_same
 
 __all__ = ["Trajectory"]
 
@@ -51,6 +52,8 @@ class Trajectory:
         self.points = points
         self._places: dict[Tensor, tuple[FlatBuffer, int]] = {}  # storage of every parameter that ever took part
         self._active: dict[Tensor, tuple[FlatBuffer, int]] = {}  # of those that do in this roll-out
+        self._members: list[Tensor] = []  # the same parameters
+        self._in_use: list[FlatBuffer] = []  # and their buffers
         self._used = 0  # rows that hold something
         self._left = Fingerprint()  # the parameters as they were left
         self._swapped = False  # whether the parameters hold the anchor, and the anchor row the last point
@@ -64,7 +67,7 @@ class Trajectory:
     def free(self) -> None:
         """Give up all storage, between two roll-outs."""
         self._places.clear()
-        self._active.clear()
+        self._take_part({})
         self._left.clear()
 
     def __contains__(self, param: Tensor) -> bool:
@@ -76,12 +79,11 @@ class Trajectory:
     @property
     def eps(self) -> float:
         """Round-off of the dtype in which the Gram matrix is formed: the coarsest among the parameters."""
-        dtypes = {torch.promote_types(buffer.rows.dtype, torch.float32) for buffer in self._buffers()}
+        dtypes = {torch.promote_types(buffer.rows.dtype, torch.float32) for buffer in self._in_use}
         return max((torch.finfo(dtype).eps for dtype in dtypes), default=torch.finfo(torch.float64).eps)
 
     # ----------------------------------------------------------------------------------------------- the inner steps
 
-    @torch.no_grad()
     def begin_step(self, params: Iterable[Tensor], position: int, length: int) -> None:
         """Before inner step ``position + 1`` of ``length``.
 
@@ -93,30 +95,35 @@ class Trajectory:
         Raises:
             ValueError: if two parameters share memory, or one changed its shape or dtype in the middle.
         """
-        if position == 0:
-            self.forget()
-        else:
+        params = list(params)
+        as_before = are_same(params, self._members)
+        vectors = 1 if self.points == "last" else length
+        if position > 0:
             self.check_unchanged()
             if self.rows_at(position) > self._used:  # loaded: the last point is the parameters themselves
                 self._store(position)
-        new = [p for p in params if p not in self._active]
+        elif as_before and self._has_places(vectors):
+            self._begin_again()
+        else:
+            self.forget()
+            as_before = False
+        new = [] if as_before else [p for p in params if p not in self._active]
         if new:
-            self._add(new, 1 if self.points == "last" else length)
+            self._add(new, vectors)
 
-    @torch.no_grad()
     def end_step(self, position: int, length: int) -> None:
         """After inner step ``position`` of ``length``, or after one that failed: note where the parameters are."""
         if 0 < position < length:
             self._store(position)
-            self._left.take(list(self._active))
+            self.left()
 
     def _store(self, position: int) -> None:
         self._used = self.rows_at(position)
         if self._used:
-            for buffer in self._buffers():
-                buffer.store(self._used - 1)
+            with torch.no_grad():
+                for buffer in self._in_use:
+                    buffer.store(self._used - 1)
 
-    @torch.no_grad()
     def moved(self, position: int, wait: bool = True) -> bool:
         """Whether the parameters are elsewhere than inner step ``position``, `swap` or `left` left them.
 
@@ -137,12 +144,13 @@ class Trajectory:
             return False
         return True
 
+    @torch.no_grad()
     def _is_back(self, position: int) -> bool:
         """Whether parameters that were written to hold what they held; False where that is not known."""
         if any(sharding.is_sharded(p) for p in self._active):  # all ranks must answer alike
             return False
         if self._used > 0 and self._used == self.rows_at(position):
-            return all(buffer.is_at(self._used - 1, self._swapped) for buffer in self._buffers())
+            return all(buffer.is_at(self._used - 1, self._swapped) for buffer in self._in_use)
         return self._left.has_same_values()
 
     def remember_move(self) -> None:
@@ -165,9 +173,8 @@ class Trajectory:
 
     def left(self) -> None:
         """The parameters are where they should be now."""
-        self._left.take(list(self._active))
+        self._left.take(self._members)
 
-    @torch.no_grad()
     def arrived(self, position: int) -> None:
         """The parameters are at inner step ``position`` of a roll-out that was loaded."""
         self._store(position)
@@ -175,23 +182,40 @@ class Trajectory:
 
     def forget(self) -> None:
         """No parameter takes part."""
-        for buffer in self._buffers():
+        for buffer in self._in_use:
             buffer.reset()
-        self._active.clear()
+        self._take_part({})
         self._used = 0
         self._left.clear()
         self._swapped = False
 
     def drop_others(self, params: Collection[Tensor]) -> None:
         """Parameters that are not among these take part no longer and stay where they are."""
-        for p in [p for p in self._active if p not in params]:
-            buffer, index = self._active.pop(p)
+        others = [p for p in self._members if p not in params]
+        for p in others:
+            buffer, index = self._active[p]
             buffer.active = buffer.active - {index}
+        if others:
+            self._take_part({p: place for p, place in self._active.items() if p in params})
 
     def rows_at(self, points: int) -> int:
         """Rows in use when there are so many points between the anchor and the last one."""
         return 0 if self.points == "last" else max(points, 0)
 
+    def _has_places(self, vectors: int) -> bool:
+        """Whether those who take part can do so again as they are, in the places that they have."""
+        return all(buffer.has_room(vectors) and buffer.changed() is None for buffer in self._in_use)
+
+    @torch.no_grad()
+    def _begin_again(self) -> None:
+        """The parameters of the roll-out before begin another."""
+        _refuse_shared_memory(self._members)
+        for buffer in self._in_use:
+            buffer.begin()
+        self._used, self._swapped = 0, False
+        self._left.clear()
+
+    @torch.no_grad()
     def _add(self, params: list[Tensor], vectors: int) -> None:
         _refuse_shared_memory([*self._active, *params])
         for p in params:
@@ -199,13 +223,18 @@ class Trajectory:
             if place is not None and not place[0].fits(place[1], vectors):
                 self._retire(*place)
         self._allocate([p for p in params if p not in self._places], vectors)
-        self._active |= {p: self._places[p] for p in params}
+        self._take_part(self._active | {p: self._places[p] for p in params})
         by_buffer: dict[int, tuple[FlatBuffer, list[int]]] = {}
         for p in params:
             buffer, index = self._places[p]
             by_buffer.setdefault(id(buffer), (buffer, []))[1].append(index)
         for buffer, indices in by_buffer.values():
             buffer.add(indices, self._used)
+
+    def _take_part(self, places: dict[Tensor, tuple[FlatBuffer, int]]) -> None:
+        """These parameters do, and no others."""
+        self._active, self._members = places, list(places)
+        self._in_use = list(dict.fromkeys(map(operator.itemgetter(0), places.values())))
 
     def _retire(self, buffer: FlatBuffer, index: int) -> None:
         """Give up the storage of a parameter, and its whole buffer unless others take part in it."""
@@ -220,21 +249,18 @@ class Trajectory:
             buffer = FlatBuffer(members, vectors, self.dtype, self.device)
             self._places |= {p: (buffer, index) for index, p in enumerate(members)}
 
-    def _buffers(self) -> list[FlatBuffer]:
-        return list(dict.fromkeys(map(operator.itemgetter(0), self._active.values())))
-
     @torch.no_grad()
     def restore(self) -> None:
         """Put the anchor back into the parameters, by copy."""
         sharding.forget_copies(self._active)
-        for buffer in self._buffers():
+        for buffer in self._in_use:
             buffer.restore()
 
     @torch.no_grad()
     def swap(self) -> None:
         """Exchange the parameters and the anchor, by copy; twice gives the same bits again."""
         sharding.forget_copies(self._active)
-        for buffer in self._buffers():
+        for buffer in self._in_use:
             buffer.swap()
         self._swapped = not self._swapped
         self.left()
@@ -256,9 +282,9 @@ class Trajectory:
         sharding.forget_copies(self._active)
         self.check_unchanged()
         self._used = self.rows_at(steps - 1)
-        for buffer in self._buffers():
+        for buffer in self._in_use:
             buffer.exchange()
-        return self._combined(((buffer, buffer.gram(self._used)) for buffer in self._buffers()), check_ranks)
+        return self._combined(((buffer, buffer.gram(self._used)) for buffer in self._in_use), check_ranks)
 
     @torch.no_grad()
     def gram_of(self, params: Iterable[Tensor]) -> Tensor:
@@ -271,9 +297,8 @@ class Trajectory:
         for buffer, part in parts:
             grams[buffer.layout] = grams[buffer.layout] + part if buffer.layout in grams else part
         products = sharding.combine(grams, 1 + self._used, check_ranks)
-        gram = torch.zeros(2 + self._used, 2 + self._used, dtype=torch.float64, device="cpu")
-        gram[1:, 1:] = products.roll((-1, -1), (0, 1))  # the anchor row holds the last point
-        return gram
+        order, signs = _in_order(2 + self._used)
+        return products.take(order).mul_(signs)
 
     @torch.no_grad()
     def weighted_sum(self, weights: Tensor) -> dict[Tensor, Tensor]:
@@ -285,10 +310,10 @@ class Trajectory:
         Returns:
             For every parameter that took part a tensor like it. It is overwritten by the next roll-out.
         """
-        _, *others, last = weights.tolist()
+        _, *factors = weights.tolist()
         gradients: dict[Tensor, Tensor] = {}
-        for buffer in self._buffers():
-            gradients |= buffer.combine([last, *others])
+        for buffer in self._in_use:
+            gradients |= buffer.combine(factors)
         return gradients
 
     # ----------------------------------------------------------------------------------------------------- checkpoints
@@ -302,17 +327,17 @@ class Trajectory:
     def load(self, states: dict[Tensor, dict[str, Tensor]], length: int, position: int) -> None:
         """Take up what `state_of` gave for every parameter that takes part; all others are dropped."""
         self._places.clear()
-        self._active.clear()
         self._left.clear()
         self._used = self.rows_at(position - 1)
         self._allocate(list(states), 1 if self.points == "last" else length)
+        self._take_part({p: self._places[p] for p in states})
         for p, state in states.items():
-            buffer, index = self._active[p] = self._places[p]
+            buffer, index = self._active[p]
             buffer.load(index, state)
 
     def check_unchanged(self) -> None:
         """Refuse parameters that were converted in the middle of a roll-out."""
-        for buffer in self._buffers():
+        for buffer in self._in_use:
             index = buffer.changed()
             if index is not None:
                 part = local(buffer.params[index])
@@ -322,6 +347,20 @@ class Trajectory:
                     f"{buffer.describe(index)}; call forget_rollout() to go on from the weights as they are, and "
                     "finish_rollout() or discard_rollout() before converting the model next time"
                 )
+
+
+@functools.lru_cache(maxsize=16)
+def _in_order(points: int) -> tuple[Tensor, Tensor]:
+    """Places [P, P] and signs [P, P] of the entries of a Gram matrix among the products of the rows [P-1, P-1].
+
+    The anchor row comes first of the rows, and holds the way back from the last point; the point x_0 is no row.
+    """
+    rows = torch.arange(points, device="cpu") % (points - 1)
+    first, second = torch.minimum(rows, rows[:, None]), torch.maximum(rows, rows[:, None])
+    signs = torch.ones(points, points, dtype=torch.float64, device="cpu")
+    signs[-1, :-1] = signs[:-1, -1] = -1
+    signs[0] = signs[:, 0] = 0
+    return first * (points - 1) + second, signs
 
 
 def _refuse_shared_memory(params: list[Tensor]) -> None:

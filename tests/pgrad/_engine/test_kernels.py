@@ -23,7 +23,7 @@ def test_products(rows, columns, dtype):
 def test_differences_are_rounded_once(size, dtype, stored):
     values = [torch.randn(size).to(dtype) for _ in range(3)]
     source, target = torch.randn(3 * size), torch.full((3 * size,), torch.nan, dtype=stored)
-    subtract(values, list(source.split(size)), list(target.split(size)), (source, target))
+    subtract(values, (list(source.split(size)), source), (list(target.split(size)), target))
     assert torch.equal(target, (torch.cat(values).float() - source).to(stored))
 
 

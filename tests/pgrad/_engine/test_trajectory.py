@@ -101,7 +101,7 @@ def test_half_precision_takes_no_more_than_float32_rows():
     p = torch.randn(1000).bfloat16()
     trajectory = Trajectory()
     walk(trajectory, [p], 5)
-    (buffer,) = trajectory._buffers()
+    (buffer,) = trajectory._in_use
     assert sum(memory.untyped_storage().nbytes() for memory in buffer._memory) == 5 * 1008 * 4
 
 
@@ -111,7 +111,7 @@ def test_nothing_beside_the_rows(dtype, bits):
     trajectory = Trajectory(dtype)
     points = walk(trajectory, [p], 5)
     gradient = trajectory.weighted_sum(pgrad.principal_weights(trajectory.end(5)).weights)[p]
-    (buffer,) = trajectory._buffers()
+    (buffer,) = trajectory._in_use
     storages = {memory.untyped_storage().data_ptr(): memory.untyped_storage().nbytes() for memory in buffer._memory}
     assert sum(storages.values()) == bits * p.numel()
     assert gradient.untyped_storage().data_ptr() in storages

@@ -225,7 +225,7 @@ def displacement_of_shards_is_that_of_one_process(_):
     opt = optimizer(model, aggregation=pgrad.aggregation.displacement, check_ranks=True)
     train(model, opt, 0, 14, mine())
     close(vector(model), vector(alone(0, 14, aggregation=pgrad.aggregation.displacement)[0]))
-    assert all(len(buffer.rows) == 0 for buffer in opt._trajectory._buffers())
+    assert all(len(buffer.rows) == 0 for buffer in opt._trajectory._in_use)
 
 
 def a_diverged_displacement_is_dropped_on_every_rank(_):
