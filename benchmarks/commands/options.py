@@ -15,17 +15,20 @@ from benchmarks.datasets.lookup import SCHEMES
 from benchmarks.datasets.named import with_allowed
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.files import read, validated
+from benchmarks.sweeps.search import as_search
 from benchmarks.sweeps.settings import SweepSettings
 
 
 def content_of(chosen: Chosen) -> dict[str, Any]:
     """What the options say, in the shape of a sweep file."""
     names = ["datasets", "algorithms", "seeds", "points", "leave_out", "selection"]
-    names += ["search", "share_points", "widen", "refit"]
+    names += ["share_points", "widen", "refit"]
     content = {name: value for name in names if (value := getattr(chosen, name)) is not None}
     settings = {name: value for name in SweepSettings.model_fields if (value := getattr(chosen, name)) is not None}
     if settings:
         content["settings"] = settings
+    if chosen.search is not None:
+        content["search"] = _searched(chosen.search, "--search")
     if chosen.plugin is not None:
         content["plugins"] = chosen.plugin
     engine = {"kind": chosen.launcher, "workers": chosen.workers}
@@ -75,6 +78,18 @@ def _put(content: dict[str, Any], path: tuple[str, ...], value: Any, word: str) 
     inner[path[-1]] = value
 
 
+def _searched(value: Any, where: str) -> Any:
+    """Words of a search as the mapping that they are short for, so that other words can join them.
+
+    Raises:
+        ConfigError: if one is not known.
+    """
+    try:
+        return as_search(value)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
 def sweep_from(file: Path | None, chosen: Chosen | None) -> SweepConfig:
     """The sweep of a file and of options.
 
@@ -92,7 +107,9 @@ def sweep_from(file: Path | None, chosen: Chosen | None) -> SweepConfig:
     for name, value in words.items():
         lines = {place: line for place, line in lines.items() if place[0] != name}
         old = content.get(name)
-        if name in ("settings", "launcher", "fixed", "outputs") and isinstance(old, dict) and isinstance(value, dict):
+        if name == "search" and (old := _searched(old, f"{file}: search")) is not None:
+            content[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+        elif name in ("settings", "launcher", "fixed", "outputs") and isinstance(old, dict) and isinstance(value, dict):
             content[name] = _merged(old, value) if value.get("kind", old.get("kind")) == old.get("kind") else value
         elif name == "datasets" and isinstance(old, dict):
             content[name] = {each: old.get(each) or {} for each in value}
