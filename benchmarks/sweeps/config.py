@@ -21,9 +21,9 @@ from benchmarks.models.default import with_default
 from benchmarks.runs.config import RunConfig
 from benchmarks.runs.judging import require_classes
 from benchmarks.runs.rules import Rule, known_rule
-from benchmarks.sweeps.given import as_launcher, as_list, as_mapping, as_seeds
+from benchmarks.sweeps.given import as_launcher, as_list, as_mapping, as_search, as_seeds
 from benchmarks.sweeps.launcher_config import InProcess, LauncherConfig, Local
-from benchmarks.sweeps.search import Round, Search, as_search, rounds
+from benchmarks.sweeps.search import Round, Search, rounds
 from benchmarks.sweeps.selected import Kept, key_of
 from benchmarks.sweeps.settings import Outputs, Overrides, SweepSettings
 from benchmarks.sweeps.written import HParams, Template, Written

@@ -19,12 +19,11 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from benchmarks.base.config import Count, Frozen
-from benchmarks.base.errors import unknown
 
 Ranges = Literal["narrow", "wide"]
 Kind = Literal["random", "even", "tpe"]
@@ -32,12 +31,6 @@ Prune = Literal["none", "halving", "hyperband"]
 
 OPTUNA = ("tpe",)
 """Kinds whose points are proposed by a sampler of Optuna."""
-
-_WORDS = {
-    **dict.fromkeys(get_args(Ranges), "ranges"),
-    **dict.fromkeys(get_args(Kind), "kind"),
-    **{word: "prune" for word in get_args(Prune) if word != "none"},
-}
 
 
 class Search(Frozen):
@@ -97,29 +90,6 @@ class Search(Frozen):
         if self.in_rounds and importlib.util.find_spec("optuna") is None:
             asked = self.kind if self.proposed else self.prune
             raise ValueError(f"search: {asked} needs Optuna, which is missing: pip install 'pgrad[optuna]' brings it")
-
-
-def as_search(value: Any) -> Any:
-    """Words in the place of a mapping: each says by itself which field it is.
-
-    Raises:
-        ValueError: if a word is not known, or two say the same field.
-
-    Example:
-        >>> as_search("wide"), as_search(["wide", "tpe", "hyperband"])
-        ({'ranges': 'wide'}, {'ranges': 'wide', 'kind': 'tpe', 'prune': 'hyperband'})
-    """
-    words = [value] if isinstance(value, str) else value
-    if not isinstance(words, (list, tuple)):
-        return value
-    found: dict[str, str] = {}
-    for word in words:
-        if not isinstance(word, str) or word not in _WORDS:
-            raise ValueError(unknown(str(word), _WORDS))
-        if _WORDS[word] in found:
-            raise ValueError(f"{found[_WORDS[word]]} and {word} are both {_WORDS[word]}: give one of them")
-        found[_WORDS[word]] = word
-    return found
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.base.errors import ConfigError
+from benchmarks.base.errors import ConfigError, require_known
+from benchmarks.commands.early import known
 from benchmarks.commands.kinds import Positive, Rate, Words
 from benchmarks.commands.places import output_folder
 from benchmarks.commands.say import refusing
@@ -59,6 +60,8 @@ def analyse_command(
         Learning rate inside; by default 0.001 for Adam and 0.05 for SGD.
     """
     output_folder(output)
+    if ":" not in dataset:
+        require_known("DATASET", (dataset,), known("datasets"))
     from benchmarks.commands import analyse
 
     settings = {"rollouts": rollouts, "width": width, "model": model, "weights": weights, "tuning": tuning}

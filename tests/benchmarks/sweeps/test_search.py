@@ -21,8 +21,9 @@ from benchmarks.runs.selection import is_cut, select_all
 from benchmarks.sweeps import sampling, searching
 from benchmarks.sweeps.coordinator import perform
 from benchmarks.sweeps.files import ConfigError
+from benchmarks.sweeps.given import as_search
 from benchmarks.sweeps.plan import plan
-from benchmarks.sweeps.search import Search, as_search, lengths_of_runs, rounds
+from benchmarks.sweeps.search import Search, lengths_of_runs, rounds
 from benchmarks.sweeps.stages import next_stage
 from benchmarks.sweeps.store import Store
 from tests.benchmarks.toy_sweeps import command, comparable, end, toy_sweep
