@@ -131,11 +131,12 @@ def comparisons(found: Iterable[Comparison], name: str = "differences", title: s
         )
         if any_beyond:
             beyond = one.beyond
+            mean, further = Interval(beyond.low, beyond.high), Interval(beyond.next_low, beyond.next_high)
             lines[-1] |= {f"beyond_{name}": value for name, value in vars(beyond).items()}
             cells[-1] |= {
-                "of such data sets": f"{number(beyond.mean, 2, sign=True)} {between(beyond, 2, sign=True)}",
+                "of such data sets": f"{number(beyond.mean, 2, sign=True)} {between(mean, 2, sign=True)}",
                 "from set to set": number(beyond.spread, 2),
-                "on one more": between(Interval(beyond.next_low, beyond.next_high), 2, sign=True),
+                "on one more": between(further, 2, sign=True),
             }
         if any_constant:
             lines[-1]["constant"] = one.constant

@@ -107,7 +107,7 @@ def _trial(told: Told, distributions: Mapping[str, Any]) -> optuna.trial.FrozenT
 
     params = {name: _inside(told.hparams[name], distributions[name]) for name in distributions}
     shorter = {step: figure for step, figure in told.shorter.items() if math.isfinite(figure)}
-    common = {"params": params, "distributions": dict(distributions), "intermediate_values": shorter}
+    common: dict[str, Any] = {"params": params, "distributions": dict(distributions), "intermediate_values": shorter}
     if told.failed:
         return create_trial(state=TrialState.FAIL, **common)
     if told.figure is not None and math.isfinite(told.figure):
@@ -119,7 +119,7 @@ def _inside(value: float, distribution: Any) -> float:
     """Without the last bits by which a value can lie beyond the end of its range."""
     if hasattr(distribution, "choices"):
         return value
-    return min(max(value, distribution.low), distribution.high)
+    return float(min(max(value, distribution.low), distribution.high))
 
 
 @contextlib.contextmanager

@@ -142,7 +142,7 @@ class _Study:
         if not before or not sweep.search.proposed or not space:
             place = (self.dataset, self.algorithm, self.seeds[0])
             return {point: sweep.hparams(*place, point, settings) for point in missing}
-        names = (self.dataset, self.algorithm, "+".join(self.held_out), *self.seeds, each.first)
+        names: tuple[str | int, ...] = (self.dataset, self.algorithm, "+".join(self.held_out), *self.seeds, each.first)
         told = [self._told(point, one) for one in before for point in one.points]
         found = proposals(sweep.search.kind or "", space, told, len(each.points), seed_from("search", *names))
         fixed = sweep.fixed.get(self.algorithm, {})

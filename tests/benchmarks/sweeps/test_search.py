@@ -12,6 +12,7 @@ import pytest
 from benchmarks.base.search import Choice, Grid, LogUniform
 from benchmarks.commands.chosen import Chosen
 from benchmarks.commands.options import sweep_from
+from benchmarks.commands.report import report
 from benchmarks.reports.load import load
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.tables_runs import costs
@@ -28,6 +29,7 @@ from benchmarks.sweeps.stages import next_stage
 from benchmarks.sweeps.store import Store
 from tests.benchmarks.toy_sweeps import command, comparable, end, toy_sweep
 
+REPORT = {"baseline": (), "compare": (), "held_out": (), "overview": False, "watch": None, "plugin": (), "seed": 0}
 LONG = {"rollouts": 9, "evaluate_every": 1, "batch_size": 4, "splits": 1, "model": "line"}
 
 
@@ -123,6 +125,17 @@ def test_options_say_a_search(tmp_path):
 
 
 @pytest.mark.slow
+def test_plan_says_what_a_search_in_rounds_does(said, tmp_path):
+    pytest.importorskip("optuna")
+    words = ["--datasets", "coloured-digits", "--algorithms", "erm", "--seeds", "1", "--points", "10", "--no-timing"]
+    status, out, _ = said("plan", *words, "--output", tmp_path, "--search", "wide", "tpe", "hyperband")
+    assert status == 0
+    assert "66 runs, 26,280 gradient evaluations" in out  # 3 held-out sets, 22 runs, 1460 roll-outs of 6 steps
+    assert "17 points in 3 rounds for the roll-outs of 9.12 runs of full length" in out
+    assert "9x20/3x60/1x160 -> 5x60/1x160 -> 3x160" in out
+
+
+@pytest.mark.slow
 def test_a_short_run_is_the_beginning_of_the_long_one():
     whole = RunConfig(
         dataset="coloured-digits",
@@ -210,6 +223,8 @@ def test_every_algorithm_gets_the_same_and_no_more_than_was_planned(tmp_path):
     lines = {line["algorithm"]: line for line in costs(selection).numbers.to_dict("records")}
     assert {name: line["all_evaluations"] for name, line in lines.items()} == spent
     assert lines["toy-sgd"]["points"] == sweep.rounds("toy")[-1].points.stop
+    assert report((str(tmp_path),), output=tmp_path / "report", selection="validation", **REPORT) == 0
+    assert "ended before full length" in (tmp_path / "report/report.md").read_text(encoding="utf-8")
     full = [row["point"] for row in select_all(records)]
     cut = {(one["config"]["held_out"], one["config"]["point"]) for one in records if is_cut(one)}
     assert len(full) == 3  # the algorithm that diverges has no choice
