@@ -42,8 +42,8 @@ class Search(Frozen):
             points are proposed by that sampler of Optuna. None for ``random`` in narrow ranges and ``even`` in wide
             ones, which is also how the first points of ``tpe`` are laid.
         prune: ``halving`` or ``hyperband``: short runs for many points, longer ones for the best of them.
-        startup: With Optuna and without pruning, points before its first proposal; None for a third of them.
-        batch: Points that are proposed at a time, from the same results.
+        startup: With ``tpe`` and without pruning, points before the first proposal; None for a third of them.
+        batch: Points that are then proposed at a time, from the same results; with pruning they are a bracket's.
         factor: Of pruning: one in so many goes on, and runs are so many times as long.
 
     Example:
@@ -65,6 +65,19 @@ class Search(Frozen):
         if isinstance(content, dict) and content.get("kind") is None:
             return {**content, "kind": "even" if content.get("ranges") == "wide" else "random"}
         return content
+
+    @model_validator(mode="after")
+    def _of_use(self) -> Search:
+        """Refuses what would change nothing."""
+        usual = {name: field.default for name, field in type(self).model_fields.items()}
+        given = [name for name in ("startup", "batch") if getattr(self, name) != usual[name]]
+        if given and not self.proposed:
+            raise ValueError(f"{given[0]} is for kind: tpe, got kind: {self.kind}; leave it out")
+        if given and self.prune != "none":
+            raise ValueError(f"{given[0]} is for a search that prunes nothing: with {self.prune} the brackets say it")
+        if self.factor != usual["factor"] and self.prune == "none":
+            raise ValueError("factor is for prune: halving or hyperband; leave it out")
+        return self
 
     @property
     def proposed(self) -> bool:

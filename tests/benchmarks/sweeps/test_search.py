@@ -96,6 +96,9 @@ def test_words_and_mappings_say_the_same():
             "evaluate_every=9 of rollouts=9 leaves none: evaluate more often",
         ),
         ({"search": "tpe"}, "tpe proposes points after the first 1, and there are no more than points=1"),
+        ({"search": {"kind": "even", "batch": 2}}, "batch is for kind: tpe, got kind: even"),
+        ({"search": {"kind": "tpe", "prune": "halving", "startup": 2}}, "startup is for a search that prunes nothing"),
+        ({"search": {"kind": "tpe", "factor": 2}}, "factor is for prune: halving or hyperband"),
         ({"search": "tpe", "points": 9, "selection": "validation-shared"}, "add share_points: true"),
     ],
 )
