@@ -75,7 +75,7 @@ _WORDS = {
     "datasets": ("data:datasets_command", "List the data sets, or show all about some."),
     "models": ("data:models_command", "List the models, or show all about some."),
     "report": ("report:report_command", "Make a report of the records of sweeps."),
-    "results": ("report:results_command", "Write the tables of docs/results.md from the records."),
+    "results": ("report:results_command", "Write the tables of docs/results from the records."),
     "physics": ("physics:app", benchmarks.studies.physics.__doc__),
     "analyse": ("analysis:analyse_command", "Directions of roll-outs against the Hessian's own."),
     "diagnose": ("analysis:diagnose_command", "Do components differ from the displacement?"),

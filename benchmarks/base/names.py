@@ -39,3 +39,21 @@ SWEEP = (
     "widen", "families", "refit", "confirmatory", "settings", "fixed", "plugins", "launcher", "outputs", "max_attempts",
 )
 """What a sweep file can say: the fields of `benchmarks.sweeps.config.SweepConfig`."""
+
+SETTINGS = (
+    "model", "width", "depth", "weights", "tuning", "batch_norm", "image_size", "rollouts", "evaluate_every",
+    "batch_size", "splits", "class_weights", "metric", "measures", "folds", "lr_scale", "regime",
+)
+"""The fields of `benchmarks.sweeps.settings.SweepSettings`."""
+
+SEARCH = {
+    "narrow": "ranges", "wide": "ranges", "random": "kind", "even": "kind", "tpe": "kind", "halving": "prune",
+    "hyperband": "prune",
+}
+"""Words of a search, and which field of `benchmarks.sweeps.search.Search` each is."""
+
+LAUNCHERS = ("in-process", "local", "slurm", "ray")
+"""Of `benchmarks.sweeps.launcher_config`."""
+
+SCHEMES = ("folder", "table")
+"""What stands before the colon where a user's own data are named: of `benchmarks.datasets.lookup`."""

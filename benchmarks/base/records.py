@@ -16,7 +16,8 @@ Fields that every record has:
     ``#`` and the beginning of its SHA-256), ``tuning`` (``"full"``), ``batch_norm`` (None), ``image_size`` (None),
     ``class_weights`` (``"none"``), ``metric`` (None: the data set's), ``measures`` (``[]``), ``folds`` (None),
     ``refit`` (None; of a run that trains a choice again, on training and validation parts: the roll-outs that it does)
-    and ``valley`` (``[]``; the validation losses that such a run tells its algorithm).
+    ``valley`` (``[]``; the validation losses that such a run tells its algorithm) and ``until`` (None; of a run of the
+    search that was cut short, to see whether its point goes on: the roll-outs that it does. No rule chooses it).
     ``held_out`` is one string: the name of the held-out domain, or the names joined by ``+`` (see
     `held_out_domains`) if a run leaves out several. Runs on WILDS (``wilds:NAME``) have the fields of
     `benchmarks.studies.wilds.config.WildsConfig` instead; their held-out domain is the split ``test``, and

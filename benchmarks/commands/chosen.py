@@ -25,14 +25,16 @@ class Chosen:
     seeds
         Number of seeds: data split, initialisation and order of the batches.
     points
-        Points of random search for each algorithm, seed and held-out set; the first one is the defaults.
+        Points for each algorithm, seed and held-out set, the first of which is the defaults; with pruning, the runs of
+        full length whose cost more points share.
     leave_out
         How many domains are held out at a time.
     selection
         Rules: validation, validation-loss, leave-one-domain-out and both (cost more runs), last, oracle; with -shared
         behind the name one choice for all seeds.
     search
-        narrow or wide: the ranges of learning rates.
+        Words: narrow or wide, the ranges of learning rates; random, even or tpe (of Optuna), how points are laid into
+        them; halving or hyperband, short runs for many points and longer ones for the best.
     share_points
         All seeds try the same points.
     widen
@@ -91,7 +93,7 @@ class Chosen:
     points: Positive | None = None
     leave_out: Positive | None = None
     selection: Words | None = None
-    search: str | None = None
+    search: Words | None = None
     share_points: bool | None = None
     widen: Positive | None = None
     refit: bool | None = None

@@ -6,19 +6,24 @@ the same words. Where plugins bring names of their own nothing can be told early
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Mapping
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.base import names
 from benchmarks.base.errors import ConfigError, unknown
+from benchmarks.commands.assigned import NO_DATASETS, assigned, searched
 from benchmarks.commands.chosen import Chosen
+from benchmarks.runs.rules import known_rule
+from benchmarks.sweeps.given import as_launcher, as_list, as_search
 from benchmarks.sweeps.reading import Location, dotted, read
 
 
 def refuse_wrong_names(file: Path | None, chosen: Chosen | None) -> None:
-    """Accepts a sweep file and options whose keys, data sets and algorithms are known.
+    """Accepts a sweep file and options whose keys, data sets, algorithms, rules and kinds are known.
 
     Raises:
         ConfigError: one line for each that is not: where, which key, the nearest name that is known.
@@ -29,16 +34,25 @@ def refuse_wrong_names(file: Path | None, chosen: Chosen | None) -> None:
     if file is not None:
         content, lines = read(file)
     options = chosen or Chosen()
+    if options.search is not None:
+        searched(options.search, "--search")
+    for word in options.set or ():
+        assigned(word)
+    if file is None and options.datasets is None:
+        raise ConfigError(NO_DATASETS)
     if content.get("plugins") or options.plugin or any(word.startswith("plugins") for word in options.set or ()):
         return
-    strange = [key for key in content if key not in names.SWEEP]
-    wrong = [f"{_place(where, lines, (key,))}: {dotted((key,))}: {unknown(key, names.SWEEP)}" for key in strange]
-    for key, given in (("datasets", options.datasets), ("algorithms", options.algorithms)):
+    found: list[tuple[Location, str, Mapping[Location, int]]] = [
+        ((key,), unknown(key, names.SWEEP), lines) for key in content if key not in names.SWEEP
+    ]
+    for key, look in _LOOKS.items():
+        given = getattr(options, key, None)
         value, places = (content.get(key), lines) if given is None else (given, {})
-        for path, why in _unknown(key, value, known(key)):
-            wrong.append(f"{_place(where, places, path)}: {dotted(path)}: {why}")
-    if wrong:
-        raise ConfigError("\n".join(wrong))
+        found += [(path, why, places) for path, why in look(value)]
+    if found:
+        raise ConfigError(
+            "\n".join(f"{_place(where, places, path)}: {dotted(path)}: {why}" for path, why, places in found)
+        )
 
 
 def known(kind: str) -> tuple[str, ...]:
@@ -48,15 +62,80 @@ def known(kind: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*getattr(names, registry), *getattr(loaded, registry, ()))))
 
 
-def _unknown(key: str, value: Any, allowed: tuple[str, ...]) -> Iterator[tuple[Location, str]]:
-    """The places of names that are not known, and what to say of them."""
-    listed = [value] if isinstance(value, str) else value
-    if not isinstance(listed, (list, tuple, dict)):
-        return
-    for number, name in enumerate(listed):
-        if isinstance(name, str) and name not in allowed and not (key == "datasets" and ":" in name):
-            # Data sets are a mapping, whose places are names; algorithms are a list.
-            yield (key, name if key == "datasets" else number), unknown(name, allowed)
+Wrong = Iterator[tuple[Location, str]]
+"""Places in a sweep file, and what to say of what stands there."""
+
+
+def _datasets(value: Any) -> Wrong:
+    # Data sets are a mapping, whose places are names.
+    for name in [value] if isinstance(value, str) else value if isinstance(value, (list, tuple, dict)) else ():
+        if not isinstance(name, str):
+            continue
+        if ":" not in name and name not in known("datasets"):
+            yield ("datasets", name), unknown(name, known("datasets"))
+        elif why := not_there(name):
+            yield ("datasets", name), why
+
+
+def _algorithms(value: Any) -> Wrong:
+    for number, name in enumerate(as_list(value)) if isinstance(value, (str, list, tuple)) else ():
+        if isinstance(name, str) and name not in known("algorithms"):
+            yield ("algorithms", number), unknown(name, known("algorithms"))
+
+
+def _selection(value: Any) -> Wrong:
+    for number, name in enumerate(as_list(value)) if isinstance(value, (str, list, tuple)) else ():
+        try:
+            if isinstance(name, str):
+                known_rule(name)
+        except ValueError as error:
+            yield ("selection", number), str(error)
+
+
+def _search(value: Any) -> Wrong:
+    try:
+        as_search(value)
+    except ValueError as error:
+        yield ("search",), str(error)
+
+
+def _settings(value: Any) -> Wrong:
+    for name in value if isinstance(value, dict) else ():
+        if name not in names.SETTINGS:
+            yield ("settings", name), unknown(name, names.SETTINGS)
+
+
+def _launcher(value: Any) -> Wrong:
+    kind = as_launcher(value).get("kind") if isinstance(value, (str, dict)) else None
+    if isinstance(kind, str) and kind not in names.LAUNCHERS:
+        yield ("launcher",), f"kind: {unknown(kind, names.LAUNCHERS)}"
+
+
+_LOOKS: Mapping[str, Callable[[Any], Wrong]] = {
+    "datasets": _datasets,
+    "algorithms": _algorithms,
+    "selection": _selection,
+    "search": _search,
+    "settings": _settings,
+    "launcher": _launcher,
+}
+
+
+def not_there(name: str) -> str:
+    """What to say of a name of the user's own data whose path leads nowhere; empty for all others.
+
+    Options may follow behind a question mark, which a path may hold as well: whatever could be meant is looked for.
+    """
+    scheme, _, rest = name.partition(":")
+    ends = [place for place, sign in enumerate(rest) if sign == "?"]
+    ways = [rest[:end] for end in (*ends, len(rest))]
+    if scheme not in names.SCHEMES or not ways[0]:
+        return ""
+    ways.append(urllib.parse.unquote(ways[0]))
+    if any(os.path.exists(os.path.expanduser(way)) for way in ways):  # noqa: PTH110, PTH111  Path's raise for some
+        return ""
+    path = Path(os.path.expanduser(ways[0]))  # noqa: PTH111
+    return f"there is no {'folder' if scheme == 'folder' else 'file'} {path}"
 
 
 def _place(where: str, lines: Mapping[Location, int], path: Location) -> str:

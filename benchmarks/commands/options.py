@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from benchmarks.algorithms import QUICK
-from benchmarks.base.errors import ConfigError, unknown
+from benchmarks.base.errors import ConfigError
+from benchmarks.commands.assigned import NO_DATASETS, assigned, searched
 from benchmarks.commands.chosen import Chosen
 from benchmarks.datasets.lookup import SCHEMES
 from benchmarks.datasets.named import with_allowed
@@ -21,11 +20,13 @@ from benchmarks.sweeps.settings import SweepSettings
 def content_of(chosen: Chosen) -> dict[str, Any]:
     """What the options say, in the shape of a sweep file."""
     names = ["datasets", "algorithms", "seeds", "points", "leave_out", "selection"]
-    names += ["search", "share_points", "widen", "refit"]
+    names += ["share_points", "widen", "refit"]
     content = {name: value for name in names if (value := getattr(chosen, name)) is not None}
     settings = {name: value for name in SweepSettings.model_fields if (value := getattr(chosen, name)) is not None}
     if settings:
         content["settings"] = settings
+    if chosen.search is not None:
+        content["search"] = searched(chosen.search, "--search")
     if chosen.plugin is not None:
         content["plugins"] = chosen.plugin
     engine = {"kind": chosen.launcher, "workers": chosen.workers}
@@ -36,32 +37,6 @@ def content_of(chosen: Chosen) -> dict[str, Any]:
         path, value = assigned(word)
         _put(content, path, value, word)
     return content
-
-
-def assigned(word: str) -> tuple[tuple[str, ...], Any]:
-    """The place in a sweep file, and the value, that ``KEY=VALUE`` names. The value is YAML.
-
-    Raises:
-        ConfigError: if it has another form, or begins with a name that sweep files do not know.
-
-    Example:
-        >>> assigned("batch_size=8"), assigned("fixed.pgrad.n_components=2")
-        ((('settings', 'batch_size'), 8), (('fixed', 'pgrad', 'n_components'), 2))
-    """
-    key, equals, text = word.partition("=")
-    if not equals or not key or not text:
-        raise ConfigError(f"--set {word}: must be KEY=VALUE, as in --set batch_size=8")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {word}: {text!r} is no YAML: {error}") from error
-    first, *others = key.split(".")
-    if first in SweepSettings.model_fields and not others:
-        return ("settings", first), value
-    if first not in SweepConfig.model_fields or first == "datasets":
-        known = [*SweepSettings.model_fields, *(name for name in SweepConfig.model_fields if name != "datasets")]
-        raise ConfigError(f"--set {word}: {unknown(first, known)}")
-    return (first, *others), value
 
 
 def _put(content: dict[str, Any], path: tuple[str, ...], value: Any, word: str) -> None:
@@ -84,7 +59,7 @@ def sweep_from(file: Path | None, chosen: Chosen | None) -> SweepConfig:
     words = content_of(chosen) if chosen is not None else {}
     if file is None:
         if "datasets" not in words:
-            raise ConfigError("which data sets? Name a sweep file, or give --datasets")
+            raise ConfigError(NO_DATASETS)
         return validated(_with_allowed(words, chosen), "arguments")
     content, lines = read(file)
     if "algorithms" in words:
@@ -92,7 +67,9 @@ def sweep_from(file: Path | None, chosen: Chosen | None) -> SweepConfig:
     for name, value in words.items():
         lines = {place: line for place, line in lines.items() if place[0] != name}
         old = content.get(name)
-        if name in ("settings", "launcher", "fixed", "outputs") and isinstance(old, dict) and isinstance(value, dict):
+        if name == "search" and (old := searched(old, f"{file}: search")) is not None:
+            content[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+        elif name in ("settings", "launcher", "fixed", "outputs") and isinstance(old, dict) and isinstance(value, dict):
             content[name] = _merged(old, value) if value.get("kind", old.get("kind")) == old.get("kind") else value
         elif name == "datasets" and isinstance(old, dict):
             content[name] = {each: old.get(each) or {} for each in value}

@@ -48,6 +48,16 @@ def sweep_file(file: Path | None) -> Path | None:
     return file
 
 
+def require_possible_store(store: str | None) -> None:
+    """Accepts the address of a store that is there or can be made.
+
+    Raises:
+        ConfigError: if it is a folder.
+    """
+    if store is not None and "://" not in store and Path(store).is_dir():
+        raise ConfigError(f"--store: {store} is a folder; name a file in it, as in {Path(store) / STORE}")
+
+
 def existing_store(store: str | None, output: Path) -> str:
     """The address of a store that is there already.
 

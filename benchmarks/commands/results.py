@@ -1,4 +1,4 @@
-"""``results``: the tables of docs/results.md."""
+"""``results``: the tables beside docs/results.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["results_command"]
 
 
 def results_command() -> int:
-    """Write the tables of docs/results.md anew from the committed records."""
+    """Write the tables of docs/results anew from the committed records."""
     tables.main()
     outer.main()
     return 0

@@ -8,45 +8,29 @@ from rich.console import Console
 
 from benchmarks.base.called import called
 from benchmarks.commands import say
-from benchmarks.sweeps.glance import Cause, Glance, SweepState
-from benchmarks.sweeps.left import Speeds, duration, seconds_left
+from benchmarks.commands.following import follow
+from benchmarks.commands.states import show_sweeps
+from benchmarks.sweeps.glance import Cause, Glance
 
-USUAL = ("finished", "failed", "running", "pending")
-NAMES = {"pending": "waiting"}
 DIVERGED = "diverged"
 
 
-def status_command(address: str) -> int:
+def status_command(address: str, watch: int | None = None) -> int:
     """See `benchmarks.commands.words.status`."""
     console = say.console()
+    if watch is not None:
+        try:
+            follow(address, console, watch)
+        except KeyboardInterrupt:
+            return 130
     with Glance(address) as store:
         sweeps, causes, speeds = store.sweeps(), store.causes(), store.speeds()
     if not sweeps:
         say.line(console, "The store has no sweep; it holds what was imported, if anything.")
     else:
-        _show_sweeps(console, sweeps, speeds)
+        show_sweeps(console, sweeps, speeds)
     tell_causes(console, causes)
     return 0
-
-
-def _show_sweeps(console: Console, sweeps: list[SweepState], speeds: Speeds) -> None:
-    counts = [sweep.counts() for sweep in sweeps]
-    others = sorted({status for found in counts for status in found} - set(USUAL))
-    shown = (*USUAL[:1], *others, *USUAL[1:])
-    columns = ("sweep", *(NAMES.get(status, status) for status in shown), "time left", "data sets")
-    rows = []
-    for sweep, found in zip(sweeps, counts, strict=True):
-        ahead = [vars(group) for group in sweep.groups if group.status in ("pending", "running")]
-        left = seconds_left(ahead, speeds, 1)
-        rows.append(
-            (
-                *(str(sweep.number), *(str(found[status]) for status in shown)),
-                *("?" if left is None else duration(left), ", ".join(sweep.config["datasets"])),
-            )
-        )
-    say.rows(console, columns, rows, text=("data sets",))
-    if any(found["pending"] or found["running"] for found in counts):
-        say.line(console, "Time left is that of one worker, by the runs that are done.")
 
 
 def tell_causes(console: Console, causes: list[Cause]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from benchmarks.sweeps.coordinator import SweepError, do, summarize
 from benchmarks.sweeps.glance import Cause, Glance
 from benchmarks.sweeps.plan import duration, number_of_workers, plan
 from benchmarks.sweeps.progress import live
+from benchmarks.sweeps.search import Round
 from benchmarks.sweeps.stages import costs, most_refits
 from benchmarks.sweeps.store import Store, StoreError
 from benchmarks.sweeps.store.backup import require_no_backup
@@ -87,10 +88,30 @@ def _show_plan(console: Console, sweep: SweepConfig, speeds: dict[tuple[str, str
     else:
         text = "time not known before the first runs."
     say.line(console, f"{runs} runs, {evaluations:,} gradient evaluations, {text}")
+    for text in _rounds(sweep):
+        say.line(console, text)
     for cost in costs(sweep) if sweep.crossed else ():
         say.line(console, f"Selection {cost.sentence}.")
     if most := most_refits(sweep).sentence:
         say.line(console, f"Refit: {most}.")
+
+
+def _rounds(sweep: SweepConfig) -> Iterator[str]:
+    """What a search in rounds is about to do, data set by data set."""
+    if not sweep.search.in_rounds:
+        return
+    for dataset in sweep.datasets:
+        found = sweep.rounds(dataset)
+        full, cost = sweep.of_dataset(dataset).rollouts, sum(each.rollouts for each in found)
+        lengths = " -> ".join("/".join(f"{n}x{length}" for n, length in _steps(each)) for each in found)
+        yield (
+            f"Search on {dataset}: {found[-1].points.stop} points in {len(found)} rounds for the roll-outs of "
+            f"{cost / full:.3g} runs of full length, points x roll-outs: {lengths}. Later rounds follow from results."
+        )
+
+
+def _steps(each: Round) -> list[tuple[int, int]]:
+    return list(zip(each.numbers, each.lengths, strict=True))
 
 
 def sweep_command(file: Path | None, output: Path, store: str | None, retry_failed: bool, chosen: Chosen | None) -> int:

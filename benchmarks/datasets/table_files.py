@@ -66,6 +66,8 @@ def read(path: Path, options: Mapping[str, str]) -> tuple[pd.DataFrame, list[Fin
         if option in options and ending not in endings:
             raise ValueError(f"{option} is for {', '.join(endings)}, and {path.name} ends in {ending}; leave it out")
     _check_known(options.get("encoding", "utf-8"))
+    if not path.exists():
+        raise ValueError(f"there is no file {path}")
     try:
         _check_content(path, ending)
         frame, findings = _reader(ending)(path, options)

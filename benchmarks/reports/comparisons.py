@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.base.hierarchical import NOTHING, Hierarchical, hierarchical
 from benchmarks.base.metrics import (
     Estimate,
     Interval,
@@ -51,6 +52,7 @@ class Comparison:
         learnt: Whether any algorithm beats that predictor on the validation parts; without that there is no verdict.
         p_holm: `p_value` corrected for all comparisons with which it stands.
         paired: The differences of the seeds; none over several data sets.
+        beyond: Over several data sets, what they say of others like them.
     """
 
     dataset: str
@@ -69,6 +71,7 @@ class Comparison:
     learnt: bool = True
     p_holm: float = math.nan
     paired: tuple[float, ...] = ()
+    beyond: Hierarchical = NOTHING
 
     @property
     def verdict(self) -> str:
@@ -277,6 +280,7 @@ def _over_all(
             improvement_interval=Interval(math.nan, math.nan),
             unit=" points" if points else " standard deviations between algorithms",
             constant=float(np.mean([scaled(one, one.constant) for one in own])),
+            beyond=hierarchical([values[:, i] for values in by_set]),
         )
         for i, (own, low, high, p) in enumerate(zip(group, intervals.low, intervals.high, p_values, strict=True))
     ]

@@ -72,11 +72,13 @@ def cost(selection: Selection, dataset: str, algorithms: Sequence[str], looks: L
 def sensitivity(selection: Selection, dataset: str, algorithms: Sequence[str], looks: Looks) -> Figure | None:
     """Score against every hyper-parameter: a dot for each seed and point of the search; None if nothing was searched.
 
-    The score is the mean over the held-out sets at the checkpoint that validation chose; large dots are the defaults.
+    Where every held-out set was searched by itself, a dot is one of them. The score is the mean over the held-out sets
+    at the checkpoint that validation chose; large dots are the defaults.
     """
     dots: dict[str, dict[str, list[tuple[float, float, bool]]]] = {}
     for algorithm in algorithms:
-        for (_, point), runs in _points(selection, dataset, algorithm).items():
+        for runs in _points(selection, dataset, algorithm):
+            point = runs[0]["config"]["point"]
             known = [selections_of(run)["training-domain"]["held_out"] for run in runs]
             scores = [math.nan if score is None else score for score in known]  # where it is not defined
             hparams = runs[0]["config"]["hparams"].items()
@@ -112,13 +114,16 @@ def _constant_line(axes: Axes, selection: Selection, dataset: str) -> None:
         axes.axhline(level, color=CONSTANT.colour, linestyle=CONSTANT.dashes, linewidth=1.2, label=constant.name)
 
 
-def _points(selection: Selection, dataset: str, algorithm: str) -> dict[tuple[int, int], list[Run]]:
-    """The runs of every seed and point that finished with every held-out set."""
+def _points(selection: Selection, dataset: str, algorithm: str) -> list[list[Run]]:
+    """The runs of every seed and point that finished with every held-out set; or each by itself, where held-out sets
+    were searched one by one."""
     found: dict[tuple[int, int], list[Run]] = {}
     for run in selection.of_algorithm(dataset, algorithm):
         if run["status"] == "finished":
             found.setdefault((run["config"]["seed"], run["config"]["point"]), []).append(run)
-    return {place: runs for place, runs in found.items() if len(runs) == len(selection.held_out(dataset))}
+    if any(run["config"]["hparams"] != runs[0]["config"]["hparams"] for runs in found.values() for run in runs):
+        return [[run] for runs in found.values() for run in runs]
+    return [runs for runs in found.values() if len(runs) == len(selection.held_out(dataset))]
 
 
 def rollouts(found: Sequence[Agreement], looks: Looks) -> Figure:

@@ -40,6 +40,11 @@ def facts_of(loaded: Loaded, selection: Selection, seed: int, names: Sequence[st
             f"{count(len(selection.inner), 'run')} with a larger held-out set were made for cross-validation only; "
             "--held-out names the sets to report on."
         )
+    if selection.cut:
+        facts.append(
+            f"{count(len(selection.cut), 'run')} ended before full length, to see which points go on; their cost is "
+            "counted in the section Cost, and nothing is chosen among them."
+        )
     if loaded.repeated:
         facts.append(f"{count(loaded.repeated, 'record')} left out: another one of the same run counts.")
     if len(loaded.codes) > 1:

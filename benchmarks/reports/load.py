@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.base.errors import unknown
 from benchmarks.reports import load_store
 from benchmarks.reports.packed import Packed, evenly_long
-from benchmarks.runs.selection import checkpoints, is_refit
+from benchmarks.runs.selection import checkpoints, stands
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.transfer import holds_lines
 from benchmarks.sweeps.store.transfer import read_lines as stream_lines
@@ -195,7 +195,7 @@ def _check(records: Iterable[Run]) -> None:
     places: dict[tuple[Any, ...], Run] = {}
     for record in records:
         config = record["config"]
-        if is_refit(record):  # of a run that is there, and shorter
+        if not stands(record):  # a refit, or a run that was cut short: of one that is there, and shorter
             continue
         own = {name: value for name, value in config.items() if name not in _OWN}
         first = settings.setdefault(config["dataset"], own)

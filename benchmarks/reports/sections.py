@@ -209,7 +209,7 @@ def _refits(selection: Selection) -> list[Section]:
 
 
 def _throughput(selection: Selection) -> Section:
-    done = work([*selection.records, *selection.inner, *selection.refits])
+    done = work(list(selection.everything))
     if done is None:
         return Section("Throughput", ["The records do not say which worker did which run when."])
     picture = Picture("workers", "What every worker did; white: no run.", draw_runs.workers(done))

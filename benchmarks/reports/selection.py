@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,7 +20,7 @@ from benchmarks.reports.choice import Choice, choose
 from benchmarks.reports.load import Run
 from benchmarks.reports.names import Scale
 from benchmarks.runs.rules import METHODS, VALIDATION, VALIDATION_LOSS, Rule
-from benchmarks.runs.selection import has_losses, is_refit
+from benchmarks.runs.selection import has_losses, is_cut, is_refit, stands
 from benchmarks.sweeps.edges import Edge, edges_of
 
 
@@ -36,6 +37,7 @@ class Selection:
         families: Names that stand for the best of some algorithms, as the method chooses among them.
         confirmatory: Pairs of names, which the sweeps were made to compare.
         refitted: Whether scores are those of `refits`, and not of the chosen checkpoints.
+        cut: The records of runs that were cut short, to see which points go on; nothing is chosen among them.
     """
 
     records: list[Run]
@@ -43,6 +45,7 @@ class Selection:
     baselines: tuple[str, ...]
     inner: list[Run] = field(default_factory=list)
     refits: list[Run] = field(default_factory=list)
+    cut: list[Run] = field(default_factory=list)
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     confirmatory: tuple[tuple[str, str], ...] = ()
     refitted: bool = False
@@ -73,7 +76,8 @@ class Selection:
         except ValueError as error:
             raise ValueError(f"selection: {error}") from None
         refits = [record for record in records if is_refit(record)]
-        records = [record for record in records if not is_refit(record)]
+        cut = [record for record in records if is_cut(record)]
+        records = [record for record in records if stands(record)]
         algorithms = list(dict.fromkeys(record["config"]["algorithm"] for record in records))
         families = requested.families(sweeps, algorithms)
         for name in baselines:
@@ -84,7 +88,7 @@ class Selection:
         chosen = tuple(dict.fromkeys(baselines)) or tuple(name for name in (BASELINE, CONTROL) if name in algorithms)
         outer, inner = requested.parted(records, held_out, sweeps)
         pairs = requested.confirmatory(sweeps, (*algorithms, *families))
-        return cls(outer, method, chosen or tuple(algorithms[:1]), inner, refits, families, pairs, refitted)
+        return cls(outer, method, chosen or tuple(algorithms[:1]), inner, refits, cut, families, pairs, refitted)
 
     @cached_property
     def datasets(self) -> tuple[str, ...]:
@@ -112,6 +116,11 @@ class Selection:
         """The records of a data set."""
         return self._sets[dataset].records if dataset in self._sets else []
 
+    def cut_of(self, dataset: str, algorithm: str) -> list[Run]:
+        """The records of an algorithm on a data set that were cut short."""
+        place = {"dataset": dataset, "algorithm": algorithm}
+        return [run for run in self.cut if all(run["config"][name] == value for name, value in place.items())]
+
     def of_algorithm(self, dataset: str, algorithm: str) -> list[Run]:
         """The records of an algorithm on a data set."""
         return self._sets[dataset].by_algorithm[algorithm] if dataset in self._sets else []
@@ -124,15 +133,20 @@ class Selection:
             sets.setdefault(record["config"]["dataset"], []).append(record)
         return {dataset: _Set.of(dataset, records, self.algorithms, self.families) for dataset, records in sets.items()}
 
+    @property
+    def everything(self) -> Iterator[Run]:
+        """Reported runs, those of cross-validation, refits, and those that were cut short."""
+        return itertools.chain(self.records, self.inner, self.refits, self.cut)
+
     @cached_property
     def failed(self) -> list[Run]:
-        """Failed runs, those of cross-validation and refits too."""
-        return [record for record in (*self.records, *self.inner, *self.refits) if record["status"] == "failed"]
+        """Failed runs, those of cross-validation, refits and short ones too."""
+        return [record for record in self.everything if record["status"] == "failed"]
 
     @cached_property
     def diverged(self) -> list[Run]:
-        """Runs whose result is that they diverged, those of cross-validation and refits too."""
-        return [record for record in (*self.records, *self.inner, *self.refits) if record["status"] == "diverged"]
+        """Runs whose result is that they diverged, those of cross-validation, refits and short ones too."""
+        return [record for record in self.everything if record["status"] == "diverged"]
 
     def held_out(self, dataset: str) -> tuple[str, ...]:
         """The held-out sets, in the order of the domains where it is known, else of the records."""

@@ -29,11 +29,13 @@ def costs(selection: Selection) -> Table:
         for algorithm in selection.algorithms_on(dataset):
             runs = selection.of_algorithm(dataset, algorithm)
             done = [one for one in runs if one["status"] == "finished"]
+            runs = [*runs, *selection.cut_of(dataset, algorithm)]
             figures = {
                 "points": len({(one["config"]["algorithm"], one["config"]["point"]) for one in runs}),
                 "runs": len(runs),
                 "failed": sum(one["status"] == "failed" for one in runs),
                 "diverged": sum(one["status"] == "diverged" for one in runs),
+                "all_evaluations": sum(one.get("evaluations") or 0 for one in runs),
                 "evaluations": _mean(one.get("evaluations") for one in done),
                 "wall_seconds": _mean((one.get("timings") or {}).get("wall_seconds") for one in done),
                 "cpu_seconds": _mean((one.get("timings") or {}).get("cpu_seconds") for one in done),
@@ -46,6 +48,7 @@ def costs(selection: Selection) -> Table:
                     "data set": dataset,
                     "algorithm": algorithm,
                     **{name: str(figures[name]) for name in ("points", "runs", "failed", "diverged")},
+                    "evaluations of all": f"{figures['all_evaluations']:,}",
                     "gradient evaluations": number(figures["evaluations"], 0),
                     "seconds": number(figures["wall_seconds"]),
                     "CPU seconds": number(figures["cpu_seconds"]),
@@ -55,7 +58,8 @@ def costs(selection: Selection) -> Table:
                 }
             )
     note = (
-        "Means over the finished runs. A gradient evaluation is one forward and backward pass over one mini-batch. "
+        "Means over the finished runs of full length; points, runs and the evaluations of all count those that were "
+        "cut short as well. A gradient evaluation is one forward and backward pass over one mini-batch. "
         "Memory is the largest resident set of the worker's process up to the end of the run."
     )
     return Table("cost", "Budget and cost", note, pd.DataFrame(lines), pd.DataFrame(cells))

@@ -93,6 +93,7 @@ def comparisons(found: Iterable[Comparison], name: str = "differences", title: s
     lines, cells = [], []
     found = list(found)
     any_constant = any(not math.isnan(one.constant) for one in found)
+    any_beyond = any(not math.isnan(one.beyond.mean) for one in found)
     for one in found:
         names = {"dataset": one.dataset, "baseline": one.baseline, "algorithm": one.algorithm}
         lines.append(
@@ -128,6 +129,15 @@ def comparisons(found: Iterable[Comparison], name: str = "differences", title: s
                 "verdict": one.verdict,
             }
         )
+        if any_beyond:
+            beyond = one.beyond
+            mean, further = Interval(beyond.low, beyond.high), Interval(beyond.next_low, beyond.next_high)
+            lines[-1] |= {f"beyond_{name}": value for name, value in vars(beyond).items()}
+            cells[-1] |= {
+                "of such data sets": f"{number(beyond.mean, 2, sign=True)} {between(mean, 2, sign=True)}",
+                "from set to set": number(beyond.spread, 2),
+                "on one more": between(further, 2, sign=True),
+            }
         if any_constant:
             lines[-1]["constant"] = one.constant
             cells[-1]["constant predictor"] = number(one.constant, 2, sign=True)
@@ -137,6 +147,12 @@ def comparisons(found: Iterable[Comparison], name: str = "differences", title: s
         "signed-rank test, two-sided; Holm's correction counts every comparison of the report. P(improvement): how "
         "often a run of the algorithm beats a run of the baseline on the same domain."
     )
+    if any_beyond:
+        note += (
+            " Over several data sets the bootstrap draws these too. Of such data sets: the mean of a hierarchical "
+            "model in which the differences scatter from data set to data set, by the standard deviation beside it, "
+            "with its interval of Hartung and Knapp; on one more: where the difference on a further data set lies."
+        )
     if any_constant:
         note += " Constant predictor: the majority class (the mean target) of the training parts minus the baseline."
     return Table(name, title, note, pd.DataFrame(lines), pd.DataFrame(cells))

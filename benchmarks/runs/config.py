@@ -52,6 +52,7 @@ LATER: dict[str, Any] = {
     "folds": None,
     "refit": None,
     "valley": [],
+    "until": None,
 }
 """Fields that came later, and their defaults: with these a run is the one that it was before, and has its key."""
 
@@ -150,6 +151,8 @@ class RunConfig(RunIdentity, Settings):
             training domains; None for a run of the search. What has a schedule has that of all `rollouts`.
         valley: Validation losses of the run that was chosen, one for each checkpoint until there, which a refit tells
             an algorithm that asks for them: it has no validation part of its own.
+        until: Roll-outs after which a run of the search ends that is shorter than `rollouts`; None for one of full
+            length. What has a schedule has that of all `rollouts`: the run is the beginning of the one of full length.
 
     Example:
         >>> run = RunConfig(dataset="coloured-digits", algorithm="erm", held_out="10%", seed=0, point=0, hparams={})
@@ -162,9 +165,14 @@ class RunConfig(RunIdentity, Settings):
     model: str = "mlp"
     refit: Count | None = None
     valley: tuple[float, ...] = ()
+    until: Count | None = None
 
     @model_validator(mode="after")
-    def _refit_ends(self) -> RunConfig:
+    def _ends_in_time(self) -> RunConfig:
+        if self.until is not None and (self.until >= self.rollouts or self.refit is not None):
+            raise ValueError(
+                f"until must be less than rollouts={self.rollouts}, of a run that is no refit, got {self.until}"
+            )
         if self.refit is not None and self.refit > self.rollouts:
             raise ValueError(f"refit must be at most the {self.rollouts} rollouts of the search, got {self.refit}")
         if self.valley and self.refit is None:
@@ -175,9 +183,14 @@ class RunConfig(RunIdentity, Settings):
         """The fields, ready for JSON; of those in `LATER` the ones that are not at their defaults."""
         return {name: value for name, value in super().config().items() if name not in LATER or value != LATER[name]}
 
+    @property
+    def ends(self) -> int:
+        """Roll-outs after which the run ends."""
+        return self.refit or self.until or self.rollouts
+
     def evaluations(self, n_domains: int) -> int:
         """Gradient evaluations that the run pays for on a data set of `n_domains` domains in all."""
-        return (self.refit or self.rollouts) * self.splits * (n_domains - len(self.held_out))
+        return self.ends * self.splits * (n_domains - len(self.held_out))
 
     def budget(self) -> int:
         return self.evaluations(len(DATASETS[self.dataset].domains))

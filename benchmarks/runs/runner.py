@@ -189,7 +189,7 @@ def prepare(config: RunConfig, place: Place) -> Prepared:
     algorithm = entry.factory(model, config.hparams, setup)
     order = batches(entry.batches, split.domains, config.batch_size, config.splits, seed=seed_from("order", *names))
     # A refit is told a validation loss where the chosen run was, and else looks at its end alone.
-    end = config.refit or config.rollouts
+    end = config.ends
     every = end if refit and not config.valley else config.evaluate_every
     training = Training(
         algorithm=algorithm,

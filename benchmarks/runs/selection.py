@@ -72,6 +72,16 @@ def is_refit(record: Record) -> bool:
     return record["config"].get("refit") is not None
 
 
+def is_cut(record: Record) -> bool:
+    """Whether a record is of a run that ends before its full length, to see which points go on; no rule chooses it."""
+    return record["config"].get("until") is not None
+
+
+def stands(record: Record) -> bool:
+    """Whether a rule can choose a record, if its run has finished: one of the search, of full length."""
+    return not is_refit(record) and not is_cut(record)
+
+
 Place = tuple[frozenset[str], int]
 Name = tuple[str, int]
 
@@ -80,7 +90,8 @@ class Choices:
     """The finished runs of one data set and of the algorithms to choose among, ready to be asked.
 
     Args:
-        records: Of the data set; others than those of `algorithms`, failed runs and refits are passed over.
+        records: Of the data set; others than those of `algorithms`, failed runs, refits and runs that were cut
+            short are passed over.
         algorithms: Names; of equals the first one is chosen.
     """
 
@@ -89,7 +100,7 @@ class Choices:
         self.runs: dict[Place, dict[Name, Record]] = {}
         for record in records:
             config = record["config"]
-            if record["status"] == "finished" and config["algorithm"] in self.order and not is_refit(record):
+            if record["status"] == "finished" and config["algorithm"] in self.order and stands(record):
                 place = frozenset(held_out_domains(config["held_out"])), config["seed"]
                 self.runs.setdefault(place, {})[config["algorithm"], config["point"]] = record
 
@@ -151,9 +162,7 @@ class Choices:
         if method == BOTH:
             inside, left_out = _numbers(run["curves"]["validation"]), self._left_out(run, outside, seed, name)
             return None if left_out is None else [(a + b) / 2 for a, b in zip(inside, left_out, strict=True)]
-        if method == VALIDATION_LOSS:
-            return [-loss for loss in _losses(run)]
-        return _numbers(run["curves"]["held_out" if method == ORACLE else "validation"])
+        return figures(run, method)
 
     def _left_out(self, run: Record, outside: frozenset[str], seed: int, name: Name) -> list[float] | None:
         curves = []
@@ -165,6 +174,17 @@ class Choices:
                 return None
             curves.append(_numbers(other["domain_curves"][domain]))
         return [sum(values) / len(values) for values in zip(*curves, strict=True)]
+
+
+def figures(run: Record, method: str) -> list[float]:
+    """What a method that needs one run only goes by, at each checkpoint; NaN where it is not defined.
+
+    Raises:
+        ValueError: if the record lacks the curve of validation losses that the method goes by.
+    """
+    if method == VALIDATION_LOSS:
+        return [-loss for loss in _losses(run)]
+    return _numbers(run["curves"]["held_out" if method == ORACLE else "validation"])
 
 
 def _numbers(values: Iterable[float | None]) -> list[float]:
@@ -189,7 +209,7 @@ def has_losses(records: Iterable[Record]) -> bool:
     return all(
         VALIDATION_LOSS_CURVE in (record.get("diagnostics") or {})
         for record in records
-        if record["status"] == "finished" and not is_refit(record)
+        if record["status"] == "finished" and stands(record)
     )
 
 
@@ -243,7 +263,7 @@ def winners(records: Iterable[Record], rule: Rule, families: Families | None = N
     Runs that cross-validation added, with one more domain held out, give choices of their own under the other methods.
 
     Args:
-        records: Of any data sets and algorithms; refits are passed over.
+        records: Of any data sets and algorithms; refits and runs that were cut short are passed over.
         rule: Chooses.
         families: Further names to choose for, each the algorithms that are chosen among.
 
@@ -252,7 +272,7 @@ def winners(records: Iterable[Record], rule: Rule, families: Families | None = N
     """
     by_dataset: dict[str, dict[str, list[Record]]] = {}
     for record in records:
-        if not is_refit(record):
+        if stands(record):
             config = record["config"]
             by_dataset.setdefault(config["dataset"], {}).setdefault(config["algorithm"], []).append(record)
     for dataset, own in by_dataset.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from torch.nn.functional import huber_loss, l1_loss, mse_loss, smooth_l1_loss
@@ -21,8 +21,9 @@ from benchmarks.models.default import with_default
 from benchmarks.runs.config import RunConfig
 from benchmarks.runs.judging import require_classes
 from benchmarks.runs.rules import Rule, known_rule
-from benchmarks.sweeps.given import as_launcher, as_list, as_mapping, as_seeds
+from benchmarks.sweeps.given import as_launcher, as_list, as_mapping, as_search, as_seeds
 from benchmarks.sweeps.launcher_config import InProcess, LauncherConfig, Local
+from benchmarks.sweeps.search import Round, Search, rounds
 from benchmarks.sweeps.selected import Kept, key_of
 from benchmarks.sweeps.settings import Outputs, Overrides, SweepSettings
 from benchmarks.sweeps.written import HParams, Template, Written
@@ -38,11 +39,13 @@ class SweepConfig(Frozen):
         datasets: Names, or a mapping from names to settings of their own (and ``held_out``: the sets to leave out).
         algorithms: Names.
         seeds: A number n (the seeds 0 .. n - 1) or a list.
-        points: Points of random search for each algorithm, seed and held-out set; the first is the defaults.
+        points: Points for each algorithm, seed and held-out set, the first of which is the defaults; with pruning, the
+            runs of full length whose cost more of them share.
         leave_out: How many domains are held out at a time; every combination is.
         selection: Rules of selection; ``leave-one-domain-out`` and ``both`` add the runs that cross-validation needs.
-        search: ``narrow`` draws every point by itself, from the ranges of the algorithms; ``wide`` spreads the points
-            evenly over the ranges of `benchmarks.algorithms.ranges`.
+        search: How points are searched: see `benchmarks.sweeps.search`. In short ``narrow`` draws every point by
+            itself, from the ranges of the algorithms; ``wide`` spreads them evenly over those of
+            `benchmarks.algorithms.ranges`.
         share_points: Whether all seeds try the same points, which rules need that share one choice.
         cross_points: Points that cross-validation has; the others only have runs of their own, so that validation may
             try as many more for the same cost. None for all.
@@ -85,7 +88,7 @@ class SweepConfig(Frozen):
         AfterValidator(all_different),
         Field(min_length=1),
     ] = ("validation",)
-    search: Literal["narrow", "wide"] = "narrow"
+    search: Annotated[Search, BeforeValidator(as_search)] = Search()
     share_points: bool = False
     cross_points: Count | None = None
     widen: Annotated[int, Field(ge=0)] = 0
@@ -121,14 +124,28 @@ class SweepConfig(Frozen):
         if not isinstance(self.refit, bool):
             _require_known("refit", self.refit, names)
         shared = [rule for rule in self.selection if Rule.named(rule).shared]
-        if shared and not self.share_points and not self._same_points():
+        if shared and not self.share_points and (self.search.in_rounds or not self._same_points()):
             raise ValueError(f"selection {shared[0]} needs points that all seeds try alike: add share_points: true")
         if self.cross_points is not None and (not self.crossed or self.cross_points > self.points):
             raise ValueError(
                 f"cross_points must be at most points={self.points}, with a selection that leaves one more domain out, "
                 f"got {self.cross_points} with {', '.join(self.selection)}"
             )
+        self._require_searchable()
         return self
+
+    def _require_searchable(self) -> None:
+        if not self.search.in_rounds:
+            return
+        if self.crossed:
+            rule = next(name for name in self.selection if Rule.named(name).crossed)
+            raise ValueError(
+                f"search: every held-out set searches by its own training domains, and selection {rule} needs points "
+                "that all of them try alike: choose by validation, or search without tpe and prune"
+            )
+        self.search.require_optuna()
+        for dataset in self.datasets:
+            self.rounds(dataset)
 
     def _same_points(self) -> bool:
         """Whether all seeds try the same points without being told to: the defaults, or grids alone."""
@@ -197,18 +214,30 @@ class SweepConfig(Frozen):
                 sets.update(dict.fromkeys(_ordered(dataset, (*names, other)) for other in others))
         return list(sets)
 
+    def rounds(self, dataset: str) -> tuple[Round, ...]:
+        """The rounds of the search on a data set; one, unless its search has runs that follow from others."""
+        settings = self.datasets[dataset].settings(self.settings)
+        return rounds(self.search, self.points, settings.rollouts, settings.evaluate_every)
+
     def points_of(self, dataset: str) -> dict[tuple[str, ...], int]:
-        """How many points are tried with each of the `training_sets`."""
+        """How many points each of the `training_sets` has in the first round, which is tried whatever comes of it."""
         reported = set(self.held_out(dataset))
-        fewer = self.points if self.cross_points is None else self.cross_points
-        return {names: self.points if names in reported else fewer for names in self.training_sets(dataset)}
+        all_ = self.rounds(dataset)[0].numbers[0]
+        fewer = all_ if self.cross_points is None else self.cross_points
+        return {names: all_ if names in reported else fewer for names in self.training_sets(dataset)}
 
     def runs(self) -> list[RunConfig]:
-        """All runs. Algorithms alternate, so that an unfinished sweep is unfinished for all of them alike."""
+        """All runs that are known from the start: of the first round, with their first length.
+
+        Algorithms alternate, so that an unfinished sweep is unfinished for all of them alike.
+        """
         return [
-            self.run(dataset, name, held_out, seed, point, self.hparams(dataset, name, seed, point, settings), settings)
+            self.run(
+                *(dataset, name, held_out, seed, point),
+                *(self.hparams(dataset, name, seed, point, settings), settings, length),
+            )
             for dataset in self.datasets
-            for settings in [self.of_dataset(dataset)]
+            for settings, length in [(self.of_dataset(dataset), self.rounds(dataset)[0].lengths[0])]
             for seed, (held_out, points) in itertools.product(self.seeds, self.points_of(dataset).items())
             for point, name in itertools.product(range(points), self.algorithms)
         ]
@@ -246,15 +275,14 @@ class SweepConfig(Frozen):
                             yield template.fill(seed, point, own)
 
     def size(self) -> int:
-        """How many runs there are."""
+        """How many runs are known from the start."""
         points = sum(sum(self.points_of(dataset).values()) for dataset in self.datasets)
         return len(self.seeds) * len(self.algorithms) * points
 
     def _first(self, dataset: str, algorithm: str, held_out: tuple[str, ...]) -> RunConfig:
         settings, seed = self.of_dataset(dataset), self.seeds[0]
-        return self.run(
-            dataset, algorithm, held_out, seed, 0, self.hparams(dataset, algorithm, seed, 0, settings), settings
-        )
+        hparams = self.hparams(dataset, algorithm, seed, 0, settings)
+        return self.run(dataset, algorithm, held_out, seed, 0, hparams, settings, self.rounds(dataset)[0].lengths[0])
 
     def run(
         self,
@@ -265,8 +293,9 @@ class SweepConfig(Frozen):
         point: int,
         hparams: Mapping[str, float],
         settings: SweepSettings,
+        length: int | None = None,
     ) -> RunConfig:
-        """One run with these hyper-parameters; `settings` are those `of_dataset`."""
+        """One run with these hyper-parameters; `settings` are those `of_dataset`, `length` its roll-outs if not all."""
         return RunConfig(
             dataset=dataset,
             algorithm=algorithm,
@@ -274,6 +303,7 @@ class SweepConfig(Frozen):
             seed=seed,
             point=point,
             hparams=dict(hparams),
+            until=length if length is not None and length < settings.rollouts else None,
             **settings.model_dump(exclude={"lr_scale", "regime"}),
         )
 
@@ -285,7 +315,7 @@ class SweepConfig(Frozen):
     def space(self, dataset: str, algorithm: str, settings: SweepSettings) -> Space:
         """Where the points of an algorithm are searched on a data set."""
         space = ALGORITHMS[algorithm].space
-        if self.search == "narrow":
+        if self.search.ranges == "narrow":
             return space
         told = regime_of(settings.model or "", settings.tuning, DATASETS[dataset].loss)
         return wide(space, settings.regime or told)
@@ -303,7 +333,7 @@ class SweepConfig(Frozen):
         drawn = {} if drawn is None else drawn
         # The held-out set is no part of the seed: the runs of a cross-validation must try the same points.
         names = (dataset, "all seeds") if self.share_points else (dataset, seed)
-        take = spread if self.search == "wide" else draw
+        take = spread if self.search.even else draw
         space = self.space(dataset, algorithm, settings)
         for name, distribution in space.items():
             if (name, distribution) not in drawn:
@@ -315,7 +345,7 @@ class SweepConfig(Frozen):
 
     def _drawn(self, dataset: str, seed: int) -> list[list[HParams]]:
         settings = self.of_dataset(dataset)
-        drawn: list[dict[Any, float]] = [{} for _ in range(self.points)]
+        drawn: list[dict[Any, float]] = [{} for _ in range(self.rounds(dataset)[0].numbers[0])]
         return [
             [HParams(self.hparams(dataset, name, seed, point, settings, shared)) for name in self.algorithms]
             for point, shared in enumerate(drawn)

@@ -30,7 +30,7 @@ from benchmarks.sweeps.launchers import Ending, Launcher, WorkerHandle, launcher
 from benchmarks.sweeps.leases import Leases
 from benchmarks.sweeps.selected import Sweep
 from benchmarks.sweeps.snapshot import Snapshot, Watch
-from benchmarks.sweeps.stages import Stage, next_stage
+from benchmarks.sweeps.stages import Stage, has_stages, next_stage
 from benchmarks.sweeps.store import Store, StoreError
 from benchmarks.sweeps.store.backup import keep_backup, require_no_backup
 from benchmarks.sweeps.store.identity import is_gone
@@ -318,7 +318,7 @@ def do(
 
 def _next_stage(sweep: SweepConfig, store: Store, numbers: Sequence[int]) -> Stage | None:
     """Looks at the records only where something may follow from them."""
-    if not sweep.widen and not sweep.refitted():
+    if not has_stages(sweep):
         return None
     return next_stage(sweep, [record for number in numbers for record in store.records(number)])
 

@@ -141,7 +141,8 @@ class _Rounds:
 
     def __init__(self, sweep: SweepConfig) -> None:
         self.sweep = sweep
-        self.points = {(dataset, name): sweep.points for dataset in sweep.datasets for name in sweep.algorithms}
+        tried = {dataset: sweep.rounds(dataset)[-1].points.stop for dataset in sweep.datasets}
+        self.points = {(dataset, name): number for dataset, number in tried.items() for name in sweep.algorithms}
         self.ends: dict[tuple[str, str, str, Side], float] = {}
 
     def begin(self, found: Sequence[Edge]) -> list[RunConfig]:

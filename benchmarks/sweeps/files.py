@@ -13,6 +13,7 @@ from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.launcher_config import KINDS
 from benchmarks.sweeps.mistakes import wanted
 from benchmarks.sweeps.reading import Location, dotted, read
+from benchmarks.sweeps.search import Search
 from benchmarks.sweeps.settings import Outputs, Overrides, SweepSettings
 
 __all__ = ["ConfigError", "Location", "read", "validated"]
@@ -67,7 +68,12 @@ def _explain(problem: Any, where: str, lines: Mapping[Location, int]) -> str:
 
 def _fields(location: Location) -> list[str]:
     """The names that are allowed where the last word of the location stands."""
-    models: dict[str, type[BaseModel]] = {"datasets": Overrides, "settings": SweepSettings, "outputs": Outputs}
+    models: dict[str, type[BaseModel]] = {
+        "datasets": Overrides,
+        "settings": SweepSettings,
+        "outputs": Outputs,
+        "search": Search,
+    }
     if len(location) > 1 and location[0] == "launcher":
         models["launcher"] = KINDS[str(location[1])]
     model = models.get(str(location[0]), SweepConfig) if len(location) > 1 else SweepConfig

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.base.errors import all_different
+from benchmarks.base.errors import all_different, unknown
+from benchmarks.base.names import SEARCH
 
 
 def as_list(value: Any) -> Any:
@@ -30,3 +31,26 @@ def as_launcher(value: Any) -> Any:
 def as_seeds(value: Any) -> Any:
     """A number n is the seeds 0 .. n - 1."""
     return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else value
+
+
+def as_search(value: Any) -> Any:
+    """Words in the place of a mapping: each says by itself which field it is.
+
+    Raises:
+        ValueError: if a word is not known, or two say the same field.
+
+    Example:
+        >>> as_search("wide"), as_search(["wide", "tpe", "hyperband"])
+        ({'ranges': 'wide'}, {'ranges': 'wide', 'kind': 'tpe', 'prune': 'hyperband'})
+    """
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, (list, tuple)):
+        return value
+    found: dict[str, str] = {}
+    for word in words:
+        if not isinstance(word, str) or word not in SEARCH:
+            raise ValueError(unknown(str(word), SEARCH))
+        if SEARCH[word] in found:
+            raise ValueError(f"{found[SEARCH[word]]} and {word} are both {SEARCH[word]}: give one of them")
+        found[SEARCH[word]] = word
+    return found

@@ -19,7 +19,7 @@ class Share:
     """The part of one data set and algorithm.
 
     Attributes:
-        runs: How many.
+        runs: How many, those that follow from the results of others too.
         held_out: Different sets of held-out domains.
         evaluations: Gradient evaluations of all runs.
         updates: Updates that they pay for.
@@ -41,9 +41,9 @@ def plan(sweep: SweepConfig, speeds: Speeds | None = None) -> list[Share]:
     for first in sweep.first_runs():
         # Runs that differ in seed, point and hyper-parameters cost the same.
         n_domains = len(DATASETS[first.dataset].domains)
-        points = sweep.points_of(first.dataset)
-        alike = [len(sweep.seeds) * number for number in points.values()]
-        runs = [first.model_copy(update={"held_out": held_out}) for held_out in points]
+        planned = _planned(sweep, first.dataset)
+        alike = [len(sweep.seeds) * number for _, _, number in planned]
+        runs = [first.model_copy(update={"held_out": names, "until": until}) for names, until, _ in planned]
         evaluations = [run.evaluations(n_domains) for run in runs]
         total = sum(times * each for times, each in zip(alike, evaluations, strict=True))
         cost = [ALGORITHMS[first.algorithm].evaluations(n_domains - len(run.held_out)) for run in runs]
@@ -53,13 +53,26 @@ def plan(sweep: SweepConfig, speeds: Speeds | None = None) -> list[Share]:
                 dataset=first.dataset,
                 algorithm=first.algorithm,
                 runs=sum(alike),
-                held_out=len(runs),
+                held_out=len({names for names, _, _ in planned}),
                 evaluations=total,
                 updates=sum(times * (own // each) for times, own, each in zip(alike, evaluations, cost, strict=True)),
                 seconds=None if speed is None else speed * total,
             )
         )
     return found
+
+
+def _planned(sweep: SweepConfig, dataset: str) -> list[tuple[tuple[str, ...], int | None, int]]:
+    """Held-out sets, the length of runs that are cut short, and how many points have such runs."""
+    if not sweep.search.in_rounds:
+        return [(names, None, number) for names, number in sweep.points_of(dataset).items()]
+    full = sweep.of_dataset(dataset).rollouts
+    return [
+        (names, None if length == full else length, number)
+        for names in sweep.held_out(dataset)
+        for each in sweep.rounds(dataset)
+        for length, number in zip(each.lengths, each.numbers, strict=True)
+    ]
 
 
 def number_of_workers(sweep: SweepConfig) -> int:

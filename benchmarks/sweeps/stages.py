@@ -1,4 +1,4 @@
-"""Runs of a sweep that follow from the results of its earlier ones: widened searches, then refits.
+"""Runs of a sweep that follow from the results of its earlier ones: rounds of the search, widened ones, then refits.
 
 A stage is a sweep of its own in the store, so that it is claimed, killed and gone on with like any other. It holds no
 state: which runs it has follows from the records of the stages before it.
@@ -20,7 +20,10 @@ from benchmarks.runs.refit import refits
 from benchmarks.runs.rules import ORACLE, Rule
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.edges import widening
+from benchmarks.sweeps.searching import searched
 from benchmarks.sweeps.selected import Kept, SelectedRuns, key_of
+
+Kind = Literal["searched", "widened", "refit"]
 
 
 class Stage(SelectedRuns):
@@ -31,13 +34,18 @@ class Stage(SelectedRuns):
         of: Key of the sweep.
     """
 
-    stage: Literal["widened", "refit"]
+    stage: Kind
     of: str
     selected: tuple[RunConfig, ...] = Field(min_length=1)
 
     def key(self, kept: Kept | None = None) -> str:  # noqa: ARG002  nothing is drawn
         """A short name of the stage and its runs, never that of the same runs chosen by hand."""
         return key_of([self.stage, self.of, *(run.key() for run in self.selected)])
+
+
+def has_stages(sweep: SweepConfig) -> bool:
+    """Whether runs may follow from the results of others."""
+    return bool(sweep.search.in_rounds or sweep.widen or sweep.refitted())
 
 
 def next_stage(sweep: SweepConfig, records: Sequence[Mapping[str, Any]]) -> Stage | None:
@@ -47,6 +55,9 @@ def next_stage(sweep: SweepConfig, records: Sequence[Mapping[str, Any]]) -> Stag
         sweep: The whole.
         records: Of all runs that have ended.
     """
+    runs = searched(sweep, records)
+    if runs:
+        return _stage(sweep, "searched", runs)
     done = {record["key"] for record in records}
     runs = widening(sweep, [record for record in records if record["config"].get("refit") is None])
     if runs:
@@ -64,7 +75,7 @@ def chosen_again(sweep: SweepConfig, records: Sequence[Mapping[str, Any]]) -> li
     return refits(records, sweep.selection, reported, names, sweep.families)
 
 
-def _stage(sweep: SweepConfig, stage: Literal["widened", "refit"], runs: Sequence[RunConfig]) -> Stage:
+def _stage(sweep: SweepConfig, stage: Kind, runs: Sequence[RunConfig]) -> Stage:
     return Stage(
         datasets=tuple(dict.fromkeys(run.dataset for run in runs)),
         stage=stage,

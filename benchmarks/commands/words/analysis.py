@@ -7,7 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from benchmarks.base.errors import ConfigError
+from benchmarks.base.errors import ConfigError, require_known
+from benchmarks.commands.early import known
 from benchmarks.commands.kinds import Positive, Rate, Words
 from benchmarks.commands.places import existing_store, output_folder
 from benchmarks.commands.say import refusing
@@ -72,6 +73,8 @@ def analyse_command(
         moved; to smoothness.md and curves.jsonl.
     """
     output_folder(output)
+    if ":" not in dataset:
+        require_known("DATASET", (dataset,), known("datasets"))
     from benchmarks.commands import analyse
 
     settings = {"rollouts": rollouts, "width": width, "model": model, "weights": weights, "tuning": tuning}

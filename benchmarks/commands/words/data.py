@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.base.errors import ConfigError, unknown
-from benchmarks.commands.early import known
+from benchmarks.commands.early import known, not_there
 from benchmarks.commands.kinds import Words
 from benchmarks.commands.places import output_folder
 from benchmarks.commands.say import refusing
@@ -107,3 +107,5 @@ def _require_names(given: tuple[str, ...], kind: str) -> None:
     for name in given:
         if ":" not in name and name not in allowed:
             raise ConfigError(unknown(name, allowed))
+        if kind == "datasets" and (why := not_there(name)):
+            raise ConfigError(f"{name}: {why}")

@@ -10,12 +10,14 @@ from benchmarks.commands.kinds import Positive, Words
 from benchmarks.commands.places import output_folder
 from benchmarks.commands.say import refusing
 
+DATASETS = ("rotated-digits", "coloured-digits")
+
 
 @refusing
 def quick_command(
     *,
     output: Path = Path("runs/quick"),
-    datasets: Words = ("rotated-digits", "coloured-digits"),
+    datasets: Words = DATASETS,
     algorithms: Words = ("erm", "pgrad", "reptile"),
     seeds: Positive = 4,
     points: Positive = 2,
@@ -44,6 +46,7 @@ def quick_command(
         Processes; by default one for each core.
     """
     output_folder(output)
+    require_known("--datasets", datasets, DATASETS)
     require_known("--algorithms", algorithms, known("algorithms"))
     from benchmarks.commands import quick
 

@@ -83,7 +83,7 @@ def report_command(
 
 @refusing
 def results_command() -> int:
-    """Write the tables of docs/results.md anew from the committed records."""
+    """Write the tables of docs/results, and the picture of docs/results.md, anew from the committed records."""
     from benchmarks.commands import results
 
     return results.results_command()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.commands import show, status
+from benchmarks.commands.kinds import Positive
 from benchmarks.commands.places import existing_store
 from benchmarks.commands.say import refusing
 
 
 @refusing
-def status_command(output: Path = Path("runs/sweep"), *, store: str | None = None) -> int:
+def status_command(
+    output: Path = Path("runs/sweep"), *, store: str | None = None, watch: Positive | None = None
+) -> int:
     """Show how far the sweeps of a store are, and why runs failed: a line for each cause.
 
     Parameters
@@ -19,8 +22,11 @@ def status_command(output: Path = Path("runs/sweep"), *, store: str | None = Non
         Folder of the sweep.
     store:
         Address of the store, if it is not the file store.sqlite in the output folder.
+    watch:
+        Look again every so many seconds until all runs have ended: a table that renews itself, in a pipe a line
+        wherever runs have gone on.
     """
-    return status.status_command(existing_store(store, output))
+    return status.status_command(existing_store(store, output), watch)
 
 
 @refusing

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.base.errors import ConfigError
 from benchmarks.commands.chosen import Chosen
 from benchmarks.commands.early import refuse_wrong_names
-from benchmarks.commands.places import existing_store, output_folder, sweep_file
+from benchmarks.commands.places import existing_store, output_folder, require_possible_store, sweep_file
 from benchmarks.commands.say import refusing
 
 
@@ -39,6 +39,7 @@ def plan_command(
     """
     sweep_file(file)
     output_folder(output)
+    require_possible_store(store)
     refuse_wrong_names(file, chosen)
     from benchmarks.commands import sweep
 
@@ -73,6 +74,7 @@ def sweep_command(
     """
     sweep_file(file)
     output_folder(output)
+    require_possible_store(store)
     refuse_wrong_names(file, chosen)
     from benchmarks.commands import sweep
 

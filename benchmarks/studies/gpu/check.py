@@ -42,9 +42,12 @@ def check(settings: Settings, folder: Path, say: Callable[[str], object]) -> Rec
     """Run the parts and write ``gpu.json``, and what each part said, into the folder.
 
     Raises:
-        ValueError: if the device is a CUDA one that torch does not find.
+        ValueError: if the device is none of torch's kinds, or a CUDA one that torch does not find.
     """
-    device = torch.device(settings.device)
+    try:
+        device = torch.device(settings.device)
+    except RuntimeError as error:
+        raise ValueError(f"device must be one of torch's, as cuda, cuda:1 or cpu, got {settings.device!r}") from error
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.type == "cuda" and (device.index or 0) >= found:
         raise ValueError(

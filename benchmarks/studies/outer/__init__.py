@@ -7,5 +7,5 @@ by::
     python -m benchmarks sweep benchmarks/studies/outer/ladder.yaml --output runs/outer
     python -m benchmarks export benchmarks/studies/outer/ladder.jsonl.xz --output runs/outer
 
-``python -m benchmarks results`` writes the tables of the outer step in ``docs/results.md`` anew from the records.
+``python -m benchmarks results`` writes the tables of ``docs/results/outer-step.md`` anew from the records.
 """

@@ -1,4 +1,4 @@
-"""The tables of the outer step in docs/results.md, from the committed records."""
+"""The tables of docs/results/outer-step.md, from the committed records."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from benchmarks.base.metrics import Estimate, Matrix, estimate
 from benchmarks.reports.load import load
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.text import difference, number
-from benchmarks.studies.results.tables import budget, write
+from benchmarks.studies.results.tables import BESIDE, budget, write
 
+PAGE = BESIDE / "outer-step.md"
 RECORDS = Path(__file__).parent / "ladder.jsonl.xz"
 BEGIN, END = "<!-- tables of the outer step: python -m benchmarks results -->", "<!-- end of them -->"
 KINDS = {"pgrad": "PGrad", "reptile": "The displacement"}
@@ -142,4 +143,4 @@ def _table(lines: list[dict[str, str]]) -> str:
 
 def main() -> None:
     """Writes the tables anew."""
-    write(BEGIN, END, tables(selection()))
+    write(PAGE, BEGIN, END, tables(selection()))

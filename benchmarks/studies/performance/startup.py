@@ -66,6 +66,12 @@ def commands(folder: Path) -> dict[str, list[str]]:
         "report of a sweep file": ["report", "sweep.yaml"],
         "no such algorithm": ["sweep", "sweep.yaml", "--algorithms", "pgard"],
         "no such key in a file": ["plan", "wrong.yaml"],
+        "no such command": ["sweeep"],
+        "no data sets": ["sweep"],
+        "no such folder of pictures": ["plan", "--datasets", "folder:absent"],
+        "no such rule": ["plan", "sweep.yaml", "--selection", "validaton"],
+        "no such setting": ["plan", "sweep.yaml", "--set", "batch_sise=3"],
+        "no such kind of search": ["plan", "sweep.yaml", "--search", "tpee"],
     }
 
 

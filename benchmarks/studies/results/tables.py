@@ -1,4 +1,4 @@
-"""The tables of docs/results.md, from the committed records."""
+"""The tables beside docs/results.md, and the picture on it, from the committed records."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import pandas as pd
 
 from benchmarks.algorithms import BASELINE, CONTROL
 from benchmarks.base.metrics import Estimate, average, estimate, worst_domain
+from benchmarks.reports.files import put
 from benchmarks.reports.load import Run, load
+from benchmarks.reports.page import Picture
 from benchmarks.reports.selection import Selection, differences
 from benchmarks.reports.text import difference, number, side
 from benchmarks.runs.environment import ROOT
 from benchmarks.runs.rules import LEAVE_ONE_OUT, TRAINING_DOMAIN, VALIDATION
+from benchmarks.studies.results.picture import PICTURE, draw
 
 FOLDER = Path(__file__).parent
 ENDING, PROBE = ".jsonl.xz", "probe-"
 PAGE = ROOT / "docs/results.md"
+BESIDE = ROOT / "docs/results"
 QUESTIONS = (
     ("pgrad", CONTROL),
     ("pgrad", BASELINE),
@@ -27,7 +31,7 @@ QUESTIONS = (
     ("erm-sgd", BASELINE),
 )
 DIRECTIONS = ("full", "k1", "null", "increments", "crossdomain")
-BEGIN, END = "<!-- tables: python -m benchmarks results -->", "<!-- end of tables -->"
+WRITTEN = "<!-- Written by python -m benchmarks results; the words are on docs/results.md. -->"
 
 
 def selections() -> dict[str, Selection]:
@@ -63,13 +67,33 @@ def control_of(name: str) -> str | None:
     return "-".join(["reptile", *(part for part in parts if part not in DIRECTIONS)])
 
 
-def tables(found: Mapping[str, Selection]) -> str:
-    """The ladder in short, every algorithm against its control and against ERM on it, then each data set by itself."""
-    ladder = {name: selection for name, selection in found.items() if not name.startswith(PROBE)}
-    parts = [_data_set(name, selection, dataset) for name, selection in found.items() for dataset in selection.datasets]
-    controls = _every(ladder, "Every variant of PGrad against its matched control", control_of)
-    baseline = _every(ladder, "Every algorithm against ERM", lambda name: None if name == BASELINE else BASELINE)
-    return "\n\n".join([_short(ladder), controls, baseline, *parts])
+def ladder(found: Mapping[str, Selection]) -> dict[str, Selection]:
+    """Without the files that ask one thing."""
+    return {name: selection for name, selection in found.items() if not name.startswith(PROBE)}
+
+
+def pages(found: Mapping[str, Selection]) -> dict[str, str]:
+    """By the names of the files: the ladder in short, every algorithm on it against its control and against ERM, a page
+    for each file of records, and one for all that ask one thing."""
+    rungs = ladder(found)
+    made = {
+        "short": _short(rungs),
+        "controls": _every(rungs, "Every variant of PGrad against its matched control", control_of),
+        "against-erm": _every(
+            rungs, "Every algorithm against ERM", lambda name: None if name == BASELINE else BASELINE
+        ),
+    }
+    for name, selection in rungs.items():
+        own = [_data_set(name, selection, dataset) for dataset in selection.datasets]
+        made[name] = "\n\n".join([f"# Every algorithm: {name}", *own])
+    probes = [
+        _data_set(name, selection, dataset)
+        for name, selection in found.items()
+        if name not in rungs
+        for dataset in selection.datasets
+    ]
+    made["probes"] = "\n\n".join(["# Probes", *probes])
+    return {f"{name}.md": f"{WRITTEN}\n\n{text}\n" for name, text in made.items()}
 
 
 def _data_set(name: str, selection: Selection, dataset: str) -> str:
@@ -93,7 +117,7 @@ def _data_set(name: str, selection: Selection, dataset: str) -> str:
         lines.append((mean.mean, line))
     lines.sort(key=lambda pair: -pair[0])
     body = pd.DataFrame([line for _, line in lines]).to_markdown(index=False, disable_numparse=True)
-    return f"### {title(name, dataset)}\n\n`{name}.yaml`: {budget(selection, dataset)}\n\n{body}"
+    return f"## {title(name, dataset)}\n\n`{name}.yaml`: {budget(selection, dataset)}\n\n{body}"
 
 
 def budget(selection: Selection, dataset: str) -> str:
@@ -126,13 +150,17 @@ def _difference(selection: Selection, dataset: str, algorithm: str, other: str) 
 
 def _short(found: Mapping[str, Selection]) -> str:
     """What most readers want to know: a line for each data set."""
-    lines = []
-    for name, selection in found.items():
-        for dataset in selection.datasets:
-            pairs = {f"{ours} − {theirs}": _against(selection, dataset, ours, theirs) for ours, theirs in QUESTIONS}
-            lines.append({"data set": title(name, dataset), "measured": selection.scale(dataset).label, **pairs})
+    measured = {
+        title(name, each): selection.scale(each).label
+        for name, selection in found.items()
+        for each in selection.datasets
+    }
+    lines = [
+        {"data set": place, "measured": measured[place], **{name: difference(each) for name, each in own.items()}}
+        for place, own in answered(found).items()
+    ]
     body = pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True)
-    return f"### In short\n\nDifferences with their 95 % t-intervals over seeds.\n\n{body}"
+    return f"# In short\n\nDifferences with their 95 % t-intervals over seeds.\n\n{body}"
 
 
 def _every(found: Mapping[str, Selection], heading: str, other: Callable[[str], str | None]) -> str:
@@ -164,7 +192,7 @@ def _every(found: Mapping[str, Selection], heading: str, other: Callable[[str], 
     body = pd.DataFrame([row for _, row in rows]).fillna("").to_markdown(index=False, disable_numparse=True)
     sides = [side(each) for line in lines.values() for each in line.values() if each.n > 1]
     return (
-        f"### {heading}\n\n{sides.count(1)} of {len(sides)} intervals lie above zero and {sides.count(-1)} below it "
+        f"# {heading}\n\n{sides.count(1)} of {len(sides)} intervals lie above zero and {sides.count(-1)} below it "
         f"(bold); of so many 95 % intervals about {round(0.025 * len(sides))} would on either side if there were no "
         f"difference anywhere.\n\n{body}"
     )
@@ -175,20 +203,32 @@ def _share(selection: Selection, dataset: str) -> bool:
 
 
 def main() -> None:
-    """Writes the tables anew."""
-    write(BEGIN, END, tables(selections()))
+    """Writes the tables and the picture anew."""
+    found = selections()
+    for name, text in pages(found).items():
+        put(BESIDE / name, text.encode())
+    put(BESIDE / PICTURE, Picture("short", "", draw(answered(found))).svg)
 
 
-def write(begin: str, end: str, text: str) -> None:
-    """Replaces what stands between two marks of the page.
+def answered(found: Mapping[str, Selection]) -> dict[str, dict[str, Estimate | None]]:
+    """Setting -> question -> difference, on the ladder; None where a setting lacks one of the two."""
+    return {
+        title(name, dataset): {
+            f"{ours} − {theirs}": _difference(selection, dataset, ours, theirs) for ours, theirs in QUESTIONS
+        }
+        for name, selection in ladder(found).items()
+        for dataset in selection.datasets
+    }
+
+
+def write(page: Path, begin: str, end: str, text: str) -> None:
+    """Replaces what stands between two marks of a page.
 
     Raises:
         ValueError: if the page lacks one of them.
     """
-    page = PAGE.read_text(encoding="utf-8")
-    if page.count(begin) != 1 or page.count(end) != 1:
-        raise ValueError(f"{PAGE} must hold each of these lines once, to write the tables between them: {begin} {end}")
-    before, after = page.split(begin)[0], page.split(end)[1]
-    partial = PAGE.with_name(PAGE.name + ".partial")
-    partial.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
-    partial.replace(PAGE)
+    old = page.read_text(encoding="utf-8")
+    if old.count(begin) != 1 or old.count(end) != 1:
+        raise ValueError(f"{page} must hold each of these lines once, to write the tables between them: {begin} {end}")
+    before, after = old.split(begin)[0], old.split(end)[1]
+    put(page, f"{before}{begin}\n\n{text}\n\n{end}{after}".encode())

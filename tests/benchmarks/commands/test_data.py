@@ -94,8 +94,8 @@ def test_show_writes_text_and_numbers(tmp_path):
     ("name", "status", "message"),
     [
         ("emoji-style4-32", 2, "Did you mean 'emoji-styles4-32'"),
-        ("folder:nowhere", 1, "there is no folder nowhere"),
-        ("table:nowhere.csv", 1, "cannot be read"),
+        ("folder:nowhere", 2, "there is no folder nowhere"),
+        ("table:nowhere.csv", 2, "there is no file nowhere.csv"),
     ],
 )
 def test_mistakes_are_explained(name, status, message, capsys):

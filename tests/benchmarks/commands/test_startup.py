@@ -41,7 +41,8 @@ def test_what_is_measured_loads_nothing_heavy_and_ends_as_it_should():
     found = {one.words: one for one in startup.measure(rounds=1)}
     assert {words: one.heavy for words, one in found.items() if one.heavy} == {}
     usage = {"no such option", "--seeds 1.5", "no such file", "report of a sweep file", "no such algorithm"}
-    usage.add("no such key in a file")
+    usage |= {f"no such {what}" for what in ("key in a file", "command", "folder of pictures", "rule", "setting")}
+    usage |= {"no data sets", "no such kind of search"}
     assert {words for words, one in found.items() if one.status == 2} == usage
     assert {words for words, one in found.items() if one.status == 0} == set(found) - usage
     table = startup.table(list(found.values()))

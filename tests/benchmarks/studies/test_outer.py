@@ -18,7 +18,6 @@ from benchmarks.base.metrics import estimate
 from benchmarks.base.search import draw
 from benchmarks.commands.words.data import algorithms_command
 from benchmarks.studies.outer import tables
-from benchmarks.studies.results.tables import PAGE
 from benchmarks.sweeps.files import validated
 
 SWEEP = tables.RECORDS.with_name("ladder.yaml")
@@ -165,7 +164,7 @@ def test_the_records_are_the_runs_of_the_sweep(sweep, records):
 
 @pytest.mark.slow
 def test_the_tables_are_those_of_the_records():
-    page = PAGE.read_text(encoding="utf-8")
+    page = tables.PAGE.read_text(encoding="utf-8")
     assert page.split(tables.BEGIN)[1].split(tables.END)[0].strip() == tables.tables(tables.selection())
 
 
@@ -193,7 +192,7 @@ def test_a_line_by_hand(records, name, reference):
         place = dataset, seed, held_out
         differences[dataset][seed].append(ours[place][0] - theirs[place][0])
     rates = [rate for _, rate in ours.values()]
-    line = re.search(rf"^\| {re.escape(name)} +\|(.*)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
+    line = re.search(rf"^\| {re.escape(name)} +\|(.*)$", tables.PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
     mean, pooled, *rest, _, median, ends = (cell.strip(" *").replace("−", "-") for cell in line.split("|")[:-1])
     # As many held-out domains in every data set, so that the plain mean over all is the mean of the sets.
     assert float(mean.split()[0]) == pytest.approx(np.mean([score for score, _ in ours.values()]), abs=0.051)
@@ -211,8 +210,8 @@ def test_a_line_by_hand(records, name, reference):
 
 
 def test_the_counts_in_the_words_are_those_of_the_tables():
-    page = PAGE.read_text(encoding="utf-8")
-    words = " ".join(page.split("## Which outer step")[1].split("\n## ")[0].split())
+    page = tables.PAGE.read_text(encoding="utf-8")
+    words = " ".join(page.split("# Which outer step")[1].split("\n## ")[0].split())
     printed = page.split(tables.BEGIN)[1].split("### PGrad against")[0]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if "±" in line]
     ladder = [row[2] for row in rows if row[2] and row[0] != "adam"]

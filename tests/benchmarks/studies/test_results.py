@@ -1,4 +1,4 @@
-"""The committed records and the page that is made from them."""
+"""The committed records, the tables and the picture that are made from them, and the page with the words."""
 
 import json
 import lzma
@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from benchmarks.algorithms import ALGORITHMS
-from benchmarks.studies.results.tables import BEGIN, END, FOLDER, PAGE, PROBE, selections, tables
+from benchmarks.studies.outer.tables import PAGE as OUTER
+from benchmarks.studies.results.picture import REACH, SHOWN, draw
+from benchmarks.studies.results.tables import BESIDE, FOLDER, PAGE, PROBE, answered, pages, selections
 from benchmarks.sweeps.files import validated
 
 RECORDS = sorted(FOLDER.glob("*.jsonl.xz"))
@@ -26,8 +28,27 @@ def found():
 
 @pytest.mark.slow
 def test_the_tables_are_those_of_the_records(found):
-    page = PAGE.read_text(encoding="utf-8")
-    assert page.split(BEGIN)[1].split(END)[0].strip() == tables(found)
+    made = pages(found)
+    assert {path.name: path.read_text(encoding="utf-8") for path in BESIDE.glob("*.md") if path != OUTER} == made
+
+
+@pytest.mark.slow
+def test_the_picture_is_that_of_the_table(found):
+    """Every mark of it stands in the table in short; what it cannot show it says as a number."""
+    told = answered(found)
+    rows = [line for line in (BESIDE / "short.md").read_text("utf-8").splitlines() if line.startswith("|")]
+    lines = {line.split("|")[1].strip(): line for line in rows[2:]}
+    assert list(lines) == list(told)
+    figure = draw(told)
+    for axes, question in zip(figure.axes, SHOWN, strict=True):
+        marks = {int(line.get_ydata()[0]): line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"}
+        texts = {int(text.get_position()[1]): text.get_text().strip("← →") for text in axes.texts}
+        for place, (setting, row) in enumerate(told.items()):
+            shown = f"{marks[place]:+.1f}" if place in marks else texts[place].replace("−", "-")
+            assert f" {shown} [" in lines[setting].replace("−", "-").replace("**", " ").replace("|", " ")
+            assert (place in marks) == (abs(row[question].mean) <= REACH)
+            assert float(shown) == pytest.approx(row[question].mean, abs=0.051)
+    assert (BESIDE / "short.svg").stat().st_size < 150_000
 
 
 @pytest.mark.slow
@@ -102,13 +123,23 @@ def test_a_line_by_hand(path):
     chosen = (by_cross_validation if crossed else by_training_domains)(runs)
     means = [np.mean([found for (own, _), found in chosen.items() if own == seed]) for seed, _ in chosen]
     factor = 1 if dataset.startswith("bethe") else 100
-    section = PAGE.read_text(encoding="utf-8").split(f"### {dataset} ({path.name.removesuffix('.jsonl.xz')})\n")[1]
+    name = path.name.removesuffix(".jsonl.xz")
+    page = BESIDE / ("probes.md" if name.startswith(PROBE) else f"{name}.md")
+    section = page.read_text(encoding="utf-8").split(f"## {dataset} ({name})\n")[1]
     printed = re.search(r"^\| pgrad +\| ([−\d.]+)", section, flags=re.MULTILINE)[1].replace("−", "-")
     assert float(printed) == pytest.approx(factor * np.mean(means), abs=0.051)
 
 
 def test_every_interval_in_the_words_stands_in_the_tables():
-    words, tables_ = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    words = PAGE.read_text(encoding="utf-8") + OUTER.read_text(encoding="utf-8").split("## Tables")[0]
+    tables = "".join(path.read_text(encoding="utf-8") for path in BESIDE.glob("*.md"))
     found = re.findall(r"[+-]\d+\.\d \[[+-]\d+\.\d, [+-]\d+\.\d\]", " ".join(words.split()))
-    assert len(found) > 50
-    assert [each for each in found if each.replace("-", "−") not in tables_] == []
+    assert len(found) > 70
+    assert [each for each in found if each.replace("-", "−") not in tables] == []
+
+
+def test_the_page_is_short_and_names_every_table():
+    text = PAGE.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    named = set(re.findall(r"\]\(results/([\w.-]+)\)", text))
+    assert named == {path.name for path in BESIDE.iterdir()}

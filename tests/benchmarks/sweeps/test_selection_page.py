@@ -50,7 +50,7 @@ def test_committed_sweeps(path):
     """At least 12 points for every algorithm, and what is confirmatory is named."""
     sweep = validated(read(path)[0])
     assert sweep.points >= 12
-    assert sweep.search == "wide"
+    assert sweep.search.ranges == "wide"
     assert sweep.confirmatory
     found = {cost.rule: cost.total for cost in costs(sweep)}
     if sweep.crossed:  # validation may try as many more points as the other rules cost
