@@ -33,7 +33,7 @@ def report(
     watch: int | None,
     plugin: tuple[str, ...],
     seed: int,
-    refit: bool,
+    refit: bool = False,
 ) -> int:
     """See `benchmarks.commands.words.report`."""
     console = say.console()

@@ -119,7 +119,8 @@ def test_refits_follow_the_search(tmp_path):
             tuple(row[name] for name in names) for row in select_all(records, rule) if "+" not in row["held_out"]
         }
         assert set(selection.selected[names].itertuples(index=False, name=None)) == expected
-        (line,) = refits(selection).numbers.to_dict("records")
+        line, family = refits(selection).numbers.to_dict("records")
+        assert family == {**line, "algorithm": "any"}  # which has no other algorithm
         frame = selection.selected.groupby("seed")[["held_out_accuracy", "refit_accuracy"]].mean().mean()
         assert (line["algorithm"], line["seeds"]) == ("toy-sgd", 2)
         assert line["without"] == pytest.approx(frame["held_out_accuracy"] * selection.scale("toy").factor)
