@@ -1,0 +1,43 @@
+"""Docstrings as they are written here: an indented paragraph is a formula, and is shown as it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sphinx.application import Sphinx
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def with_formulas(lines: list[str]) -> list[str]:
+    """The lines with ``::`` before every indented paragraph that follows a plain one.
+
+    Example:
+        >>> with_formulas(["It is", "", "    a = |b|", "", "where"])
+        ['It is', '', '::', '', '    a = |b|', '', 'where']
+    """
+    found: list[str] = []
+    before, marked = "", False  # the last line with text, and whether a literal block is open
+    for number, line in enumerate(lines):
+        if line.strip():
+            if _indent(line) <= _indent(before) or not found:
+                marked = marked and _indent(line) > 0
+            elif not lines[number - 1].strip() and not _indent(before) and not marked:
+                if not before.rstrip().endswith("::"):
+                    found += ["::", ""]
+                marked = True
+            before = line
+        found.append(line)
+    return found
+
+
+def _process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    lines[:] = with_formulas(lines)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Comes before napoleon, which takes sections apart."""
+    app.connect("autodoc-process-docstring", _process, priority=100)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

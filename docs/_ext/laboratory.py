@@ -1,0 +1,135 @@
+"""What the laboratory says of itself: its registries as tables, its command line as it prints it.
+
+Directives: ``{algorithms}``, ``{datasets}``, ``{models}`` and ``{commands}``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+WIDTH = "96"
+
+
+def said(*words: str) -> str:
+    """What the command line prints, as wide as a page.
+
+    Raises:
+        RuntimeError: if it refuses.
+    """
+    import os
+
+    from benchmarks.__main__ import app
+
+    printed = io.StringIO()
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = WIDTH
+    try:
+        with redirect_stdout(printed):
+            status = app(list(words), exit_on_error=False, result_action="return_value")
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
+    if status:
+        raise RuntimeError(f"pgrad-bench {' '.join(words)} ended with status {status}")
+    return printed.getvalue().rstrip()
+
+
+def commands() -> Iterator[tuple[str, ...]]:
+    """Every command, those below another one too."""
+    from benchmarks.__main__ import app
+
+    for name in app:
+        if name.startswith("-"):
+            continue
+        yield (name,)
+        for below in app[name]:
+            if not below.startswith("-"):
+                yield (name, below)
+
+
+def row(*cells: str) -> str:
+    """A line of a table in Markdown."""
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    """A table in Markdown."""
+    return "\n".join([row(*head), row(*["---"] * len(head)), *(row(*cells) for cells in rows)])
+
+
+def facts(kind: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Name and facts of every entry of a registry, as `pgrad-bench KIND NAME` shows them."""
+    names = importlib.import_module("benchmarks.commands.names")
+    registry, of = {
+        "algorithms": (names.ALGORITHMS, names._algorithm),
+        "datasets": (names.DATASETS, names._dataset),
+        "models": (names.MODELS, names._model),
+    }[kind]
+    for name, entry in registry.items():
+        yield name, of(entry)
+
+
+def algorithms() -> str:
+    """A table, and a list of search spaces."""
+    head = ("name", "what it does", "a mini-batch is", "gradient evaluations of an update", "control", "source")
+    columns = ("description", "a mini-batch is", "cost", "control", "source")
+    return "\n".join(
+        [
+            table(head, ((f"`{name}`", *(about[one] for one in columns)) for name, about in facts("algorithms"))),
+            "",
+            "## Defaults and search spaces",
+            "",
+            table(
+                ("name", "defaults", "where random search looks"),
+                ((f"`{name}`", about["defaults"], about["search space"]) for name, about in facts("algorithms")),
+            ),
+        ]
+    )
+
+
+def datasets() -> str:
+    """A table."""
+    head = ("name", "what a domain is", "domains", "metric", "model", "licence", "source")
+    columns = ("description", "domains", "metric", "model", "licence", "source")
+    return table(head, ((f"`{name}`", *(about[one] for one in columns)) for name, about in facts("datasets")))
+
+
+def models() -> str:
+    """A table."""
+    head = ("name", "what it is", "for", "source")
+    columns = ("description", "use", "source")
+    return table(head, ((f"`{name}`", *(about[one] for one in columns)) for name, about in facts("models")))
+
+
+def command_line() -> str:
+    """Every command under a heading of its own, with its help."""
+    parts = []
+    for words in commands():
+        name = " ".join(words)
+        parts += [f"{'##' if len(words) == 1 else '###'} {name}", "", "```text", said(*words, "--help"), "```", ""]
+    return "\n".join(parts)
+
+
+class Generated(SphinxDirective):
+    """Puts in the place of the directive what one of the functions above writes."""
+
+    def run(self) -> list[nodes.Node]:
+        """Parses it as a part of the page."""
+        text = {"algorithms": algorithms, "datasets": datasets, "models": models, "commands": command_line}[self.name]()
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Registers the directives."""
+    for name in ("algorithms", "datasets", "models", "commands"):
+        app.add_directive(name, Generated)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
