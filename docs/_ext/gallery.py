@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -24,8 +23,8 @@ from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
-STEPS = "40"
-"""What stands in the place of STEPS where a program asks for them; FOLDER is a new one."""
+GIVEN = {"STEPS": "40", "[SEEDS]": "1"}
+"""What stands in the place of what a program asks for; its FOLDER is a new one."""
 
 
 def docstring(path: Path) -> str:
@@ -41,7 +40,7 @@ def docstring(path: Path) -> str:
 
 
 def command(path: Path) -> str:
-    """The line of the docstring that starts the program.
+    """The line of the docstring that starts the program, with what it asks for.
 
     Raises:
         ExtensionError: if there is none.
@@ -49,15 +48,18 @@ def command(path: Path) -> str:
     found = re.search(rf"^ *((?:python|torchrun) .*examples/{path.name}.*)$", docstring(path), re.MULTILINE)
     if found is None:
         raise ExtensionError(f"the docstring of {path} has no line `python examples/{path.name}` that starts it")
-    return found[1].strip()
+    line = found[1].strip()
+    for asked, given in GIVEN.items():
+        line = line.replace(asked, given)
+    return line
 
 
 def words(line: str, folder: str) -> list[str]:
-    """The command line as this interpreter runs it, without what is optional."""
+    """The command line as this interpreter runs it."""
     starts = {"python": [sys.executable], "torchrun": [sys.executable, "-m", "torch.distributed.run"]}
-    first, *rest = shlex.split(re.sub(r"\[.*?\]", "", line))
-    instead = {"FOLDER": folder, "STEPS": STEPS}
-    return [*starts[first], *(str(ROOT / one) if one.startswith("examples/") else instead.get(one, one) for one in rest)]
+    first, *rest = line.split()
+    paths = {one: str(ROOT / one) for one in rest if one.startswith("examples/")} | {"FOLDER": folder}
+    return [*starts[first], *(paths.get(one, one) for one in rest)]
 
 
 def output(path: Path, kept: Path) -> str:

@@ -1,16 +1,19 @@
 """What the laboratory says of itself: its registries as tables, its command line as it prints it.
 
-Directives: ``{algorithms}``, ``{datasets}``, ``{models}`` and ``{commands}``.
+Directives: ``{algorithms}``, ``{datasets}``, ``{models}`` and ``{commands}``, and ``{messages}`` of the library.
 """
 
 from __future__ import annotations
 
 import importlib
 import io
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
+from pathlib import Path
 
 from docutils import nodes
+from found_messages import FILLED, messages
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -23,8 +26,6 @@ def said(*words: str) -> str:
     Raises:
         RuntimeError: if it refuses.
     """
-    import os
-
     from benchmarks.__main__ import app
 
     printed = io.StringIO()
@@ -119,17 +120,33 @@ def command_line() -> str:
     return "\n".join(parts)
 
 
+def all_messages() -> str:
+    """A table of what the library says, file by file."""
+    found = [one for one in messages(Path(__file__).parents[2] / "pgrad") if one.text.strip(f"{FILLED} ")]
+    rows = {(one.text, one.error or "part of one", one.file): None for one in found}
+    quoted = ((f"`{text.replace('`', chr(39))}`", error, f"`{file}`") for text, error, file in rows)
+    return table(("message", "kind", "in"), quoted)
+
+
 class Generated(SphinxDirective):
     """Puts in the place of the directive what one of the functions above writes."""
 
     def run(self) -> list[nodes.Node]:
         """Parses it as a part of the page."""
-        text = {"algorithms": algorithms, "datasets": datasets, "models": models, "commands": command_line}[self.name]()
-        return self.parse_text_to_nodes(text, allow_section_headings=True)
+        return self.parse_text_to_nodes(WRITERS[self.name](), allow_section_headings=True)
+
+
+WRITERS = {
+    "algorithms": algorithms,
+    "commands": command_line,
+    "datasets": datasets,
+    "messages": all_messages,
+    "models": models,
+}
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Registers the directives."""
-    for name in ("algorithms", "datasets", "models", "commands"):
+    for name in WRITERS:
         app.add_directive(name, Generated)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
