@@ -12,11 +12,11 @@ def _indent(line: str) -> int:
 
 
 def with_formulas(lines: list[str]) -> list[str]:
-    """The lines with ``::`` before every indented paragraph that follows a plain one.
+    """The lines with a directive before every indented paragraph that follows a plain one.
 
     Example:
         >>> with_formulas(["It is", "", "    a = |b|", "", "where"])
-        ['It is', '', '::', '', '    a = |b|', '', 'where']
+        ['It is', '', '.. code-block:: text', '', '    a = |b|', '', 'where']
     """
     found: list[str] = []
     before, marked = "", False  # the last line with text, and whether a literal block is open
@@ -26,7 +26,7 @@ def with_formulas(lines: list[str]) -> list[str]:
                 marked = marked and _indent(line) > 0
             elif not lines[number - 1].strip() and not _indent(before) and not marked:
                 if not before.rstrip().endswith("::"):
-                    found += ["::", ""]
+                    found += [".. code-block:: text", ""]
                 marked = True
             before = line
         found.append(line)
