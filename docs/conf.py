@@ -18,7 +18,16 @@ author = "pgrad authors"
 copyright = author  # noqa: A001  Sphinx wants this name
 version = release = pgrad.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docstrings", "gallery", "laboratory", "mathml", "notebooks"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "docstrings",
+    "gallery",
+    "laboratory",
+    "mathml",
+    "notebooks",
+]
 templates_path: list[str] = []
 exclude_patterns = ["_build", "_ext", "tutorials/notebooks"]
 default_role = "code"

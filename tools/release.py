@@ -1,7 +1,7 @@
 """Builds a release and checks it: `make release`; with TAG=yes the commit is tagged as this version too.
 
-Without a tag nothing outside `dist/` changes, so that it can be rehearsed at any time. Nothing is uploaded: the last line
-says how.
+Without a tag nothing outside `dist/` changes, so that it can be rehearsed at any time. Nothing is uploaded: the last
+line says how.
 """
 
 from __future__ import annotations
@@ -121,7 +121,8 @@ def main(words: list[str]) -> int:
     if tag:
         print(f"tagged v{number}; now: git push origin v{number} && python -m twine upload dist/*")
     else:
-        print(f"a rehearsal{', with changes that are not committed' if changed else ''}; `make release TAG=yes` tags v{number}")
+        state = ", with changes that are not committed" if changed else ""
+        print(f"a rehearsal{state}; `make release TAG=yes` tags v{number}")
     return 0
 
 

@@ -33,7 +33,8 @@ def with_formulas(lines: list[str]) -> list[str]:
     return found
 
 
-def _process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def _process(*event: Any) -> None:
+    *_, lines = event
     lines[:] = with_formulas(lines)
 
 

@@ -54,7 +54,6 @@ def _said(node: ast.AST, constants: dict[str, str]) -> Iterator[tuple[str, str]]
         place = 1 if _name(node.func) == "give" and len(node.args) > 1 else 0
         yield WARNINGS[_name(node.func)], _text(node.args[place], constants)
 
-
     elif isinstance(node, ast.Return) and node.value is not None:  # of a function that words a message for another
         text = _text(node.value, constants)
         if len(text.replace(FILLED, "").split()) >= SENTENCE:

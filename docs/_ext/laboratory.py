@@ -1,6 +1,7 @@
 """What the laboratory says of itself: its registries as tables, its command line as it prints it.
 
-Directives: ``{algorithms}``, ``{datasets}``, ``{models}`` and ``{commands}``, and ``{messages}`` of the library.
+Directives: ``{algorithms}``, ``{spaces}``, ``{datasets}``, ``{models}`` and ``{commands}``, and ``{messages}`` of the
+library.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from found_messages import FILLED, messages
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-WIDTH = "96"
+WIDTH = "84"
 
 
 def said(*words: str) -> str:
@@ -80,21 +81,16 @@ def facts(kind: str) -> Iterator[tuple[str, Mapping[str, str]]]:
 
 
 def algorithms() -> str:
-    """A table, and a list of search spaces."""
+    """A table of what they are."""
     head = ("name", "what it does", "a mini-batch is", "gradient evaluations of an update", "control", "source")
     columns = ("description", "a mini-batch is", "cost", "control", "source")
-    return "\n".join(
-        [
-            table(head, ((f"`{name}`", *(about[one] for one in columns)) for name, about in facts("algorithms"))),
-            "",
-            "## Defaults and search spaces",
-            "",
-            table(
-                ("name", "defaults", "where random search looks"),
-                ((f"`{name}`", about["defaults"], about["search space"]) for name, about in facts("algorithms")),
-            ),
-        ]
-    )
+    return table(head, ((f"`{name}`", *(about[one] for one in columns)) for name, about in facts("algorithms")))
+
+
+def spaces() -> str:
+    """A table of their hyper-parameters."""
+    head, columns = ("name", "defaults", "where random search looks"), ("defaults", "search space")
+    return table(head, ((f"`{name}`", *(about[one] for one in columns)) for name, about in facts("algorithms")))
 
 
 def datasets() -> str:
@@ -142,6 +138,7 @@ WRITERS = {
     "datasets": datasets,
     "messages": all_messages,
     "models": models,
+    "spaces": spaces,
 }
 
 

@@ -1,4 +1,4 @@
-"""Every message of the library has an entry in the troubleshooting page, and every entry is of a message that there is."""
+"""Every message of the library has an entry in the troubleshooting page, and every entry is of a message."""
 
 import re
 
@@ -13,7 +13,8 @@ MESSAGES = [one for one in messages(ROOT / "pgrad") if not one.file.startswith("
 ENTRIES = re.findall(r"^\| (`[^|]+`) \|", PAGE.split("## It will not begin")[1], re.MULTILINE)
 QUOTES = [quote for entry in ENTRIES for quote in re.findall(r"`([^`]+)`", entry)]
 ARGUMENT = re.compile(
-    r"\b(must|needs|lacks)\b.*\bgot\b|must (be|hold|have) .*: (give|use|pass|look)|must be (finite|symmetric)", re.DOTALL
+    r"\b(must|needs|lacks)\b.*\bgot\b|must (be|hold|have) .*: (give|use|pass|look)|must be (finite|symmetric)",
+    re.DOTALL,
 )
 
 

@@ -31,7 +31,9 @@ def test_every_public_name_is_in_the_reference(site):
     public = {f"pgrad.{name}" for name in pgrad.__all__}
     for room in ROOMS:
         module = importlib.import_module(f"pgrad.{room}")
-        own = getattr(module, "__all__", [n for n in vars(module) if not n.startswith("_") and callable(vars(module)[n])])
+        own = getattr(
+            module, "__all__", [n for n in vars(module) if not n.startswith("_") and callable(vars(module)[n])]
+        )
         public |= {
             f"pgrad.{room}.{name}" for name in own if getattr(vars(module)[name], "__module__", "").startswith("pgrad")
         }
