@@ -1,11 +1,12 @@
-"""The programs of examples/: each with its code and with what it prints, run as its docstring says.
+"""The programs of examples/: each with its code, what it prints and what its roll-outs did, run as its docstring says.
 
-Directive: ``{example} NAME``. An output is kept beside the doctrees until the program or the library changes.
+Directive: ``{example} NAME``. Output and picture are kept beside the doctrees until the program or the library changes.
 """
 
 from __future__ import annotations
 
 import ast
+import base64
 import hashlib
 import json
 import os
@@ -59,43 +60,47 @@ def words(line: str, folder: str) -> list[str]:
     starts = {"python": [sys.executable], "torchrun": [sys.executable, "-m", "torch.distributed.run"]}
     first, *rest = line.split()
     paths = {one: str(ROOT / one) for one in rest if one.startswith("examples/")} | {"FOLDER": folder}
+    place = next(n for n, one in enumerate(rest) if one.startswith("examples/"))
+    rest.insert(place, str(Path(__file__).with_name("observed.py")))
     return [*starts[first], *(paths.get(one, one) for one in rest)]
 
 
-def output(path: Path, kept: Path) -> str:
-    """What the program prints.
+def outcome(path: Path, kept: Path) -> dict[str, str]:
+    """What the program prints, ``output``, and ``picture``, an SVG.
 
     Raises:
         ExtensionError: if it does not end well.
     """
-    sources = sorted((ROOT / "pgrad").rglob("*.py"))
-    digest = hashlib.sha256(b"".join(one.read_bytes() for one in (path, Path(__file__), *sources))).hexdigest()
+    sources = sorted([*(ROOT / "pgrad").rglob("*.py"), *Path(__file__).parent.glob("*.py")])
+    digest = hashlib.sha256(b"".join(one.read_bytes() for one in (path, *sources))).hexdigest()
     store = kept / f"{path.stem}.json"
     if store.exists():
-        found = json.loads(store.read_text(encoding="utf-8"))
+        found: dict[str, str] = json.loads(store.read_text(encoding="utf-8"))
         if found["digest"] == digest:
-            return str(found["output"])
+            return found
     with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "picture.svg"
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
         done = subprocess.run(
             words(command(path), str(Path(folder) / "run")),
             cwd=folder,
-            env=environment,
+            env={**environment, "PICTURE": str(picture)},
             capture_output=True,
             text=True,
             check=False,
         )
-    if done.returncode:
-        raise ExtensionError(f"{path} ended with status {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        if done.returncode or not picture.exists():
+            raise ExtensionError(f"{path} ended with status {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        found = {"digest": digest, "output": done.stdout, "picture": picture.read_text(encoding="utf-8")}
     kept.mkdir(parents=True, exist_ok=True)
-    store.write_text(json.dumps({"digest": digest, "output": done.stdout}), encoding="utf-8")
-    return done.stdout
+    store.write_text(json.dumps(found), encoding="utf-8")
+    return found
 
 
 def run_all(app: Sphinx) -> None:
     """Runs the programs, two at a time."""
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda path: output(path, Path(app.doctreedir) / "examples"), sorted(EXAMPLES.glob("*.py"))))
+        list(pool.map(lambda path: outcome(path, Path(app.doctreedir) / "examples"), sorted(EXAMPLES.glob("*.py"))))
 
 
 class Example(SphinxDirective):
@@ -107,18 +112,21 @@ class Example(SphinxDirective):
         """Parses them as a part of the page."""
         path = EXAMPLES / self.arguments[0]
         self.env.note_dependency(str(path))
-        said = output(path, Path(self.env.app.doctreedir) / "examples").rstrip()
+        found = outcome(path, Path(self.env.app.doctreedir) / "examples")
         line = command(path)
         about = docstring(path).split("\n\n")[0]
         ends = next(node.end_lineno for node in ast.parse(path.read_text(encoding="utf-8")).body)
         code = "\n".join(path.read_text(encoding="utf-8").splitlines()[ends or 0 :]).strip()
         text = "\n".join(
             [
-                *(about.replace("\n", " "), "", "```sh", line, "```", "", "It prints:", "", "```text", said, "```", ""),
+                *(about.replace("\n", " "), "", "```sh", line, "```", "", "It prints:", "", "```text", found["output"].rstrip(), "```", ""),
                 *(f"`examples/{path.name}`:", "", "```python", code, "```"),
             ]
         )
-        return self.parse_text_to_nodes(text)
+        source = base64.b64encode(found["picture"].encode()).decode()
+        alternative = f"shares of components and angle with the displacement in examples/{path.name}"
+        picture = f'<img class="rollouts" alt="{alternative}" src="data:image/svg+xml;base64,{source}">'
+        return [*self.parse_text_to_nodes(text), nodes.raw("", picture, format="html")]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
