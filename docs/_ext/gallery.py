@@ -119,7 +119,20 @@ class Example(SphinxDirective):
         code = "\n".join(path.read_text(encoding="utf-8").splitlines()[ends or 0 :]).strip()
         text = "\n".join(
             [
-                *(about.replace("\n", " "), "", "```sh", line, "```", "", "It prints:", "", "```text", found["output"].rstrip(), "```", ""),
+                *(
+                    about.replace("\n", " "),
+                    "",
+                    "```sh",
+                    line,
+                    "```",
+                    "",
+                    "It prints:",
+                    "",
+                    "```text",
+                    found["output"].rstrip(),
+                    "```",
+                    "",
+                ),
                 *(f"`examples/{path.name}`:", "", "```python", code, "```"),
             ]
         )

@@ -82,8 +82,8 @@ def facts(kind: str) -> Iterator[tuple[str, Mapping[str, str]]]:
 
 def algorithms() -> str:
     """A table of what they are."""
-    head = ("name", "what it does", "a mini-batch is", "gradient evaluations of an update", "control", "source")
-    columns = ("description", "a mini-batch is", "cost", "control", "source")
+    head = ("name", "what it does", "mini-batches", "cost", "control", "source")
+    columns = ("description", "batches", "cost", "control", "source")
     return table(head, ((f"`{name}`", *(about[one] for one in columns)) for name, about in facts("algorithms")))
 
 
