@@ -11,6 +11,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "_ext")]
 # Notebooks and examples are run by processes of their own, which have to find this checkout too.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
 
+from sources import linkcode_resolve  # noqa: E402, F401  Sphinx looks for it here
+
 import pgrad  # noqa: E402  the path comes first
 
 project = "pgrad"
@@ -21,6 +23,7 @@ version = release = pgrad.__version__
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
+    "sphinx.ext.linkcode",
     "sphinx.ext.napoleon",
     "docstrings",
     "gallery",
@@ -30,7 +33,7 @@ extensions = [
 ]
 templates_path: list[str] = []
 exclude_patterns = ["_build", "_ext", "tutorials/notebooks"]
-default_role = "code"
+default_role = "py:obj"  # a link where there is such a name, else plain code
 nitpicky = False
 html_math_renderer = "mathml"
 
@@ -69,3 +72,13 @@ html_theme_options = {
     "source_directory": "docs/",
     "top_of_page_buttons": [],
 }
+
+
+def setup(app):  # noqa: ANN001, ANN201  Sphinx's own signature
+    """Tables of `results.md` may be pages of their own, in `results/`: it leads to them, and no list names them."""
+    app.connect("source-read", _lead_to_by_their_page)
+
+
+def _lead_to_by_their_page(_app, name, source):  # noqa: ANN001, ANN202
+    if name.startswith("results/") and not source[0].startswith("---"):
+        source[0] = f"---\norphan: true\n---\n\n{source[0]}"

@@ -24,6 +24,7 @@ from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
+OBSERVED = Path(__file__).with_name("observed.py")
 GIVEN = {"STEPS": "40", "[SEEDS]": "1"}
 """What stands in the place of what a program asks for; its FOLDER is a new one."""
 
@@ -61,7 +62,7 @@ def words(line: str, folder: str) -> list[str]:
     first, *rest = line.split()
     paths = {one: str(ROOT / one) for one in rest if one.startswith("examples/")} | {"FOLDER": folder}
     place = next(n for n, one in enumerate(rest) if one.startswith("examples/"))
-    rest.insert(place, str(Path(__file__).with_name("observed.py")))
+    rest.insert(place, str(OBSERVED))
     return [*starts[first], *(paths.get(one, one) for one in rest)]
 
 
@@ -71,8 +72,8 @@ def outcome(path: Path, kept: Path) -> dict[str, str]:
     Raises:
         ExtensionError: if it does not end well.
     """
-    sources = sorted([*(ROOT / "pgrad").rglob("*.py"), *Path(__file__).parent.glob("*.py")])
-    digest = hashlib.sha256(b"".join(one.read_bytes() for one in (path, *sources))).hexdigest()
+    sources = (path, Path(__file__), OBSERVED, *sorted((ROOT / "pgrad").rglob("*.py")))
+    digest = hashlib.sha256(b"".join(one.read_bytes() for one in sources)).hexdigest()
     store = kept / f"{path.stem}.json"
     if store.exists():
         found: dict[str, str] = json.loads(store.read_text(encoding="utf-8"))
