@@ -33,9 +33,10 @@ def with_formulas(lines: list[str]) -> list[str]:
     return found
 
 
-def _process(*event: Any) -> None:
-    *_, lines = event
+def _process(_app: Sphinx, what: str, _name: str, _found: Any, _options: Any, lines: list[str]) -> None:
     lines[:] = with_formulas(lines)
+    if what in ("attribute", "property"):
+        lines.insert(0, "")  # napoleon takes what stands before a colon in the first line for a type
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

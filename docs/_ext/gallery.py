@@ -66,19 +66,21 @@ def words(line: str, folder: str) -> list[str]:
     return [*starts[first], *(paths.get(one, one) for one in rest)]
 
 
-def outcome(path: Path, kept: Path) -> dict[str, str]:
-    """What the program prints, ``output``, and ``picture``, an SVG.
+def kept(app: Sphinx, path: Path) -> Path:
+    """The file in which the outcome of a program is kept."""
+    return Path(app.doctreedir) / "examples" / f"{path.stem}.json"
+
+
+def renew(path: Path, store: Path) -> None:
+    """Runs the program unless its outcome is kept: ``output``, what it prints, and ``picture``, an SVG.
 
     Raises:
         ExtensionError: if it does not end well.
     """
     sources = (path, Path(__file__), OBSERVED, *sorted((ROOT / "pgrad").rglob("*.py")))
     digest = hashlib.sha256(b"".join(one.read_bytes() for one in sources)).hexdigest()
-    store = kept / f"{path.stem}.json"
-    if store.exists():
-        found: dict[str, str] = json.loads(store.read_text(encoding="utf-8"))
-        if found["digest"] == digest:
-            return found
+    if store.exists() and json.loads(store.read_text(encoding="utf-8"))["digest"] == digest:
+        return
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "picture.svg"
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
@@ -93,15 +95,14 @@ def outcome(path: Path, kept: Path) -> dict[str, str]:
         if done.returncode or not picture.exists():
             raise ExtensionError(f"{path} ended with status {done.returncode}:\n{done.stdout}\n{done.stderr}")
         found = {"digest": digest, "output": done.stdout, "picture": picture.read_text(encoding="utf-8")}
-    kept.mkdir(parents=True, exist_ok=True)
+    store.parent.mkdir(parents=True, exist_ok=True)
     store.write_text(json.dumps(found), encoding="utf-8")
-    return found
 
 
-def run_all(app: Sphinx) -> None:
+def renew_all(app: Sphinx) -> None:
     """Runs the programs, two at a time."""
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda path: outcome(path, Path(app.doctreedir) / "examples"), sorted(EXAMPLES.glob("*.py"))))
+        list(pool.map(lambda path: renew(path, kept(app, path)), sorted(EXAMPLES.glob("*.py"))))
 
 
 class Example(SphinxDirective):
@@ -113,7 +114,9 @@ class Example(SphinxDirective):
         """Parses them as a part of the page."""
         path = EXAMPLES / self.arguments[0]
         self.env.note_dependency(str(path))
-        found = outcome(path, Path(self.env.app.doctreedir) / "examples")
+        store = kept(self.env.app, path)
+        self.env.note_dependency(str(store))
+        found = json.loads(store.read_text(encoding="utf-8"))
         line = command(path)
         about = docstring(path).split("\n\n")[0]
         ends = next(node.end_lineno for node in ast.parse(path.read_text(encoding="utf-8")).body)
@@ -145,6 +148,6 @@ class Example(SphinxDirective):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Registers the directive."""
-    app.connect("builder-inited", run_all)
+    app.connect("builder-inited", renew_all)
     app.add_directive("example", Example)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
