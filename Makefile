@@ -89,7 +89,7 @@ format: $(TEST)  ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 
 # Notebooks and examples are run as the site is built, so it belongs to no other check.
-docs: $(DOCS)  ## the site in build/site/html, warnings are errors; then its links, pictures and screens; 3 min on two cores
+docs: $(DOCS)  ## the site in build/site/html, warnings are errors; then its links, pictures and screens; four minutes of processor time
 	@printf '\n== the site\n'
 	@OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -j 2 -d build/site/doctrees docs build/site/html
 	@printf '\n== what is on it\n'
@@ -107,7 +107,7 @@ constraints: $(TEST)  ## renew constraints.txt for Python 3.10 and newer; COMPIL
 		grep -v '^#' $(VENV)/constraints.txt; } >constraints.txt
 
 clean:  ## remove environments, build outputs and caches
-	rm -rf .venv* build dist *.egg-info htmlcov .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv* build dist docs/tutorials/notebooks *.egg-info htmlcov .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find pgrad tests $(wildcard benchmarks domainbed_ext) -name __pycache__ -prune -exec rm -rf {} +
 
 # --- environments -----------------------------------------------------------------------------------------
