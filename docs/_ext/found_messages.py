@@ -43,7 +43,8 @@ def messages(package: Path) -> list[Message]:
         known = constants | _constants(tree)
         for node in ast.walk(tree):
             for error, text in _said(node, known):
-                found.append(Message(path.relative_to(package).as_posix(), node.lineno, error, text))
+                line = getattr(node, "lineno", 0)
+                found.append(Message(path.relative_to(package).as_posix(), line, error, text))
     return sorted(found, key=lambda one: (one.file, one.line))
 
 
@@ -79,7 +80,7 @@ def _text(node: ast.AST, constants: dict[str, str]) -> str:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
-        return "".join(part.value if isinstance(part, ast.Constant) else FILLED for part in node.values)
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else FILLED for part in node.values)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return _text(node.left, constants) + _text(node.right, constants)
     if isinstance(node, ast.Name) and node.id in constants:

@@ -6,13 +6,14 @@ import importlib
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def place(module: str, name: str) -> tuple[str, int, int] | None:
     """File below the checkout, first and last line; None for what has no code of its own here."""
-    found = importlib.import_module(module)
+    found: Any = importlib.import_module(module)
     for part in name.split("."):
         found = getattr(found, part, None)
     if isinstance(found, property):
