@@ -36,7 +36,8 @@ def with_formulas(lines: list[str]) -> list[str]:
 def _process(_app: Sphinx, what: str, _name: str, _found: Any, _options: Any, lines: list[str]) -> None:
     lines[:] = with_formulas(lines)
     if what in ("attribute", "property"):
-        lines.insert(0, "")  # napoleon takes what stands before a colon in the first line for a type
+        # Napoleon takes what stands before a colon in the first line for a type. An escaped end of a line is nothing.
+        lines.insert(0, "\\")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
