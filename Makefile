@@ -22,11 +22,12 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 BENCH := $(VENV)/.bench-$(VERSION)
 TEST := $(VENV)/.test-$(VERSION)
 GPU := $(VENV)/.gpu-$(VERSION)
+DOCS := $(VENV)/.docs-$(VERSION)
 CODE := $(wildcard pgrad benchmarks domainbed_ext tests)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help bench test quick-test format lint types unit wheel coverage perf gpu card constraints test-core clean
+.PHONY: help bench test quick-test format lint types unit wheel coverage perf gpu card docs release constraints test-core clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*  ## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*  ## /\t/' | sort | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -87,6 +88,17 @@ format: $(TEST)  ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+# Notebooks and examples are run as the site is built, so it belongs to no other check.
+docs: $(DOCS)  ## the site in build/site/html, warnings are errors; then its links, pictures and screens; four minutes of processor time
+	@printf '\n== the site\n'
+	@OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -j 2 -d build/site/doctrees docs build/site/html
+	@printf '\n== what is on it\n'
+	@SITE=build/site/html $(BIN)/python -m pytest tests/site $(ARGS)
+	@echo 'The site begins with build/site/html/index.html'
+
+release: $(TEST)  ## build sdist and wheel and check both; TAG=yes also tags the commit as this version
+	@$(BIN)/python tools/release.py $(if $(filter yes,$(TAG)),--tag) $(ARGS)
+
 constraints: $(TEST)  ## renew constraints.txt for Python 3.10 and newer; COMPILE=--upgrade for the newest releases
 	@cp constraints.txt $(VENV)/constraints.txt
 	@$(BIN)/uv pip compile setup.cfg --all-extras --universal --python-version 3.10 --no-annotate --no-header --no-python-downloads \
@@ -95,7 +107,7 @@ constraints: $(TEST)  ## renew constraints.txt for Python 3.10 and newer; COMPIL
 		grep -v '^#' $(VENV)/constraints.txt; } >constraints.txt
 
 clean:  ## remove environments, build outputs and caches
-	rm -rf .venv* build dist *.egg-info htmlcov .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv* build dist docs/tutorials/notebooks *.egg-info htmlcov .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find pgrad tests $(wildcard benchmarks domainbed_ext) -name __pycache__ -prune -exec rm -rf {} +
 
 # --- environments -----------------------------------------------------------------------------------------
@@ -140,6 +152,9 @@ $(BENCH): $(INPUTS)
 
 $(TEST): $(INPUTS)
 	$(call install,test)
+
+$(DOCS): $(INPUTS)
+	$(call install,docs)
 
 # What the tests marked cuda import beside the benchmarks: a few megabytes where [test] has hundreds.
 $(GPU): $(INPUTS)

@@ -148,9 +148,39 @@ def test_other_torch_gets_its_own_environment_without_the_pins_of_torch(checkout
     assert "torch" not in pins
 
 
+def test_docs_installs_its_own_extra_then_builds_and_looks(checkout: Checkout) -> None:
+    status, printed, asked = checkout.make("docs")
+    assert status == 0, printed
+    *_, install, build, look = asked
+    assert install.endswith("-e .[docs]")
+    assert build.startswith("-m sphinx -W ")
+    assert build.endswith(" docs build/site/html")
+    assert look.strip() == "-m pytest tests/site"
+    assert checkout.installs("docs") == []
+
+
+def test_release_tags_when_it_is_told_to(checkout: Checkout) -> None:
+    assert checkout.make("release")[2][-1].strip() == "tools/release.py"
+    assert checkout.make("release", "TAG=yes")[2][-1].strip() == "tools/release.py --tag"
+    assert checkout.make("release", "TAG=no")[2][-1].strip() == "tools/release.py"
+
+
 def test_help_lists_the_targets(checkout: Checkout) -> None:
     status, printed, asked = checkout.make()
     assert status == 0
     assert asked == []
-    for target in ("bench", "test", "quick-test", "lint", "types", "format", "perf", "gpu", "clean", "help"):
+    for target in (
+        "bench",
+        "test",
+        "quick-test",
+        "lint",
+        "types",
+        "format",
+        "perf",
+        "gpu",
+        "docs",
+        "release",
+        "clean",
+        "help",
+    ):
         assert f"make {target} " in printed

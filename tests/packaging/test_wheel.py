@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from email.message import Message
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+from tools import release
 
 ROOT = Path(__file__).parents[2]
 OURS = {"tests", "benchmarks", "domainbed_ext", "docs"}
@@ -58,13 +61,33 @@ def _left_out(folder: str, names: list[str]) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of a copy of the checkout, so that nothing an earlier build left there finds its way in."""
-    source, output = tmp_path_factory.mktemp("source") / "pgrad", tmp_path_factory.mktemp("dist")
-    shutil.copytree(ROOT, source, ignore=_left_out)
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout, so that nothing an earlier build left there finds its way in."""
+    folder = tmp_path_factory.mktemp("source") / "pgrad"
+    shutil.copytree(ROOT, folder, ignore=_left_out)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the source distribution, and the wheel that was built from it."""
+    before = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
+    (source.parent / "files.json").write_text(json.dumps(sorted(before)), encoding="utf-8")
+    output = tmp_path_factory.mktemp("dist")
     _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", output, source, cwd=output)
-    (built,) = output.glob("*.whl")
-    return built
+    return output
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    (found,) = built.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def sdist(built: Path) -> Path:
+    (found,) = built.glob("*.tar.gz")
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +134,21 @@ def test_requires_torch_only(metadata: Message) -> None:
     always = {requirement.name for requirement in requirements if requirement.marker is None}
     assert always == {"torch"}
     assert all("extra ==" in str(requirement.marker) for requirement in requirements if requirement.marker)
+
+
+def test_the_source_distribution_is_the_checkout(sdist: Path, source: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    there = set(json.loads((source.parent / "files.json").read_text(encoding="utf-8")))
+    notebooks = {name for name in there if name.startswith("docs/tutorials/notebooks/")}
+    assert there - notebooks - held == set()
+    assert not held & notebooks
+    assert {"Makefile", "tests/conftest.py", "docs/conf.py", "benchmarks/__main__.py", "examples/plain.py"} <= held
+
+
+def test_the_usual_linters_are_content(sdist: Path, wheel: Path) -> None:
+    _run(sys.executable, "-m", "twine", "check", "--strict", sdist, wheel, cwd=wheel.parent)
+    _run(sys.executable, "-m", "check_wheel_contents", "--ignore", release.BESIDE, wheel, cwd=wheel.parent)
 
 
 def test_trains_where_no_checkout_is(wheel: Path, tmp_path: Path) -> None:
