@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.base.whole import whole
 from benchmarks.datasets import DATASETS
 from benchmarks.datasets.further import Examples, further
 from benchmarks.datasets.lookup import SCHEMES
+from benchmarks.runs.model_folder.confidence import said
 from benchmarks.runs.model_folder.description import Description
 from benchmarks.runs.model_folder.files import Loaded
+from benchmarks.runs.model_folder.seen import Seen, features, unlikeness
 
 ENDINGS = (".csv", ".parquet")
 AT_ONCE = 256
@@ -31,16 +33,40 @@ class Predictions:
         names: Of the examples.
         outputs: ``[n, n_outputs]`` float32.
         about: Of the model.
+        unlike: How unlike the examples are to those of training; None if the folder does not tell.
     """
 
     what: str
     names: Sequence[str]
     outputs: Tensor
     about: Description
+    unlike: float | None = None
 
     def table(self) -> pd.DataFrame:
         """A row for each example: its name, ``prediction``, and a probability for each class."""
         return table_of({self.what: list(self.names)}, self.outputs, self.about)
+
+    def warnings(self) -> list[tuple[str, bool]]:
+        """What is to be said of all of them together: sentences, and whether each is a warning."""
+        told = []
+        left_out = self.about.unlike.get("left_out") or {}
+        if self.unlike is not None and left_out:
+            most = max(left_out, key=lambda name: float(left_out[name]))
+            least = min(map(float, left_out.values()))
+            text = f"Unlikeness to the training examples: {self.unlike:.2f}; the domains had {least:.2f} to "
+            text += f"{float(left_out[most]):.2f} when each was left out."
+            warns = self.unlike > float(left_out[most])
+            if warns:
+                text = f"UNLIKE ALL THAT WAS SEEN. {text} Do not rely on the expectation of the card."
+            told.append((text, warns))
+        confidence = self.about.confidence
+        if confidence.get("helps") and self.about.classes:
+            share, error = said(self.outputs, float(confidence["limit"])), float(confidence["error"])
+            text = (
+                f"Estimated accuracy without labels: {100 * share:.1f} %; on the left-out domains such an estimate was "
+            )
+            told.append((f"{text}off by {100 * error:.1f} points on average.", False))
+        return told
 
 
 def table_of(first: dict[str, Sequence[str]], outputs: Tensor, about: Description) -> pd.DataFrame:
@@ -91,10 +117,19 @@ def examples_of(about: Description, data: str) -> Examples:
     )
 
 
-@torch.inference_mode()
-def outputs_of(model: nn.Module, parts: Iterator[Tensor]) -> Tensor:
-    """``[n, n_outputs]``; no more than `AT_ONCE` examples pass together."""
-    return torch.cat([model(piece) for part in parts for piece in part.split(AT_ONCE)]).float()
+def predict_examples(loaded: Loaded, examples: Examples) -> Predictions:
+    """What a model says of examples; no more than `AT_ONCE` of them pass together."""
+    seen = Seen.from_tensors(loaded.seen)
+    outputs, unlike, number = [], 0.0, 0
+    for part in examples.parts:
+        for piece in part.split(AT_ONCE):
+            if seen is not None:
+                unlike += len(piece) * unlikeness(seen, features(loaded.model, piece))
+            with torch.inference_mode():
+                outputs.append(loaded.model(piece).float())
+            number += len(piece)
+    distance = None if seen is None else unlike / number
+    return Predictions(examples.what, examples.names, torch.cat(outputs), loaded.about, distance)
 
 
 def predict(loaded: Loaded, data: str) -> Predictions:
@@ -103,8 +138,7 @@ def predict(loaded: Loaded, data: str) -> Predictions:
     Raises:
         As `examples_of`.
     """
-    examples = examples_of(loaded.about, data)
-    return Predictions(examples.what, examples.names, outputs_of(loaded.model, examples.parts), loaded.about)
+    return predict_examples(loaded, examples_of(loaded.about, data))
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
