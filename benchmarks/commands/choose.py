@@ -39,7 +39,7 @@ def choose_command(
     allow: tuple[str, ...],
     device: str,
     workers: int | None,
-    set: tuple[str, ...],
+    assigned: tuple[str, ...],
 ) -> int:
     """See `benchmarks.commands.words.choose`."""
     console = say.console()
@@ -54,7 +54,7 @@ def choose_command(
                 say.rows(console, section.columns, section.rows, text=section.columns[1:])
             show_findings(console, inventory)
         settings = {"metric": measure} if measure is not None else {}
-        settings |= dict(_assigned(word) for word in set)
+        settings |= dict(_assigned(word) for word in assigned)
         asked = Asked(name, minutes, output, model, settings, workers or os.cpu_count() or 1, device)
         with alone(output):
             done = choose(asked, console)

@@ -29,7 +29,7 @@ def choose_command(
     allow: Words = (),
     device: str = "cpu",
     workers: Positive | None = None,
-    set: Words = (),
+    set: Words = (),  # noqa: A002  as the sweep's option is called
 ) -> int:
     """From domains of your own to a model for the next one, and what to expect of it.
 

@@ -90,7 +90,7 @@ class Description(Frozen):
         confidence: The estimate without labels: see `benchmarks.runs.model_folder.confidence`.
     """
 
-    format: Literal["pgrad-model"] = FORMAT
+    format: Literal["pgrad-model"] = "pgrad-model"
     version: int = VERSION
     network: NetworkShape
     constants: Constants = Constants()

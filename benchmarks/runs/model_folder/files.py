@@ -65,6 +65,8 @@ def save(folder: Path, about: Description, model: Predictor, seen: Mapping[str, 
     about = about.model_copy(update={"files": files})
     text = json.dumps(about.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
     (folder / ABOUT).write_text(text, encoding="utf-8")
+    for name in files:  # the library makes files that nobody else may read
+        (folder / name).chmod((folder / ABOUT).stat().st_mode)
 
 
 def load(folder: Path) -> Loaded:
@@ -83,7 +85,8 @@ def load(folder: Path) -> Loaded:
             raise ModelFolderError(f"{place / name} is missing: copy the whole folder again")
         if _digest(place / name) != wanted:
             raise ModelFolderError(
-                f"{place / name} is damaged or of another model: its SHA-256 is not that of {ABOUT}; copy the folder again"
+                f"{place / name} is damaged or of another model: its SHA-256 is not that of {ABOUT}; copy the folder "
+                "again"
             )
     if WEIGHTS not in about.files:
         raise ModelFolderError(f"{place / ABOUT} names no {WEIGHTS}: the folder was not written to its end")

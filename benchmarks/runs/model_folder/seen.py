@@ -65,6 +65,8 @@ class Seen:
         if len(found) > MOST:
             found = found[torch.linspace(0, len(found) - 1, MOST).long()]
         values = found.double().numpy()
+        if not np.ptp(values, axis=0).any():
+            return cls(found[0].clone(), torch.empty(0, found.shape[1]))
         number = min(DIRECTIONS, *values.shape)
         pca = PCA(n_components=number, svd_solver="full").fit(values)
         variances = pca.explained_variance_

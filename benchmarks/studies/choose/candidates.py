@@ -11,7 +11,7 @@ from benchmarks.models.weights import NONE, PACKAGE, PACKAGE_FITS
 from benchmarks.runs.config import RunConfig
 from benchmarks.studies.choose.recipe import Recipe, Size
 from benchmarks.sweeps.config import SweepConfig
-from benchmarks.sweeps.settings import SweepSettings
+from benchmarks.sweeps.settings import Overrides, SweepSettings
 
 Outer = frozenset[str]
 """What a choice is made without: no domain, or one."""
@@ -149,9 +149,9 @@ def space_of(dataset: str, models: Sequence[str], settings: SweepSettings, size:
         )
         found.append(
             SweepConfig(
-                datasets={dataset: {}},
+                datasets={dataset: Overrides()},
                 algorithms=recipe.algorithms,
-                seeds=size.seeds,
+                seeds=tuple(range(size.seeds)),
                 points=size.points,
                 search="wide",
                 share_points=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from benchmarks.base.wording import count
 from benchmarks.runs.model_folder import Description
@@ -40,7 +40,7 @@ def expected(about: Description, verdict: Verdict) -> str:
     text = f"On an unseen domain expect {measure.replace('_', ' ')} {number(taken.mean, about)}"
     text += f"{'%' if about.classes else ''}"
     if taken.of_next.known:
-        text += f", with 95 in 100 of domains like these between {interval(taken.of_next, about)}"
+        text += f"; 95 of 100 further domains like these lie in {interval(taken.of_next, about)}"
     worst = taken.worst
     return f"{text}; the worst of {len(taken.domains)} was {worst.name} with {number(worst.value, about)}."
 
@@ -50,8 +50,8 @@ def compared(about: Description, verdict: Verdict) -> str:
     difference = f"{number(verdict.difference, about)} {interval(verdict.of_difference, about)}".strip()
     if not verdict.better:
         return (
-            f"Nothing in the search beat plain ERM at its default on domains that were left out (difference {difference} "
-            "over domains), so this is plain ERM. Its figures were looked at to decide that."
+            "Nothing in the search beat plain ERM at its default on domains that were left out (difference "
+            f"{difference} over domains), so this is plain ERM. Its figures were looked at to decide that."
         )
     unclear = verdict.of_difference.known and verdict.of_difference.low <= 0.0
     clear = ", an interval that holds zero: the gain may be chance" if unclear else ""
@@ -61,20 +61,22 @@ def compared(about: Description, verdict: Verdict) -> str:
 def domain_rows(about: Description, verdict: Verdict) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The table of left-out domains: its columns, and a row for each with the mean below."""
     measure = about.choice["metric"].replace("_", " ") + unit(about)
-    columns = ("left out", "examples", measure, "95 % inside it", "plain ERM", _plain_name(about), "validation said")
-    columns += ("calibration error, %",) if about.classes else ()
+    columns = ["left out", "examples", measure, "95 % inside it", "plain ERM", _plain_name(about), "validation said"]
     rows = []
-    for name, one in verdict.taken.domains.items():
-        other = verdict.default.domains[name].value
-        row = (name, f"{one.examples:,}", number(one.value, about), interval(one.inside, about), number(other, about))
-        row += (number(one.constant, about), number(one.promised, about))
-        rows.append((*row, number(one.calibration, about)) if about.classes else row)
-    means = [_mean([figure(one) for one in verdict.taken.domains.values()]) for figure in (_constant, _promised)]
-    last = ("mean", "", number(verdict.taken.mean, about), interval(verdict.taken.of_mean, about))
-    last += (number(verdict.default.mean, about), *(number(value, about) for value in means))
+    domains = verdict.taken.domains
+    for name, one in domains.items():
+        figures = (verdict.default.domains[name].value, one.constant, one.promised)
+        first = [name, f"{one.examples:,}", number(one.value, about), interval(one.inside, about)]
+        rows.append([*first, *(number(each, about) for each in figures)])
+    means = (verdict.default.mean, _mean(map(_constant, domains.values())), _mean(map(_promised, domains.values())))
+    first = ["mean", "", number(verdict.taken.mean, about), interval(verdict.taken.of_mean, about)]
+    rows.append([*first, *(number(each, about) for each in means)])
     if about.classes:
-        last += (number(_mean([one.calibration for one in verdict.taken.domains.values()]), about),)
-    return columns, [*rows, last]
+        errors = [one.calibration for one in domains.values()]
+        columns.append("calibration error, %")
+        for row, error in zip(rows, [*errors, _mean(errors)], strict=True):
+            row.append(number(error, about))
+    return tuple(columns), [tuple(row) for row in rows]
 
 
 def _constant(one: Left) -> float:
@@ -89,7 +91,7 @@ def _plain_name(about: Description) -> str:
     return "majority class" if about.classes else "mean target"
 
 
-def _mean(values: Sequence[float]) -> float:
+def _mean(values: Iterable[float]) -> float:
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
 
@@ -122,7 +124,7 @@ def card(about: Description, verdict: Verdict, notes: Sequence[str], lines: str,
         lines: Python that predicts; empty for none.
         script: Whether there is a ``train.py``.
     """
-    data, choice = about.data, about.choice
+    data = about.data
     domains = ", ".join(f"{name} ({size:,})" for name, size in data["domains"].items())
     target = about.reading.get("target", "the class" if about.classes else "the quantity")
     classes = f" Classes: {', '.join(about.classes)}." if about.classes else ""
@@ -151,17 +153,12 @@ def card(about: Description, verdict: Verdict, notes: Sequence[str], lines: str,
         *(f"- {each}" for each in failures(about, verdict)),
         *([f"- {each}" for each in notes]),
         "",
-        *_without_labels(about, verdict),
+        *_without_labels(verdict),
         "## How it was made",
         "",
         f"- Data: `{data['name']}`; domains {domains}. SHA-256 {data['digest']}.",
-        f"- Model: {choice['model']}{_weights(about)}, trained by `{choice['algorithm']}` "
-        f"({', '.join(f'{name} {value:g}' for name, value in choice['hparams'].items())}) for {choice['rollouts']} of "
-        f"{choice['of']} roll-outs, on all examples of all domains.",
-        f"- Chosen from {choice['candidates'][0]} candidates by leaving one domain out in turn, in "
-        f"{count(len(choice['candidates']), 'rung')} of {' and '.join(map(str, choice['candidates']))} candidates; "
-        f"{count(choice['seeds'], 'seed')}; {choice['minutes']:g} minutes were given"
-        f"{', and ' + choice['stopped'] if choice['stopped'] else ''}.",
+        _trained(about),
+        _searched(about),
         f"- With {', '.join(f'{name} {value}' for name, value in about.versions.items())}.",
         "- `held_out.parquet` has the predictions of every example by the model that was trained without its domain.",
         *(["- `train.py` makes the model again with torch and pgrad alone."] if script else []),
@@ -173,6 +170,21 @@ def card(about: Description, verdict: Verdict, notes: Sequence[str], lines: str,
     if lines:
         text += ["", "Or in Python, in the folder:", "", "```python", lines, "```"]
     return "\n".join(text) + "\n"
+
+
+def _trained(about: Description) -> str:
+    choice = about.choice
+    hparams = ", ".join(f"{name} {value:g}" for name, value in choice["hparams"].items())
+    text = f"- Model: {choice['model']}{_weights(about)}, trained by `{choice['algorithm']}` ({hparams}) for "
+    return f"{text}{choice['rollouts']} of {choice['of']} roll-outs, on all examples of all domains."
+
+
+def _searched(about: Description) -> str:
+    choice = about.choice
+    rungs = " and ".join(map(str, choice["candidates"]))
+    text = f"- Chosen by leaving one domain out in turn, in {count(len(choice['candidates']), 'rung')} of {rungs} "
+    text += f"candidates, with {count(choice['seeds'], 'seed')}; {choice['minutes']:g} min were given"
+    return f"{text}{', and ' + choice['stopped'] if choice['stopped'] else ''}."
 
 
 def _inputs(about: Description) -> str:
@@ -189,7 +201,7 @@ def _weights(about: Description) -> str:
     return "" if weights == "none" else f" with the weights of {weights}, frozen under a head"
 
 
-def _without_labels(about: Description, verdict: Verdict) -> list[str]:
+def _without_labels(verdict: Verdict) -> list[str]:
     told = verdict.taken.confidence
     if told is None:
         return []
@@ -197,9 +209,10 @@ def _without_labels(about: Description, verdict: Verdict) -> list[str]:
     return [
         "## Without labels",
         "",
-        f"The accuracy that average thresholded confidence estimates for a domain was off by {100 * told.error:.1f} points",
-        f"on the left-out domains, {which} the plain guess that a domain is as easy as the others on average",
-        f"({100 * told.plain_error:.1f} points). `predict` {'prints' if told.helps else 'does not print'} it.",
+        "The accuracy that average thresholded confidence estimates for a domain was off by",
+        f"{100 * told.error:.1f} points on the left-out domains, {which} the plain guess that a domain is as easy as",
+        f"the others on average ({100 * told.plain_error:.1f} points). `predict`",
+        f"{'prints' if told.helps else 'does not print'} it.",
         "",
     ]
 

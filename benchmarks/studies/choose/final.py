@@ -128,7 +128,7 @@ def train_all(recipe: Recipe, folder: Path | None, device: str = "cpu") -> Train
     _train(recipe, model, inputs, labels, domains, loss)
     model = model.cpu().eval()
     seen = Seen.of(features(model, inputs.cpu()))
-    network, constants = _whole(config, raw, backbone, model, constants)
+    network, constants = _whole(config, raw, backbone, constants)
     about = Description(
         network=network,
         constants=constants,
@@ -179,7 +179,7 @@ def _train(recipe: Recipe, model: nn.Module, inputs: Tensor, labels: Tensor, dom
 
 
 def _whole(
-    config: RunConfig, raw: MultiDomainData, backbone: FrozenBackbone | None, model: nn.Module, constants: Constants
+    config: RunConfig, raw: MultiDomainData, backbone: FrozenBackbone | None, constants: Constants
 ) -> tuple[NetworkShape, Constants]:
     """The network that predicts: the head on its backbone, where there is one."""
     size = None

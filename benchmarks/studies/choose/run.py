@@ -164,7 +164,7 @@ def _sized(space: Space, asked: Asked, console: Console) -> Fitting:
     fits = fitting(space, speeds, asked.minutes, asked.workers)
     if not fits.fits:
         raise ConfigError(
-            f"--minutes {asked.minutes:g} is too short: the smallest search of these {len(space.domains)} domains takes "
+            f"--minutes {asked.minutes:g} is too short: the smallest search of {len(space.domains)} domains takes "
             f"about {_minutes(fits.least)} here; all of the recipe about {_minutes(fits.whole)}"
         )
     size = fits.space.size

@@ -8,6 +8,7 @@ same to the last digit that the machine gives.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -137,7 +138,7 @@ def mlp(n_inputs: int, n_outputs: int, width: int, depth: int) -> str:
         nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     """
     sizes = [n_inputs, *[width] * depth]
-    hidden = [f"nn.Linear({a}, {b}), nn.ReLU()" for a, b in zip(sizes, sizes[1:], strict=False)]
+    hidden = [f"nn.Linear({a}, {b}), nn.ReLU()" for a, b in itertools.pairwise(sizes)]
     return f"nn.Sequential({', '.join(['nn.Flatten()', *hidden, f'nn.Linear({sizes[-1]}, {n_outputs})'])})"
 
 
@@ -146,7 +147,7 @@ def _cnn(name: str, channels: int, n_outputs: int, width: int) -> list[str]:
     sizes = (channels, width, 2 * width, 2 * width, 2 * width)
     layers = [
         f"    *(nn.Conv2d({a}, {b}, 3, stride={2 if i == 1 else 1}, padding=1), nn.ReLU(), nn.GroupNorm(8, {b})),"
-        for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False))
+        for i, (a, b) in enumerate(itertools.pairwise(sizes))
     ]
     return [
         "features = nn.Sequential(",
@@ -214,7 +215,8 @@ def _order(recipe: Recipe, single: bool) -> list[str]:
         return [
             f"def batches(taken={size * splits}):  # small domains are gone through several times in a pass",
             "    own = [torch.arange(len(numbers))[numbers == number] for number in numbers.unique()]",
-            "    rows = torch.cat([torch.arange(len(numbers)), *(o for o in own for _ in range(-(-taken // len(o)) - 1))])",
+            "    more = [each for each in own for _ in range(-(-taken // len(each)) - 1)]",
+            "    rows = torch.cat([torch.arange(len(numbers)), *more])",
             "    sampler = pgrad.DomainBatchSampler(",
             f'        numbers[rows], taken, splits={splits}, generator=generator, mode="infinite"',
             "    )",
@@ -296,7 +298,7 @@ def _transformed(about: Description) -> list[str]:
         return [f"x = torch.rand(1, {shape})  # yours: [n, {shape}]"]
     if kind == "columns":
         return [
-            f'x = torch.rand(1, {shape}).double()  # yours: [n, {shape}], the columns of about["reading"] in their order',
+            f'x = torch.rand(1, {shape}).double()  # yours: [n, {shape}], as about["reading"] says',
             'c = {name: torch.tensor(value) for name, value in about["constants"].items() if name != "kind"}',
             'x = torch.where(c["varies"], (x - c["mean"]) / c["scale"], 0.0).nan_to_num().float()',
         ]

@@ -144,12 +144,14 @@ class Search:
         return -(-rollouts // every) - 1
 
     def _runs_of(self, entering: Mapping[Outer, Sequence[Candidate]], rung: int) -> list[RunConfig]:
-        """The default's first, so that something can be chosen early; then set by set, whose split workers keep."""
-        asked: dict[tuple[bool, tuple[str, ...]], dict[str, RunConfig]] = {}
+        """The default's first, then those at the first learning rate and so on, so that something can be chosen early;
+        among them set by set, whose split workers keep."""
+        asked: dict[tuple[int, tuple[str, ...]], dict[str, RunConfig]] = {}
         for outer, candidates in entering.items():
             for candidate in candidates:
                 for run in self.space.runs(candidate, outer, rung):
-                    place = candidate != self.space.default, run.held_out
+                    order = 0 if candidate == self.space.default else 1 + candidate.point
+                    place = order, run.held_out
                     asked.setdefault(place, {})[run.key()] = run
         return [run for place in sorted(asked, key=lambda one: one[0]) for run in asked[place].values()]
 

@@ -14,7 +14,7 @@ SECONDS = 0.05
 OVERHEAD = 0.03
 """Seconds of a run besides its gradient evaluations: claiming, splitting, storing."""
 SEARCH = 0.75
-"""Share of the time that the search may plan for; the rest is for refits, the final training and what comes otherwise."""
+"""Share of the time that the search may plan for; the rest is for refits, the last training and surprises."""
 
 
 @dataclass(frozen=True)
