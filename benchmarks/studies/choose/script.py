@@ -271,7 +271,7 @@ def prediction_lines(about: Description, n_features: int = 0) -> str:
         ValueError: if the network has no lines here.
     """
     timm = about.network.model.startswith(PREFIX)
-    lines = ["import json", "", *(["import timm"] if timm else []), "import torch"]
+    lines = ["import json", "from pathlib import Path", "", *(["import timm"] if timm else []), "import torch"]
     lines += ["from safetensors.torch import load_file", "from torch import nn", ""]
     if timm:
         name = about.network.model.removeprefix(PREFIX)
@@ -284,7 +284,7 @@ def prediction_lines(about: Description, n_features: int = 0) -> str:
     end = 'print([about["classes"][i] for i in outputs.argmax(dim=1)])'
     lines += [
         'model.load_state_dict(load_file("model.safetensors"))',
-        'about = json.load(open("model.json", encoding="utf-8"))',
+        'about = json.loads(Path("model.json").read_text(encoding="utf-8"))',
         *_transformed(about),
         "outputs = model.eval()(x).detach()",
         end if about.classes else 'print(outputs * about["scale"])',
