@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from benchmarks.algorithms import ALGORITHMS
 from benchmarks.datasets import DATASETS
 from benchmarks.models.settings import FROZEN
 from benchmarks.models.weights import NONE, PACKAGE, PACKAGE_FITS
@@ -141,6 +142,9 @@ def space_of(dataset: str, models: Sequence[str], settings: SweepSettings, size:
         ValueError: if a model cannot be had without a download, or does not fit.
     """
     entry = DATASETS[dataset]
+    if len(entry.domains) == 2:  # each run trains on one of them, and a roll-out over domains asks for two
+        pooled = tuple(name for name in recipe.algorithms if ALGORITHMS[name].batches != "single-domain")
+        recipe = replace(recipe, algorithms=pooled)
     found = []
     for name in models or (None,):
         own = settings.model_copy(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from benchmarks.runs.protocol import parts
 from benchmarks.studies.choose.keeping import kept
 from benchmarks.studies.choose.search import Found
 
-RESAMPLES = 400
+RESAMPLES = 300
 LEVEL = 0.95
 Floats = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ class Left:
         name: Of the domain.
         examples: How many were tested.
         value: Of the measure, mean over seeds; NaN where it is not defined.
-        inside: Interval over the groups of the domain, or over its examples.
+        inside: Interval over the groups of the domain, or over its examples; of what is taken alone.
         calibration: Calibration error; NaN of a quantity.
         constant: What the predictor reaches that says the majority class, or the mean.
         promised: What the validation parts of the other domains said of the same choice.
@@ -137,7 +137,12 @@ def verdict(found: Found, data: MultiDomainData, folder: Path) -> Verdict:
     default = _expectation(found, found.defaults, data, folder)
     differences = np.array([choice.domains[name].value - default.domains[name].value for name in choice.domains])
     differences = differences[~np.isnan(differences)]
-    return Verdict(choice, default, float(differences.mean()), over_domains(differences)[0])
+    mean = float(differences.mean())
+    if mean > 0.0:
+        choice = _with_intervals(choice, found, data)
+    else:
+        default = _with_intervals(default, found, data)
+    return Verdict(choice, default, mean, over_domains(differences)[0])
 
 
 def over_domains(values: Floats, share: bool = False) -> tuple[Interval, Interval]:
@@ -198,7 +203,6 @@ def _left(found: Found, name: str, keys: Sequence[str], data: MultiDomainData, f
         tested.append(torch.arange(len(domain)) if mask is None else mask.nonzero().flatten())
     defined = all(judge.is_defined(own, data.n_outputs) for own in labels)
     value = float(np.mean([metric(*pair) for pair in zip(outputs, labels, strict=True)])) if defined else math.nan
-    groups = [None if domain.groups is None else domain.groups[own] for own in tested]
     quantity = _quantity(data)
     others = torch.cat([own.labels for own in data.domains if own.name != name])
     answer = constant(others, data.n_outputs)
@@ -208,7 +212,7 @@ def _left(found: Found, name: str, keys: Sequence[str], data: MultiDomainData, f
         name=name,
         examples=len(labels[0]),
         value=value,
-        inside=_resampled(metric, outputs, labels, groups) if defined else NOTHING,
+        inside=NOTHING,
         calibration=math.nan
         if quantity
         else float(np.mean([calibration_error(*pair) for pair in zip(outputs, labels, strict=True)])),
@@ -220,6 +224,20 @@ def _left(found: Found, name: str, keys: Sequence[str], data: MultiDomainData, f
         labels=labels,
         tested=tuple(tested),
     )
+
+
+def _with_intervals(expectation: Expectation, found: Found, data: MultiDomainData) -> Expectation:
+    """The same, with an interval inside each domain."""
+    run = found.space.run(found.space.default, frozenset([data.names[0]]), 0, 0)
+    metric = judging(run, DATASETS[found.space.dataset]).metric
+    domains = {}
+    for name, one in expectation.domains.items():
+        own = data.domains[data.names.index(name)].groups
+        groups = [None if own is None else own[tested] for tested in one.tested]
+        defined = not math.isnan(one.value)
+        inside = _resampled(metric, one.outputs, one.labels, groups) if defined else NOTHING
+        domains[name] = replace(one, inside=inside)
+    return replace(expectation, domains=domains)
 
 
 def _promised(found: Found, configs: Sequence[RunConfig]) -> float:

@@ -133,22 +133,24 @@ def choose(asked: Asked, console: Console) -> Done:
     notes = told(space, data)
     for each in notes:
         console.print(f"note: {each}", soft_wrap=True, highlight=False, markup=False)
+    workers, after = asked.workers, 0.1 * 60 * asked.minutes
     if before is None:
         fits = _sized(space, asked, console)
+        workers, after = fits.workers, fits.need.after / fits.workers
         request = request.model_copy(update={"size": asked.recipe.sizes.index(fits.space.size)})
         note(request, asked.output)
         space = fits.space
     else:
         space = replace(space, size=asked.recipe.sizes[before.size])
     with Store(str(asked.output / "store.sqlite")) as store:
-        deadline = start + 60 * asked.minutes * _SEARCH_ENDS
-        search = Search(space, store, asked.output, console, launcher_of(asked.workers, asked.device), deadline)
+        deadline = start + max(60 * asked.minutes - _RESERVE * after, 30 * asked.minutes)
+        search = Search(space, store, asked.output, console, launcher_of(workers, asked.device), deadline)
         found = search.run()
     return _finished(asked, space, data, found, notes, console)
 
 
-_SEARCH_ENDS = 0.85
-"""Of the minutes; the rest is for the refits and the last training."""
+_RESERVE = 1.3
+"""Times what the refits and the last training should take: the search ends so long before the time is over."""
 
 
 def _first_line(error: Exception) -> str:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.runs.config import RunConfig
-from benchmarks.studies.choose.candidates import Space
+from benchmarks.studies.choose.candidates import Outer, Space
 from benchmarks.sweeps.timing import time_steps
 
 SECONDS = 0.05
 """Of timed updates for each algorithm."""
 OVERHEAD = 0.03
 """Seconds of a run besides its gradient evaluations: claiming, splitting, storing."""
-SEARCH = 0.75
-"""Share of the time that the search may plan for; the rest is for refits, the last training and surprises."""
+START = 10.0
+"""Seconds until processes of their own have imported everything; runs in the process of the command begin at once."""
+MARGIN = 0.8
+"""Share of the time that may be planned for; the rest is for surprises."""
 
 
 @dataclass(frozen=True)
@@ -41,37 +44,44 @@ class Need:
     """What a search takes.
 
     Attributes:
-        runs: Of all rungs, at most.
-        seconds: Of one worker.
+        search: Seconds of one worker for all rungs, at most.
+        after: The same for the choices without each domain, their refits and the last training.
     """
 
-    runs: int
-    seconds: float
+    search: float
+    after: float
+
+    def minutes(self, workers: int) -> float:
+        """With so many workers, and what must be kept in reserve."""
+        both = self.search + self.after
+        return min(both, both / workers + START) / MARGIN / 60
+
+    def alone(self, workers: int) -> bool:
+        """Whether one worker in the process of the command is as fast as several."""
+        both = self.search + self.after
+        return both <= both / workers + START
 
 
 def need(space: Space, speeds: Speeds) -> Need:
-    """What the rungs of a search take if every outer set keeps others: an upper end."""
-    runs, seconds = 0, 0.0
-    candidates = space.candidates()
-    share = 1.0
-    outers = space.outers()
-    sets = {held_out: 0 for outer in outers for held_out in space.held_out(outer)}
-    for outer in outers:
-        for held_out in space.held_out(outer):
-            sets[held_out] += 1
+    """What a search takes if every outer set keeps others: an upper end."""
+    candidates, outers = space.candidates(), space.outers()
+    askers = Counter(held_out for outer in outers for held_out in space.held_out(outer))
+    alike = candidates[: len(space.recipe.algorithms) * len(space.sweeps)]
+
+    def average(held_out: Outer, rung: int) -> float:
+        runs = ((space.run(each, held_out, 0, rung), each.model) for each in alike)
+        return sum(_seconds(run, model, speeds, len(space.domains)) for run, model in runs) / len(alike)
+
+    search, share = 0.0, 1.0
     for rung, own in enumerate(space.recipe.rungs):
-        number = max(1 + space.recipe.least, share * len(candidates)) if rung else len(candidates)
-        for held_out, askers in sets.items():
-            many = min(len(candidates), number * askers)
-            times = many * len(space.seeds(rung))
-            runs += round(times)
-            average = sum(
-                _seconds(space.run(each, held_out, 0, rung), each.model, speeds, len(space.domains))
-                for each in candidates[: len(space.recipe.algorithms)]
-            ) / min(len(candidates), len(space.recipe.algorithms))
-            seconds += times * average
+        number = max(1.0 + space.recipe.least, share * len(candidates)) if rung else len(candidates)
+        for held_out, many in askers.items():
+            search += min(len(candidates), number * many) * len(space.seeds(rung)) * average(held_out, rung)
         share *= own.keep
-    return Need(runs, seconds)
+    last = len(space.recipe.rungs) - 1
+    pairs = 4 * space.size.seeds * len(space.domains)  # the choice and plain ERM, each with its refit
+    after = (pairs + 2) * average(frozenset(space.domains[:1]), last)
+    return Need(search, after)
 
 
 def _seconds(run: RunConfig, model: int, speeds: Speeds, n_domains: int) -> float:
@@ -90,6 +100,7 @@ class Fitting:
         fits: Whether it does.
         whole: Minutes that all of the recipe would take.
         least: Minutes that the smallest search takes.
+        workers: That are worth their start.
     """
 
     space: Space
@@ -97,13 +108,14 @@ class Fitting:
     fits: bool
     whole: float
     least: float
+    workers: int
 
 
 def fitting(space: Space, speeds: Speeds, minutes: float, workers: int) -> Fitting:
     """The largest search of the recipe that fits into the time."""
     spaces: Sequence[Space] = [replace(space, size=size) for size in space.recipe.sizes]
     needs = [need(each, speeds) for each in spaces]
-    minutes_of = [each.seconds / workers / SEARCH / 60 for each in needs]
+    minutes_of = [each.minutes(workers) for each in needs]
     number = max((i for i, each in enumerate(minutes_of) if each <= minutes), default=None)
     return Fitting(
         space=spaces[number or 0],
@@ -111,4 +123,5 @@ def fitting(space: Space, speeds: Speeds, minutes: float, workers: int) -> Fitti
         fits=number is not None,
         whole=minutes_of[-1],
         least=minutes_of[0],
+        workers=1 if needs[number or 0].alone(workers) else workers,
     )
