@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psutil
 import yaml
 
 from benchmarks.base.called import called
@@ -55,7 +57,8 @@ def choose_command(
             show_findings(console, inventory)
         settings = {"metric": measure} if measure is not None else {}
         settings |= dict(_assigned(word) for word in assigned)
-        asked = Asked(name, minutes, output, model, settings, workers or os.cpu_count() or 1, device)
+        spent = min(time.time() - psutil.Process().create_time(), 60.0)
+        asked = Asked(name, minutes, output, model, settings, workers or os.cpu_count() or 1, device, spent)
         with alone(output):
             done = choose(asked, console)
     except RefusedError as error:

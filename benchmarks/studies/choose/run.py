@@ -46,6 +46,7 @@ class Asked:
         models: See `benchmarks.studies.choose.candidates.space_of`.
         settings: Of all runs, by name, such as ``metric``.
         workers, device: Where runs are done.
+        spent: Seconds that the command has taken until here, imports above all; so long its workers will take to start.
         recipe: What is tried.
     """
 
@@ -56,6 +57,7 @@ class Asked:
     settings: Mapping[str, Any] | None = None
     workers: int = 1
     device: str = "cpu"
+    spent: float = 0.0
     recipe: Recipe = RECIPE
 
 
@@ -110,7 +112,7 @@ def choose(asked: Asked, console: Console) -> Done:
         benchmarks.studies.choose.search.NothingChosenError: if it ended before anything could be chosen.
         KeyboardInterrupt: if it comes while what was chosen is trained.
     """
-    start = time.monotonic()
+    start = time.monotonic() - asked.spent
     if importlib.util.find_spec("safetensors") is None:
         raise ConfigError("a model is kept in a file of safetensors, which is missing: pip install 'pgrad[choose]'")
     before = earlier(asked.output)
@@ -135,7 +137,7 @@ def choose(asked: Asked, console: Console) -> Done:
         console.print(f"note: {each}", soft_wrap=True, highlight=False, markup=False)
     workers, after = asked.workers, 0.1 * 60 * asked.minutes
     if before is None:
-        fits = _sized(space, asked, console)
+        fits = _sized(space, asked, console, asked.minutes - (time.monotonic() - start) / 60)
         workers, after = fits.workers, fits.need.after / fits.workers
         request = request.model_copy(update={"size": asked.recipe.sizes.index(fits.space.size)})
         note(request, asked.output)
@@ -159,15 +161,20 @@ def _first_line(error: Exception) -> str:
     return str(error)
 
 
-def _sized(space: Space, asked: Asked, console: Console) -> Fitting:
+def _sized(space: Space, asked: Asked, console: Console, left: float) -> Fitting:
+    """The search for the minutes that are left.
+
+    Raises:
+        ConfigError: if none fits, or a run cannot begin.
+    """
     speeds = measured(space)
     for (model, algorithm), why in speeds.failed.items():
         raise ConfigError(f"{asked.data}: a run of {algorithm} cannot begin (model {model + 1}): {why}")
-    fits = fitting(space, speeds, asked.minutes, asked.workers)
+    fits = fitting(space, speeds, left, asked.workers, asked.spent)
     if not fits.fits:
         raise ConfigError(
             f"--minutes {asked.minutes:g} is too short: the smallest search of {len(space.domains)} domains takes "
-            f"about {_minutes(fits.least)} here; all of the recipe about {_minutes(fits.whole)}"
+            f"about {_minutes(fits.least + asked.minutes - left)} here; all of the recipe about {_minutes(fits.whole)}"
         )
     size = fits.space.size
     console.print(

@@ -14,8 +14,6 @@ SECONDS = 0.05
 """Of timed updates for each algorithm."""
 OVERHEAD = 0.03
 """Seconds of a run besides its gradient evaluations: claiming, splitting, storing."""
-START = 10.0
-"""Seconds until processes of their own have imported everything; runs in the process of the command begin at once."""
 MARGIN = 0.8
 """Share of the time that may be planned for; the rest is for surprises."""
 
@@ -51,15 +49,15 @@ class Need:
     search: float
     after: float
 
-    def minutes(self, workers: int) -> float:
-        """With so many workers, and what must be kept in reserve."""
+    def minutes(self, workers: int, start: float) -> float:
+        """With so many workers, which take some seconds to start, and what must be kept in reserve."""
         both = self.search + self.after
-        return min(both, both / workers + START) / MARGIN / 60
+        return min(both, both / workers + start) / MARGIN / 60
 
-    def alone(self, workers: int) -> bool:
-        """Whether one worker in the process of the command is as fast as several."""
+    def alone(self, workers: int, start: float) -> bool:
+        """Whether one worker in the process of the command, which begins at once, is as fast as several."""
         both = self.search + self.after
-        return both <= both / workers + START
+        return both <= both / workers + start
 
 
 def need(space: Space, speeds: Speeds) -> Need:
@@ -111,11 +109,19 @@ class Fitting:
     workers: int
 
 
-def fitting(space: Space, speeds: Speeds, minutes: float, workers: int) -> Fitting:
-    """The largest search of the recipe that fits into the time."""
+def fitting(space: Space, speeds: Speeds, minutes: float, workers: int, start: float) -> Fitting:
+    """The largest search of the recipe that fits into the time.
+
+    Args:
+        space: Of any size.
+        speeds: Here.
+        minutes: There are.
+        workers: That can be had.
+        start: Seconds until processes of their own have imported everything.
+    """
     spaces: Sequence[Space] = [replace(space, size=size) for size in space.recipe.sizes]
     needs = [need(each, speeds) for each in spaces]
-    minutes_of = [each.minutes(workers) for each in needs]
+    minutes_of = [each.minutes(workers, start) for each in needs]
     number = max((i for i, each in enumerate(minutes_of) if each <= minutes), default=None)
     return Fitting(
         space=spaces[number or 0],
@@ -123,5 +129,5 @@ def fitting(space: Space, speeds: Speeds, minutes: float, workers: int) -> Fitti
         fits=number is not None,
         whole=minutes_of[-1],
         least=minutes_of[0],
-        workers=1 if needs[number or 0].alone(workers) else workers,
+        workers=1 if needs[number or 0].alone(workers, start) else workers,
     )

@@ -98,7 +98,7 @@ def test_records_of_the_refits_say_the_same_as_the_expectation(chosen):
 
 
 def test_model_of_the_folder_predicts_its_own_table(chosen, tmp_path):
-    asked, done, _ = chosen
+    asked, _, _ = chosen
     path = asked.data.removeprefix("table:").partition("?")[0]
     found = predict(load(asked.output), path)
     frame = pd.read_csv(path)
@@ -138,7 +138,7 @@ def test_same_command_goes_on_and_does_nothing_twice(chosen):
     before = (done.folder / "model.safetensors").read_bytes()
     with Store(str(asked.output / "store.sqlite")) as store:
         number = len(store.records())
-    again, text = said(asked)
+    again, _ = said(asked)
     with Store(str(asked.output / "store.sqlite")) as store:
         assert len(store.records()) == number
         assert all(len(record["attempts"]) == 1 for record in store.records())
@@ -151,7 +151,7 @@ def test_another_choice_in_the_same_folder_is_refused(chosen):
     other = Asked(asked.data, 7.0, asked.output, recipe=TINY)
     with pytest.raises(ConfigError, match=r"holds another choice, with minutes 5\.0 where 7\.0 is asked for"):
         said(other)
-    with pytest.raises(ConfigError, match="with settings {} where {'metric': 'auc'} is asked for"):
+    with pytest.raises(ConfigError, match=r"with settings .* where .*auc.* is asked for"):
         said(Asked(asked.data, 5.0, asked.output, settings={"metric": "auc"}, recipe=TINY))
 
 
@@ -161,7 +161,7 @@ def test_data_that_changed_are_refused(chosen, tmp_path):
     request = json.loads((tmp_path / "out" / "choose.json").read_text())
     request["digest"] = "0" * 64
     (tmp_path / "out" / "choose.json").write_text(json.dumps(request))
-    with pytest.raises(ConfigError, match="the data of the choice in .* have changed since it was begun"):
+    with pytest.raises(ConfigError, match=r"the data of the choice in .* have changed since it was begun"):
         said(Asked(asked.data, 5.0, tmp_path / "out", recipe=TINY))
 
 
@@ -196,9 +196,8 @@ def test_folder_appears_whole_or_not_at_all(tmp_path):
     place = tmp_path / "model"
     place.mkdir()
     (place / "old").touch()
-    with pytest.raises(RuntimeError), whole_folder(place) as partial:
-        (partial / "new").touch()
-        raise RuntimeError
+    with pytest.raises(FileNotFoundError), whole_folder(place) as partial:
+        (partial / "no" / "such").touch()
     assert [path.name for path in place.iterdir()] == ["old"]
     with whole_folder(place) as partial:
         (partial / "new").touch()
