@@ -138,3 +138,14 @@ def test_candidate_without_all_its_runs_and_an_undefined_domain(space):
     others = [records[run.key()]["domain_curves"][min(set(run.held_out) - outer)] for run in runs[1:]]
     assert found == [pytest.approx(sum(own[i] for own in others) / len(others)) for i in range(4)]
     assert not any(map(math.isnan, found))
+
+
+def test_models_are_candidates_of_their_own_and_runs_of_a_rung_cost_the_same():
+    space = space_of("rotated-digits", ("linear", "mlp"), SweepSettings(), SMALL.sizes[0], SMALL)
+    candidates = space.candidates()
+    assert len(set(candidates)) == 2 * 3 * 3
+    runs = [space.run(candidate, frozenset(["0°"]), 0, rung) for candidate in candidates for rung in (0, 1)]
+    assert len({run.key() for run in runs}) == len({(run.algorithm, run.point) for run in runs}) == 36
+    for rung, length in ((0, 8), (1, 16)):
+        assert {run.budget() for run in runs if run.rollouts == length} == {length * 3 * 5}, rung
+    assert {run.model for run in runs} == {"linear", "mlp"}

@@ -84,3 +84,39 @@ def test_lines_of_the_card_predict_what_the_folder_predicts(tmp_path, monkeypatc
     exec("\n".join(lines), {"INPUTS": inputs})
     expected = [found.about.classes[place] for place in found.model(inputs).argmax(dim=1)]
     assert capsys.readouterr().out.strip() == str(expected)
+
+
+def test_head_on_the_features_of_a_pretrained_network(tmp_path, monkeypatch, capsys):
+    from benchmarks.runs.features import features_path, frozen_backbone
+    from benchmarks.runs.model_folder import load, predict, save
+
+    name = pictures(tmp_path / "pictures", many=6).replace("size=8", "size=64")
+    recipe, found = trained(name, Candidate(0, "pgrad", 0), tmp_path, ("timm:tf_efficientnet_lite0",))
+    raw = prepared(name, tmp_path)
+    assert found.about.constants.kind == "timm"
+    features = features_path(raw, frozen_backbone(recipe.config, raw.input_shape), tmp_path).relative_to(tmp_path)
+    files = Files(f"../{prepared_path(name, tmp_path).relative_to(tmp_path)}", f"../{features}", 1280)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    save(folder, found.about, found.model, {})
+    (folder / "train.py").write_text(train_script(recipe, found.about, files, None, DATASETS[name].loss))
+    runpy.run_path(str(folder / "train.py"), run_name="__main__")
+    again, head = torch.load(folder / AGAIN), found.model.network.get_submodule("head")
+    for key, value in head.state_dict().items():
+        torch.testing.assert_close(again[key], value, rtol=0, atol=1e-6)
+    # The head on the features that it was trained on says what the whole network says of the pictures.
+    known = torch.cat(torch.load(tmp_path / features, weights_only=True)["features"])
+    inputs = torch.cat([domain.inputs for domain in raw.domains])
+    with torch.inference_mode():
+        expected = found.model(inputs)
+    torch.testing.assert_close(head(known).detach(), expected, rtol=1e-4, atol=1e-4)
+    files_of = [file for own in DATASETS[name].origin.examples().values() for file in own]
+    said = predict(load(folder), name.partition("?")[0])
+    torch.testing.assert_close(said.outputs[[list(said.names).index(file) for file in files_of]], expected)
+    monkeypatch.chdir(folder)
+    lines = prediction_lines(found.about, 1280).splitlines()
+    place = next(i for i, line in enumerate(lines) if line.startswith("x = torch.rand"))
+    lines[place] = "x = INPUTS"
+    exec("\n".join(lines), {"INPUTS": inputs})
+    told = [found.about.classes[place] for place in expected.argmax(dim=1)]
+    assert capsys.readouterr().out.strip() == str(told)
