@@ -75,6 +75,7 @@ _WORDS = {
     "datasets": ("data:datasets_command", "List the data sets, or show all about some."),
     "models": ("data:models_command", "List the models, or show all about some."),
     "choose": ("choose:choose_command", "From your own domains to a model: choose, expect, write a folder."),
+    "choose-study": ("choose:study_command", "How far can choose be trusted? On domains that are known."),
     "predict": ("choose:predict_command", "Predict with a model that choose made."),
     "report": ("report:report_command", "Make a report of the records of sweeps."),
     "results": ("report:results_command", "Write the tables of docs/results.md from the records."),

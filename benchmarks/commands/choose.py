@@ -24,11 +24,12 @@ from benchmarks.studies.choose.card import compared, domain_rows, expected
 from benchmarks.studies.choose.request import alone
 from benchmarks.studies.choose.run import Asked, Done, choose
 from benchmarks.studies.choose.search import NothingChosenError
+from benchmarks.studies.choose.study import COLUMNS, LINES, Study, rows
 from benchmarks.studies.choose.writing import CARD
 from benchmarks.sweeps.coordinator import SweepError
 from benchmarks.sweeps.store import StoreError
 
-__all__ = ["choose_command"]
+__all__ = ["choose_command", "study_command"]
 
 
 def choose_command(
@@ -71,6 +72,20 @@ def choose_command(
     except (ConfigError, StoreError, SweepError, ImportError, RuntimeError, ValueError) as error:
         return say.refuse(str(error))
     _tell(done)
+    return 0
+
+
+def study_command(datasets: tuple[str, ...], minutes: float, output: Path, workers: int) -> int:
+    """See `benchmarks.commands.words.choose`."""
+    console = say.console()
+    try:
+        found = Study(output, minutes, workers, console).run(datasets)
+    except KeyboardInterrupt:
+        return _stopped("Stopped; trials that ended are kept")
+    except (ConfigError, StoreError, SweepError, ImportError, RuntimeError, ValueError) as error:
+        return say.refuse(str(error))
+    say.rows(console, COLUMNS, rows(found))
+    say.line(console, f"Means over trials, in points of a hundred; every trial: {output / LINES}")
     return 0
 
 

@@ -44,6 +44,7 @@ class Space:
         domains: All of them.
         sweeps: For each model the sweep whose settings and points its runs have.
         size, recipe: Of the search.
+        unseen: Further domains, which all runs hold out and no choice looks at: those of a study.
     """
 
     dataset: str
@@ -51,6 +52,7 @@ class Space:
     sweeps: tuple[SweepConfig, ...]
     size: Size
     recipe: Recipe
+    unseen: tuple[str, ...] = ()
     _settings: dict[int, SweepSettings] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -58,13 +60,24 @@ class Space:
         """Plain ERM with the first model."""
         return Candidate(0, self.recipe.default, 0)
 
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Those of the size."""
+        return self.recipe.algorithms[: self.size.algorithms]
+
+    @property
+    def rungs(self) -> range:
+        """Numbers of the rungs of the size."""
+        number = len(self.recipe.rungs)
+        return range(number - min(self.size.rungs, number), number)
+
     def candidates(self) -> list[Candidate]:
         """The default first, then point by point."""
         found = [
             Candidate(model, algorithm, point)
             for point in range(self.size.points)
             for model in range(len(self.sweeps))
-            for algorithm in self.recipe.algorithms
+            for algorithm in self.algorithms
         ]
         return list(dict.fromkeys([self.default, *found]))
 
@@ -113,7 +126,7 @@ class Space:
         every = -(-rollouts // self.recipe.checkpoints)
         hparams = sweep.hparams(self.dataset, candidate.algorithm, 0, candidate.point, settings)
         point = candidate.point + MOST_POINTS * (rung + MOST_RUNGS * candidate.model)
-        names = tuple(name for name in self.domains if name in held_out)
+        names = (*(name for name in self.domains if name in held_out), *self.unseen)
         own = settings.model_copy(update={"rollouts": rollouts, "evaluate_every": every})
         return sweep.run(self.dataset, candidate.algorithm, names, seed, point, hparams, own)
 
@@ -129,7 +142,14 @@ class Space:
         ]
 
 
-def space_of(dataset: str, models: Sequence[str], settings: SweepSettings, size: Size, recipe: Recipe) -> Space:
+def space_of(
+    dataset: str,
+    models: Sequence[str],
+    settings: SweepSettings,
+    size: Size,
+    recipe: Recipe,
+    unseen: tuple[str, ...] = (),
+) -> Space:
     """The space of a request.
 
     Args:
@@ -137,12 +157,14 @@ def space_of(dataset: str, models: Sequence[str], settings: SweepSettings, size:
         models: Names, or NAME=WEIGHTS of a network of timm; none for the data set's own.
         settings: Of all runs.
         size, recipe: Of the search.
+        unseen: Domains that no choice looks at.
 
     Raises:
         ValueError: if a model cannot be had without a download, or does not fit.
     """
     entry = DATASETS[dataset]
-    if len(entry.domains) == 2:  # each run trains on one of them, and a roll-out over domains asks for two
+    domains = tuple(name for name in entry.domains if name not in unseen)
+    if len(domains) == 2:  # each run trains on one of them, and a roll-out over domains asks for two
         pooled = tuple(name for name in recipe.algorithms if ALGORITHMS[name].batches != "single-domain")
         recipe = replace(recipe, algorithms=pooled)
     found = []
@@ -162,7 +184,7 @@ def space_of(dataset: str, models: Sequence[str], settings: SweepSettings, size:
                 settings=own,
             )
         )
-    return Space(dataset, entry.domains, tuple(found), size, recipe)
+    return Space(dataset, domains, tuple(found), size, recipe, unseen)
 
 
 def _of_model(name: str | None) -> dict[str, str]:

@@ -204,7 +204,8 @@ def _left(found: Found, name: str, keys: Sequence[str], data: MultiDomainData, f
     defined = all(judge.is_defined(own, data.n_outputs) for own in labels)
     value = float(np.mean([metric(*pair) for pair in zip(outputs, labels, strict=True)])) if defined else math.nan
     quantity = _quantity(data)
-    others = torch.cat([own.labels for own in data.domains if own.name != name])
+    known = [own.labels for own in data.domains if own.name != name and own.name not in found.space.unseen]
+    others = torch.cat(known)
     answer = constant(others, data.n_outputs)
     plain = [metric(answer.expand(len(own), -1), own) for own in labels] if defined else [math.nan]
     promised = _promised(found, configs)

@@ -66,7 +66,7 @@ def best(space: Space, records: Records, candidates: Sequence[Candidate], outer:
 def standing(space: Space, records: Records, rung: int) -> dict[Outer, list[Candidate]]:
     """The candidates of a rung for each outer set, when the rungs before have ended; the default is always one."""
     entering = {outer: space.candidates() for outer in space.outers()}
-    for earlier in range(rung):
+    for earlier in range(space.rungs.start, rung):
         for outer, candidates in entering.items():
             ranked = best(space, records, candidates, outer, earlier)
             number = max(space.recipe.least, math.ceil(space.recipe.rungs[earlier].keep * len(candidates)))

@@ -1,8 +1,8 @@
 """Refits whose predictions are kept: runs like all others, which leave a file beside their record.
 
-``held_out/KEY.safetensors`` in the output folder: ``outputs`` ``[n, n_outputs]`` of the refitted model on the held-out
-domain, in the order of its examples, and ``unlike``: how unlike the domain was to what the model was trained on
-(`benchmarks.runs.model_folder.seen`).
+``held_out/KEY.safetensors`` in the output folder: ``outputs`` ``[n, n_outputs]`` of the refitted model on the first
+held-out domain, in the order of its examples, ``labels``, and ``unlike``: how unlike the domain was to what the model
+was trained on (`benchmarks.runs.model_folder.seen`). Further held-out domains are those of a study.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Keep:
     @torch.inference_mode()
     def checkpoint(self, model: nn.Module, step: int, point: Mapping[str, Score], scores: Mapping[str, Score]) -> None:  # noqa: ARG002
         model.eval()
-        (held_out,) = self.split.held_out
+        held_out = self.split.held_out[0]
         inside, outside = features(model, self.split.inputs), features(model, held_out.inputs)
         unlike = unlikeness(Seen.of(inside), outside)
         self.kept = {

@@ -179,7 +179,7 @@ def _sized(space: Space, asked: Asked, console: Console, left: float) -> Fitting
     size = fits.space.size
     console.print(
         f"In {asked.minutes:g} minutes: {count(len(fits.space.candidates()), 'candidate')} "
-        f"({count(size.points, 'learning rate')} of each of {len(space.recipe.algorithms)} ways to train), up to "
+        f"({count(size.points, 'learning rate')} of each of {len(fits.space.algorithms)} ways to train), up to "
         f"{size.rollouts} roll-outs long, {count(size.seeds, 'seed')}; all of the recipe would take about "
         f"{_minutes(fits.whole)}.",
         soft_wrap=True,

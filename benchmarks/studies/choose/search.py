@@ -18,7 +18,7 @@ from benchmarks.runs.refit import refit_of
 from benchmarks.runs.runner import RunKind
 from benchmarks.runs.selection import Selected
 from benchmarks.studies.choose.candidates import Candidate, Outer, Space
-from benchmarks.studies.choose.halving import Chosen, choose, standing
+from benchmarks.studies.choose.halving import Chosen, best, choose, standing
 from benchmarks.studies.choose.keeping import run_keeping
 from benchmarks.sweeps.coordinator import Coordinator
 from benchmarks.sweeps.launcher_config import InProcess, LauncherConfig, Local
@@ -73,6 +73,7 @@ class Search:
         console: Is told how far it is.
         launcher: Of the workers.
         deadline: Of `time.monotonic`; the search stops there.
+        plugins: Modules that workers import first.
     """
 
     space: Space
@@ -81,6 +82,7 @@ class Search:
     console: Console
     launcher: LauncherConfig
     deadline: float = float("inf")
+    plugins: tuple[str, ...] = ()
     records: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def run(self) -> Found:
@@ -90,16 +92,16 @@ class Search:
             NothingChosenError: if it was stopped before one candidate had all its runs.
             KeyboardInterrupt: if it comes a second time, or while refits are done.
         """
-        stopped, rung, sizes = "", 0, list[int]()
-        entering: dict[Outer, list[Candidate]] = {}
-        for rung in range(len(self.space.recipe.rungs)):
-            before, entering = entering, standing(self.space, self.records, rung)
-            number = len({candidate for own in entering.values() for candidate in own})
-            what = f"rung {rung + 1} of {len(self.space.recipe.rungs)}, {count(number, 'candidate')}"
-            stopped = self._stage(self._runs_of(entering, rung), what)
-            if stopped and rung:
-                rung, entering = rung - 1, before
+        stopped, sizes, rungs = "", list[int](), self.space.rungs
+        rung, entering = rungs.start, standing(self.space, self.records, rungs.start)
+        for place, now in enumerate(rungs):
+            later = standing(self.space, self.records, now)
+            number = len({candidate for own in later.values() for candidate in own})
+            what = f"rung {place + 1} of {len(rungs)}, {count(number, 'candidate')}"
+            stopped = self._stage(self._runs_of(later, now), what)
+            if stopped and place and not self._far_enough(later, now):
                 break
+            rung, entering = now, later
             sizes.append(number)
             if stopped:
                 break
@@ -107,17 +109,17 @@ class Search:
         missing = [outer for outer in self.space.outers() if outer not in chosen]
         if missing:
             raise NothingChosenError(self._why(stopped))
-        default = Chosen(self.space.default, rung, self._last(rung), float("nan"))
+        default = Chosen(self.space.default, rung, self.last(rung), float("nan"))
         selected = {
-            (kind, name): (one, self._kept(name, one))
+            (kind, name): (one, self.kept(name, one))
             for kind, own in (("choice", chosen), ("default", dict.fromkeys(self.space.outers(), default)))
             for outer, one in own.items()
             for name in outer
         }
         needed = [run for _, runs in selected.values() for run in runs]
-        self._must(needed, "the choices, each without its domain")
-        again = {place: [self._refit(run, one.number) for run in runs] for place, (one, runs) in selected.items()}
-        self._must([run for runs in again.values() for run in runs], "their refits", KEEPING)
+        self.must(needed, "the choices, each without its domain")
+        again = {place: [self.refit(run, one.number) for run in runs] for place, (one, runs) in selected.items()}
+        self.must([run for runs in again.values() for run in runs], "their refits", KEEPING)
         keys = {place: [run.key() for run in runs] for place, runs in again.items()}
         return Found(
             self.space,
@@ -127,6 +129,13 @@ class Search:
             self.records,
             stopped,
             sizes,
+        )
+
+    def _far_enough(self, entering: Mapping[Outer, Sequence[Candidate]], rung: int) -> bool:
+        """Whether half of the candidates, and two at least, have all their runs for every outer set."""
+        return all(
+            len(best(self.space, self.records, own, outer, rung)) >= max(2, len(own) / 2)
+            for outer, own in entering.items()
         )
 
     def _why(self, stopped: str) -> str:
@@ -139,7 +148,8 @@ class Search:
             if record["status"] == "failed":
                 yield str(record["attempts"][-1]["error"])
 
-    def _last(self, rung: int) -> int:
+    def last(self, rung: int) -> int:
+        """The number of the last checkpoint of a rung."""
         rollouts = self.space.rollouts(rung)
         every = -(-rollouts // self.space.recipe.checkpoints)
         return -(-rollouts // every) - 1
@@ -156,19 +166,20 @@ class Search:
                     asked.setdefault(place, {})[run.key()] = run
         return [run for place in sorted(asked, key=lambda one: one[0]) for run in asked[place].values()]
 
-    def _kept(self, name: str, one: Chosen) -> list[RunConfig]:
+    def kept(self, name: str, one: Chosen) -> list[RunConfig]:
         """The runs that hold out one domain, by the configuration that was chosen without it."""
         return [
             self.space.run(one.candidate, frozenset([name]), seed, one.rung) for seed in range(self.space.size.seeds)
         ]
 
-    def _refit(self, run: RunConfig, number: int) -> RunConfig:
+    def refit(self, run: RunConfig, number: int) -> RunConfig:
+        """The run that trains another one again, up to a checkpoint."""
         record = self.records[run.key()]
         curves = record["curves"]
         step, validation = curves["step"][number], curves["validation"][number]
         return refit_of(Selected(run.point, step, validation, curves["held_out"][number], number, record))
 
-    def _must(self, runs: Sequence[RunConfig], what: str, kind: RunKind | None = None) -> None:
+    def must(self, runs: Sequence[RunConfig], what: str, kind: RunKind | None = None) -> None:
         """A stage that has to end well.
 
         Raises:
@@ -183,6 +194,11 @@ class Search:
                 f"{count(len(lost), 'run')} of {what} did not finish ({why}); see the command status, and give the "
                 "same command again"
             )
+
+    def also(self, runs: Sequence[RunConfig], what: str) -> None:
+        """Does further runs, some of which may fail."""
+        self.deadline = float("inf")
+        self._do(runs, what)
 
     def _stage(self, runs: Sequence[RunConfig], what: str) -> str:
         """Does a rung; why it was stopped, or nothing."""
@@ -200,7 +216,12 @@ class Search:
 
     def _do(self, runs: Sequence[RunConfig], what: str, kind: RunKind | None = None) -> None:
         distinct = list({run.key(): run for run in runs}.values())
-        stage = SelectedRuns(datasets=(self.space.dataset,), selected=tuple(distinct), launcher=self.launcher)
+        stage = SelectedRuns(
+            datasets=(self.space.dataset,),
+            selected=tuple(distinct),
+            launcher=self.launcher,
+            plugins=self.plugins,
+        )
         known = self.store.known(stage)["finished"] if self.records else 0
         done = f", {known} of them there already" if known else ""
         self.console.print(f"{what}: {count(len(distinct), 'run')}{done}", soft_wrap=True, highlight=False)
@@ -229,6 +250,7 @@ class Search:
             datasets=(self.space.dataset,),
             selected=tuple({run.key(): run for run in runs}.values()),
             launcher=self.launcher,
+            plugins=self.plugins,
         )
         with contextlib.suppress(KeyboardInterrupt):
             self._take(self.store.enter(stage))

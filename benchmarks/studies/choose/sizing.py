@@ -64,15 +64,18 @@ def need(space: Space, speeds: Speeds) -> Need:
     """What a search takes if every outer set keeps others: an upper end."""
     candidates, outers = space.candidates(), space.outers()
     askers = Counter(held_out for outer in outers for held_out in space.held_out(outer))
-    alike = candidates[: len(space.recipe.algorithms) * len(space.sweeps)]
+    alike = candidates[: len(space.algorithms) * len(space.sweeps)]
 
     def average(held_out: Outer, rung: int) -> float:
         runs = ((space.run(each, held_out, 0, rung), each.model) for each in alike)
-        return sum(_seconds(run, model, speeds, len(space.domains)) for run, model in runs) / len(alike)
+        return sum(_seconds(run, model, speeds, len(space.domains) + len(space.unseen)) for run, model in runs) / len(
+            alike
+        )
 
     search, share = 0.0, 1.0
-    for rung, own in enumerate(space.recipe.rungs):
-        number = max(1.0 + space.recipe.least, share * len(candidates)) if rung else len(candidates)
+    for rung in space.rungs:
+        first, own = rung == space.rungs.start, space.recipe.rungs[rung]
+        number = len(candidates) if first else max(1.0 + space.recipe.least, share * len(candidates))
         for held_out, many in askers.items():
             search += min(len(candidates), number * many) * len(space.seeds(rung)) * average(held_out, rung)
         share *= own.keep

@@ -16,7 +16,7 @@ from benchmarks.sweeps.settings import SweepSettings
 
 SMALL = Recipe(
     algorithms=("erm", "erm-ema", "reptile"),
-    sizes=(Size(points=3, rollouts=16, seeds=2),),
+    sizes=(Size(3, points=3, rollouts=16, seeds=2, rungs=2),),
     rungs=(Rung(0.5, 1 / 3), Rung(1.0, 0.0)),
     least=2,
     checkpoints=4,
@@ -149,3 +149,16 @@ def test_models_are_candidates_of_their_own_and_runs_of_a_rung_cost_the_same():
     for rung, length in ((0, 8), (1, 16)):
         assert {run.budget() for run in runs if run.rollouts == length} == {length * 3 * 5}, rung
     assert {run.model for run in runs} == {"linear", "mlp"}
+
+
+def test_sizes_of_the_recipe_grow_and_the_last_has_all_of_it():
+    spaces = [space_of("rotated-digits", (), SweepSettings(), size, RECIPE) for size in RECIPE.sizes]
+    costs = [sum(run.budget() for one in space.candidates() for run in space.runs(one, frozenset(), space.rungs[-1]))
+             for space in spaces]  # fmt: skip
+    assert costs == sorted(costs)
+    assert spaces[-1].algorithms == RECIPE.algorithms
+    assert set(RECIPE.algorithms) >= {"erm", RECIPE.fixed, "reptile", "pgrad"}
+    assert [list(space.rungs) for space in spaces][::7] == [[2], [0, 1, 2]]
+    for space in spaces:
+        need_of = [len(space.seeds(rung)) for rung in space.rungs]
+        assert need_of[:-1] == [1] * (len(need_of) - 1)
