@@ -58,8 +58,7 @@ def choose_command(
             show_findings(console, inventory)
         settings = {"metric": measure} if measure is not None else {}
         settings |= dict(_assigned(word) for word in assigned)
-        spent = min(time.time() - psutil.Process().create_time(), 60.0)
-        asked = Asked(name, minutes, output, model, settings, workers or os.cpu_count() or 1, device, spent)
+        asked = Asked(name, minutes, output, model, settings, workers or os.cpu_count() or 1, device, _spent())
         with alone(output):
             done = choose(asked, console)
     except RefusedError as error:
@@ -75,11 +74,16 @@ def choose_command(
     return 0
 
 
+def _spent() -> float:
+    """Seconds since this process began, which its imports have taken above all; no more than a minute."""
+    return min(time.time() - psutil.Process().create_time(), 60.0)
+
+
 def study_command(datasets: tuple[str, ...], minutes: float, output: Path, workers: int) -> int:
     """See `benchmarks.commands.words.choose`."""
     console = say.console()
     try:
-        found = Study(output, minutes, workers, console).run(datasets)
+        found = Study(output, minutes, workers, console, _spent()).run(datasets)
     except KeyboardInterrupt:
         return _stopped("Stopped; trials that ended are kept")
     except (ConfigError, StoreError, SweepError, ImportError, RuntimeError, ValueError) as error:

@@ -98,7 +98,8 @@ class Search:
             later = standing(self.space, self.records, now)
             number = len({candidate for own in later.values() for candidate in own})
             what = f"rung {place + 1} of {len(rungs)}, {count(number, 'candidate')}"
-            stopped = self._stage(self._runs_of(later, now), what)
+            least = 0 if place else len(self._of_default(now))
+            stopped = self._stage(self._runs_of(later, now), what, least)
             if stopped and place and not self._far_enough(later, now):
                 break
             rung, entering = now, later
@@ -130,6 +131,11 @@ class Search:
             stopped,
             sizes,
         )
+
+    def _of_default(self, rung: int) -> set[str]:
+        """The runs of plain ERM in a rung: with them something can be chosen."""
+        default = self.space.default
+        return {run.key() for outer in self.space.outers() for run in self.space.runs(default, outer, rung)}
 
     def _far_enough(self, entering: Mapping[Outer, Sequence[Candidate]], rung: int) -> bool:
         """Whether half of the candidates, and two at least, have all their runs for every outer set."""
@@ -200,10 +206,11 @@ class Search:
         self.deadline = float("inf")
         self._do(runs, what)
 
-    def _stage(self, runs: Sequence[RunConfig], what: str) -> str:
-        """Does a rung; why it was stopped, or nothing."""
+    def _stage(self, runs: Sequence[RunConfig], what: str, least: int) -> str:
+        """Does a rung; why it was stopped, or nothing. Time does not stop it before its first `least` runs have ended,
+        for there would be nothing to show for it."""
         try:
-            self._do(runs, what)
+            self._do(runs, what, least=least)
         except _TimeOverError:
             self._look(runs)
             return "the time was over"
@@ -214,7 +221,7 @@ class Search:
             return "it was stopped by hand"
         return ""
 
-    def _do(self, runs: Sequence[RunConfig], what: str, kind: RunKind | None = None) -> None:
+    def _do(self, runs: Sequence[RunConfig], what: str, kind: RunKind | None = None, least: int = 0) -> None:
         distinct = list({run.key(): run for run in runs}.values())
         stage = SelectedRuns(
             datasets=(self.space.dataset,),
@@ -229,17 +236,17 @@ class Search:
         with live(self.console, self.store, coordinator.sweep_id) as watch, warnings.catch_warnings():
             # With three domains, the runs that leave two of them out make roll-outs over one.
             warnings.filterwarnings("ignore", message="a roll-out of .* saw one domain alone", category=UserWarning)
-            coordinator.watch = self._timed(watch)
+            coordinator.watch = self._timed(watch, least)
             try:
                 coordinator.work()
             finally:
                 keep_backup(self.store, self.folder)
         self._take(coordinator.sweep_id)
 
-    def _timed(self, watch: Callable[[Snapshot], None]) -> Callable[[Snapshot], None]:
+    def _timed(self, watch: Callable[[Snapshot], None], least: int) -> Callable[[Snapshot], None]:
         def look(now: Snapshot) -> None:
             watch(now)
-            if time.monotonic() > self.deadline and now.done < now.total:
+            if time.monotonic() > self.deadline and least <= now.done < now.total:
                 raise _TimeOverError
 
         return look

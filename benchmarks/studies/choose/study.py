@@ -102,6 +102,7 @@ class Study:
         minutes: Of each choice.
         workers: Of them.
         console: Is told how far it is.
+        start: Seconds until workers have started.
         recipe: That is tried.
     """
 
@@ -109,6 +110,7 @@ class Study:
     minutes: float
     workers: int
     console: Console
+    start: float = 10.0
     recipe: Recipe = RECIPE
 
     def run(self, datasets: Sequence[str]) -> list[Trial]:
@@ -133,7 +135,7 @@ class Study:
         folder = self.output / f"{dataset}-{DATASETS[dataset].domains.index(unseen)}-{self.minutes:g}"
         folder.mkdir(parents=True, exist_ok=True)
         space = space_of(name, (), SweepSettings(), self.recipe.sizes[0], self.recipe, halves)
-        fits = fitting(space, measured(space), self.minutes, self.workers, start=10.0)
+        fits = fitting(space, measured(space), self.minutes, self.workers, self.start)
         space, after = fits.space, 1.3 * fits.need.after / fits.workers
         deadline = start + max(60 * self.minutes - after, 30 * self.minutes)
         with Store(str(folder / "store.sqlite")) as store:

@@ -67,7 +67,7 @@ def test_ctrl_c_ends_with_the_best_so_far_and_the_same_command_goes_on(tmp_path,
     assert again.about.choice["candidates"][0] == 12
 
 
-def test_time_that_is_over_before_anything_was_done_is_said(tmp_path):
+def test_time_that_is_over_at_once_still_gives_plain_erm(tmp_path):
     name = patients(tmp_path / "patients.csv", sites=("north", "south", "east"), rows=60)
     asked = Asked(name, 5.0, tmp_path / "out", spent=10_000.0, recipe=TINY)
     with pytest.raises(ConfigError, match="is too short"):
@@ -75,10 +75,11 @@ def test_time_that_is_over_before_anything_was_done_is_said(tmp_path):
     said(replace(asked, spent=0.0))
     more = replace(asked, output=tmp_path / "more")
     more.output.mkdir()
-    text = (asked.output / "choose.json").read_text()
-    (more.output / "choose.json").write_text(text)  # the plan is there, and no run
-    with pytest.raises(NothingChosenError, match="nothing can be chosen: the time was over"):
-        said(more)
+    (more.output / "choose.json").write_text((asked.output / "choose.json").read_text())  # the plan, and no run
+    done, _ = said(more)
+    assert done.stopped == "the time was over"
+    assert done.about.choice["algorithm"] == "erm"
+    assert "The search ended early, for the time was over" in (done.folder / "model_card.md").read_text()
 
 
 def test_killed_choice_goes_on_to_the_same_model(tmp_path):
