@@ -167,7 +167,7 @@ def _sized(space: Space, asked: Asked, console: Console, left: float) -> Fitting
     Raises:
         ConfigError: if none fits, or a run cannot begin.
     """
-    speeds = measured(space)
+    speeds = measured(space, asked.output)
     for (model, algorithm), why in speeds.failed.items():
         raise ConfigError(f"{asked.data}: a run of {algorithm} cannot begin (model {model + 1}): {why}")
     fits = fitting(space, speeds, left, asked.workers, asked.spent)

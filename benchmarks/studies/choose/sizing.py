@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from benchmarks.runs.config import RunConfig
 from benchmarks.studies.choose.candidates import Outer, Space
@@ -26,12 +27,12 @@ class Speeds:
     failed: Mapping[tuple[int, str], str]
 
 
-def measured(space: Space, seconds: float = SECONDS) -> Speeds:
-    """Times every algorithm with every model here."""
+def measured(space: Space, folder: Path, seconds: float = SECONDS) -> Speeds:
+    """Times every algorithm with every model here; data and features are in `folder` then."""
     found: dict[tuple[int, str], float] = {}
     failed: dict[tuple[int, str], str] = {}
     for model, sweep in enumerate(space.sweeps):
-        timed = time_steps(sweep, seconds=seconds)
+        timed = time_steps(sweep, seconds=seconds, folder=folder)
         found |= {(model, algorithm): own for (_, algorithm), own in timed.speeds.items()}
         failed |= {(model, algorithm): why for (_, algorithm), why in timed.failed.items()}
     return Speeds(found, failed)

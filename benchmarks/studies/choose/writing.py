@@ -55,6 +55,9 @@ class Made:
 def whole_folder(place: Path) -> Iterator[Path]:
     """Gives a folder beside `place` that takes its place in the end; what could not be written to its end is removed.
 
+    What a process left that was killed is removed too, and the folder that it had moved away comes back: one process
+    at a time may write.
+
     Example:
         >>> import tempfile
         >>> place = Path(tempfile.mkdtemp()) / "model"
@@ -67,6 +70,11 @@ def whole_folder(place: Path) -> Iterator[Path]:
     """
     sign = uuid.uuid4().hex[:8]
     partial, old = (place.with_name(f"{place.name}.{sign}.{word}") for word in ("partial", "old"))
+    for left in place.parent.glob(f"{place.name}.*.old"):
+        if not place.exists():
+            left.rename(place)
+    for left in [*place.parent.glob(f"{place.name}.*.old"), *place.parent.glob(f"{place.name}.*.partial")]:
+        shutil.rmtree(left)
     partial.mkdir(parents=True)
     try:
         yield partial

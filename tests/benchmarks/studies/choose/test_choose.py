@@ -199,6 +199,11 @@ def test_folder_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(FileNotFoundError), whole_folder(place) as partial:
         (partial / "no" / "such").touch()
     assert [path.name for path in place.iterdir()] == ["old"]
+    place.rename(tmp_path / "model.1.old")  # as a process leaves it that was killed between two moves
+    (tmp_path / "model.1.partial").mkdir()
+    with pytest.raises(FileNotFoundError), whole_folder(place) as partial:
+        (partial / "no" / "such").touch()
+    assert [path.name for path in place.iterdir()] == ["old"]
     with whole_folder(place) as partial:
         (partial / "new").touch()
     assert [path.name for path in place.iterdir()] == ["new"]
