@@ -38,7 +38,7 @@ from benchmarks.studies.choose.candidates import Candidate, Space
 
 
 @dataclass(frozen=True)
-class Recipe:
+class LastTraining:
     """All that decides the last training, in plain numbers: what ``train.py`` is written from.
 
     Attributes:
@@ -67,15 +67,17 @@ class Recipe:
         return checkpoint_plan(end, every, self.rollout_length, cost, self.config.algorithm)
 
 
-def recipe_of(space: Space, candidate: Candidate, rung: int, number: int, records: Mapping[str, Any]) -> Recipe:
+def last_training(
+    space: Space, candidate: Candidate, rung: int, number: int, records: Mapping[str, Any]
+) -> LastTraining:
     """That of a choice."""
     runs = [space.run(candidate, frozenset([name]), 0, rung) for name in space.domains]
     config = runs[0]
     rollouts = min((number + 1) * config.evaluate_every, config.rollouts)
     told = [(records[run.key()].get("diagnostics") or {}).get(ASKED, ()) for run in runs if run.key() in records]
-    valley = [sum(own) / len(own) for own in zip(*told, strict=True)][: number + 1] if told and all(told) else []
+    valley = [sum(own) / len(own) for own in zip(*told, strict=False)][: number + 1] if told and all(told) else []
     config = RunConfig.model_validate({**config.config(), "refit": rollouts, "valley": valley})
-    return Recipe(
+    return LastTraining(
         config=config,
         domains=len(space.domains),
         initialisation=seed_from("initialisation", config.dataset, 0),
@@ -103,13 +105,14 @@ class Trained:
     weights: Tensor | None
 
 
-def train_all(recipe: Recipe, folder: Path | None, device: str = "cpu") -> Trained:
+def train_all(last: LastTraining, folder: Path | None, device: str = "cpu") -> Trained:
     """Trains on all examples.
 
     Raises:
         ValueError: if the inputs are transformed in a way that a model folder cannot keep.
+        RuntimeError: if its weights are not finite.
     """
-    config = recipe.config
+    config = last.config
     entry = DATASETS[config.dataset]
     raw = prepared(config.dataset, folder)
     backbone = frozen_backbone(config, raw.input_shape)
@@ -123,10 +126,15 @@ def train_all(recipe: Recipe, folder: Path | None, device: str = "cpu") -> Train
     loss = weighted(config, entry, labels, data.n_outputs)
     inputs, labels = inputs.to(device), labels.to(device)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.initialisation)
+        torch.manual_seed(last.initialisation)
         model = build(config, tuple(inputs.shape[1:]), data.n_outputs).to(device)
-    _train(recipe, model, inputs, labels, domains, loss)
+    _train(last, model, inputs, labels, domains, loss)
     model = model.cpu().eval()
+    if not all(value.isfinite().all() for value in model.state_dict().values() if value.is_floating_point()):
+        raise RuntimeError(
+            f"the last training, of {config.algorithm} on all domains, ended with weights that are not numbers, "
+            "although it went well with each domain left out; give more minutes, or other settings"
+        )
     seen = Seen.of(features(model, inputs.cpu()))
     network, constants = _whole(config, raw, backbone, constants)
     about = Description(
@@ -152,21 +160,21 @@ def together(data: MultiDomainData) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def _train(recipe: Recipe, model: nn.Module, inputs: Tensor, labels: Tensor, domains: Tensor, loss: Loss) -> None:
+def _train(last: LastTraining, model: nn.Module, inputs: Tensor, labels: Tensor, domains: Tensor, loss: Loss) -> None:
     """Leaves the weights that are to be kept in the model."""
-    config, entry = recipe.config, ALGORITHMS[recipe.config.algorithm]
-    cost = entry.evaluations(recipe.domains)
+    config, entry = last.config, ALGORITHMS[last.config.algorithm]
+    cost = entry.evaluations(last.domains)
     setup = Setup(
-        rollout_length=recipe.rollout_length,
-        n_domains=recipe.domains,
-        updates=config.rollouts * recipe.rollout_length // cost,
-        seed=recipe.algorithm,
+        rollout_length=last.rollout_length,
+        n_domains=last.domains,
+        updates=config.rollouts * last.rollout_length // cost,
+        seed=last.algorithm,
         loss=loss,
     )
     algorithm = entry.factory(model, config.hparams, setup)
-    order = batches(entry.batches, domains, config.batch_size, config.splits, recipe.order)
+    order = batches(entry.batches, domains, config.batch_size, config.splits, last.order)
     told, done = Retold(config), 0
-    for _, due in recipe.checkpoints:
+    for _, due in last.checkpoints:
         for index in itertools.islice(order, due - done):
             if entry.batches == "single-domain":
                 algorithm.begin(int(domains[index[0]]))

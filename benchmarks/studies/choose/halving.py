@@ -73,11 +73,3 @@ def standing(space: Space, records: Records, rung: int) -> dict[Outer, list[Cand
             kept = {space.default, *(one.candidate for one in ranked[:number])}
             entering[outer] = [candidate for candidate in candidates if candidate in kept]
     return entering
-
-
-def choose(
-    space: Space, records: Records, rung: int, entering: Mapping[Outer, Sequence[Candidate]]
-) -> dict[Outer, Chosen]:
-    """The best candidate of a rung for each outer set; without those for which none has finished."""
-    ranked = {outer: best(space, records, candidates, outer, rung) for outer, candidates in entering.items()}
-    return {outer: found[0] for outer, found in ranked.items() if found}

@@ -35,7 +35,7 @@ class Request(Frozen):
     models: tuple[str, ...] = ()
     settings: dict[str, Any] = Field(default_factory=dict)
     digest: str
-    size: int
+    size: int = Field(ge=0)
 
 
 @contextlib.contextmanager

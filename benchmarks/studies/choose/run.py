@@ -22,7 +22,7 @@ from benchmarks.runs.model_folder.files import INSIDE
 from benchmarks.runs.prepared import prepared
 from benchmarks.studies.choose.candidates import Space, space_of
 from benchmarks.studies.choose.expectation import Verdict, verdict
-from benchmarks.studies.choose.final import recipe_of, train_all
+from benchmarks.studies.choose.final import last_training, train_all
 from benchmarks.studies.choose.recipe import RECIPE, Recipe
 from benchmarks.studies.choose.request import Request, earlier, note, require_same
 from benchmarks.studies.choose.search import Search, launcher_of
@@ -132,6 +132,8 @@ def choose(asked: Asked, console: Console) -> Done:
     )
     if before is not None:
         require_same(before, request, asked.output)
+        if before.size >= len(asked.recipe.sizes):
+            raise ConfigError(f"--output: {asked.output} holds a choice of another version; name another folder")
     notes = told(space, data)
     for each in notes:
         console.print(f"note: {each}", soft_wrap=True, highlight=False, markup=False)
@@ -240,10 +242,10 @@ def _finished(
         candidate, rung = space.default, found.chosen[frozenset()].rung
         number = asked.recipe.checkpoints  # the end
     console.print("the last training, on all domains", soft_wrap=True, highlight=False)
-    recipe = recipe_of(space, candidate, rung, number, found.records)
-    trained = train_all(recipe, asked.output, asked.device)
+    last = last_training(space, candidate, rung, number, found.records)
+    trained = train_all(last, asked.output, asked.device)
     extra = (f"The search ended early, for {found.stopped}: more time may find better.",) if found.stopped else ()
     notes = (*notes, *extra)
     place = asked.output / INSIDE
-    about = write(Made(found, decided, recipe, trained, data, notes, asked.minutes), asked.output, place)
+    about = write(Made(found, decided, last, trained, data, notes, asked.minutes), asked.output, place)
     return Done(about, decided, place, notes, found.stopped)

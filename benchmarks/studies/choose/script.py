@@ -20,7 +20,7 @@ from benchmarks.algorithms import ALGORITHMS
 from benchmarks.base.losses import Loss
 from benchmarks.models.backbones import PREFIX
 from benchmarks.runs.model_folder import Description
-from benchmarks.studies.choose.final import Recipe
+from benchmarks.studies.choose.final import LastTraining
 
 AGAIN = "again.pt"
 """What ``train.py`` writes, beside itself."""
@@ -41,11 +41,11 @@ class Files:
     n_features: int = 0
 
 
-def train_script(recipe: Recipe, about: Description, files: Files, weights: Tensor | None, loss: Loss) -> str:
+def train_script(last: LastTraining, about: Description, files: Files, weights: Tensor | None, loss: Loss) -> str:
     """The text of ``train.py``.
 
     Args:
-        recipe: Of the training.
+        last: Of the training.
         about: Of the model.
         files: That it reads.
         weights: Of the classes in the loss.
@@ -54,7 +54,7 @@ def train_script(recipe: Recipe, about: Description, files: Files, weights: Tens
     Raises:
         ValueError: if the algorithm, the network or the loss has no lines here.
     """
-    single, average = _single(recipe), _average(recipe)
+    single, average = _single(last), _average(last)
     what = "the head of this folder's model again, on the features of its backbone" if files.features else "it again"
     network = _head("model", about, files.n_features) if files.features else _network("model", about)
     lines = [
@@ -70,17 +70,17 @@ def train_script(recipe: Recipe, about: Description, files: Files, weights: Tens
         "torch.set_num_threads(1)",
         "here = Path(__file__).parent",
         *_data(files, about),
-        f"torch.manual_seed({recipe.initialisation})",
+        f"torch.manual_seed({last.initialisation})",
         *network,
-        *_optimizer(recipe),
+        *_optimizer(last),
         *([average] if average else []),
-        f"generator = torch.Generator().manual_seed({recipe.order})",
+        f"generator = torch.Generator().manual_seed({last.order})",
         "",
         "",
-        *_order(recipe, single),
+        *_order(last, single),
         "",
         "",
-        *_loop(recipe, weights, loss),
+        *_loop(last, weights, loss),
         *_end(average, single),
     ]
     return "\n".join(lines) + "\n"
@@ -162,8 +162,8 @@ def _number(value: float) -> str:
     return repr(float(value))
 
 
-def _optimizer(recipe: Recipe) -> list[str]:
-    hparams, name = recipe.config.hparams, recipe.config.algorithm
+def _optimizer(last: LastTraining) -> list[str]:
+    hparams, name = last.config.hparams, last.config.algorithm
     base = next((name.removesuffix(end) for end in ("-ema", "-swad", "-swa") if name.endswith(end)), name)
     lr, decay = _number(hparams["lr"]), _number(hparams["weight_decay"])
     if base == "erm":
@@ -179,7 +179,7 @@ def _optimizer(recipe: Recipe) -> list[str]:
             "optimizer = pgrad.PGrad(",
             "    model.parameters(),",
             f"    lr={lr},",
-            f"    rollout_length={recipe.rollout_length},",
+            f"    rollout_length={last.rollout_length},",
             f"    n_components={components},",
             f"    outer_lr={_number(hparams['outer_lr'])},",
             "    inner=lambda parameters, lr: torch.optim.Adam(parameters, lr=lr, fused=True),",
@@ -190,27 +190,27 @@ def _optimizer(recipe: Recipe) -> list[str]:
     raise ValueError(f"the algorithm {name!r} has no lines of plain torch here")
 
 
-def _average(recipe: Recipe) -> str:
-    hparams, name, single = recipe.config.hparams, recipe.config.algorithm, _single(recipe)
-    every = recipe.rollout_length if single else 1
+def _average(last: LastTraining) -> str:
+    hparams, name, single = last.config.hparams, last.config.algorithm, _single(last)
+    every = last.rollout_length if single else 1
     if name.endswith("-ema"):
         decay = _number(hparams["decay"] ** every)
         return f"average = pgrad.averaging.EMA(model, decay={decay}).follow(optimizer)"
     if name.endswith("-swad"):
         return f"average = pgrad.averaging.SWAD(model, tolerance={_number(hparams['tolerance'])}).follow(optimizer)"
     if name.endswith("-swa"):
-        points = recipe.config.rollouts * recipe.rollout_length // every
+        points = last.config.rollouts * last.rollout_length // every
         start = int(hparams["average_start"] * points)
         return f"average = pgrad.averaging.Mean(model, start={start}).follow(optimizer)"
     return ""
 
 
-def _single(recipe: Recipe) -> bool:
-    return ALGORITHMS[recipe.config.algorithm].batches == "single-domain"
+def _single(last: LastTraining) -> bool:
+    return ALGORITHMS[last.config.algorithm].batches == "single-domain"
 
 
-def _order(recipe: Recipe, single: bool) -> list[str]:
-    size, splits = recipe.config.batch_size, recipe.config.splits
+def _order(last: LastTraining, single: bool) -> list[str]:
+    size, splits = last.config.batch_size, last.config.splits
     if single:
         return [
             f"def batches(taken={size * splits}):  # small domains are gone through several times in a pass",
@@ -232,16 +232,16 @@ def _order(recipe: Recipe, single: bool) -> list[str]:
     ]
 
 
-def _loop(recipe: Recipe, weights: Tensor | None, loss: Loss) -> list[str]:
+def _loop(last: LastTraining, weights: Tensor | None, loss: Loss) -> list[str]:
     plain = loss.func if isinstance(loss, functools.partial) else loss
     names: dict[Callable[..., Tensor], str] = {cross_entropy: "cross_entropy", mse_loss: "mse_loss"}
     if plain not in names:
         raise ValueError(f"the loss {getattr(plain, '__name__', plain)} has no lines of plain torch here")
     name = names[plain]
     weight = f", weight=torch.tensor({weights.tolist()})" if weights is not None else ""
-    single, swad = _single(recipe), bool(recipe.config.valley)
-    steps = recipe.checkpoints[-1][1]
-    told = {due: value for (_, due), value in zip(recipe.checkpoints, recipe.config.valley, strict=False)}
+    single, swad = _single(last), bool(last.config.valley)
+    steps = last.checkpoints[-1][1]
+    told = {due: value for (_, due), value in zip(last.checkpoints, last.config.valley, strict=False)}
     lines = [f"valley = {told}  # validation losses of the search, by step"] if swad else []
     lines += [
         f"for step, index in zip(range(1, {steps + 1}), batches()):",

@@ -18,7 +18,7 @@ from benchmarks.runs.refit import refit_of
 from benchmarks.runs.runner import RunKind
 from benchmarks.runs.selection import Selected
 from benchmarks.studies.choose.candidates import Candidate, Outer, Space
-from benchmarks.studies.choose.halving import Chosen, best, choose, standing
+from benchmarks.studies.choose.halving import Chosen, best, standing
 from benchmarks.studies.choose.keeping import run_keeping
 from benchmarks.sweeps.coordinator import Coordinator
 from benchmarks.sweeps.launcher_config import InProcess, LauncherConfig, Local
@@ -106,10 +106,7 @@ class Search:
             sizes.append(number)
             if stopped:
                 break
-        chosen = choose(self.space, self.records, rung, entering)
-        missing = [outer for outer in self.space.outers() if outer not in chosen]
-        if missing:
-            raise NothingChosenError(self._why(stopped))
+        chosen = self._chosen(rung, entering, stopped)
         default = Chosen(self.space.default, rung, self.last(rung), float("nan"))
         selected = {
             (kind, name): (one, self.kept(name, one))
@@ -117,8 +114,7 @@ class Search:
             for outer, one in own.items()
             for name in outer
         }
-        needed = [run for _, runs in selected.values() for run in runs]
-        self.must(needed, "the choices, each without its domain")
+        self.must([run for _, runs in selected.values() for run in runs], "plain ERM and the choices")
         again = {place: [self.refit(run, one.number) for run in runs] for place, (one, runs) in selected.items()}
         self.must([run for runs in again.values() for run in runs], "their refits", KEEPING)
         keys = {place: [run.key() for run in runs] for place, runs in again.items()}
@@ -131,6 +127,24 @@ class Search:
             stopped,
             sizes,
         )
+
+    def _chosen(self, rung: int, entering: Mapping[Outer, Sequence[Candidate]], stopped: str) -> dict[Outer, Chosen]:
+        """The best candidate for each outer set whose runs without it end well; nothing of the outer set decides that.
+
+        Raises:
+            NothingChosenError: if there is none.
+        """
+        ranked = {outer: best(self.space, self.records, own, outer, rung) for outer, own in entering.items()}
+        while all(ranked.values()):
+            chosen = {outer: own[0] for outer, own in ranked.items()}
+            runs = {outer: self.kept(name, one) for outer, one in chosen.items() for name in outer}
+            self.also([run for own in runs.values() for run in own], "the choices, each without its domain")
+            lost = [outer for outer, own in runs.items() if any(run.key() not in self.records for run in own)]
+            if not lost:
+                return chosen
+            for outer in lost:
+                del ranked[outer][0]
+        raise NothingChosenError(self._why(stopped))
 
     def _of_default(self, rung: int) -> set[str]:
         """The runs of plain ERM in a rung: with them something can be chosen."""
@@ -242,6 +256,11 @@ class Search:
             finally:
                 keep_backup(self.store, self.folder)
         self._take(coordinator.sweep_id)
+        counts = self.store.counts(coordinator.sweep_id)
+        lost = {word: counts[word] for word in ("failed", "diverged") if counts[word]}
+        if lost:
+            text = " and ".join(f"{number} {word}" for word, number in lost.items())
+            self.console.print(f"{text}: what they were to show for drops out (command status)", soft_wrap=True)
 
     def _timed(self, watch: Callable[[Snapshot], None], least: int) -> Callable[[Snapshot], None]:
         def look(now: Snapshot) -> None:

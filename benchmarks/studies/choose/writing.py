@@ -22,7 +22,7 @@ from benchmarks.runs.model_folder.predict import table_of
 from benchmarks.runs.prepared import prepared_path
 from benchmarks.studies.choose.card import card
 from benchmarks.studies.choose.expectation import Interval, Left, Verdict
-from benchmarks.studies.choose.final import Recipe, Trained
+from benchmarks.studies.choose.final import LastTraining, Trained
 from benchmarks.studies.choose.picture import draw
 from benchmarks.studies.choose.script import Files, prediction_lines, train_script
 from benchmarks.studies.choose.search import Found
@@ -36,7 +36,7 @@ class Made:
 
     Attributes:
         found, verdict: Of the search.
-        recipe, trained: Of the last training.
+        last, trained: The last training.
         data: That it was trained on.
         notes: What else the person has to know, sentence by sentence.
         minutes: That were asked for.
@@ -44,7 +44,7 @@ class Made:
 
     found: Found
     verdict: Verdict
-    recipe: Recipe
+    last: LastTraining
     trained: Trained
     data: MultiDomainData
     notes: tuple[str, ...]
@@ -98,8 +98,8 @@ def write(made: Made, output: Path, place: Path) -> Description:
         script, lines = "", ""
         try:
             files = _files(made, output, place)
-            entry = DATASETS[made.recipe.config.dataset]
-            script = train_script(made.recipe, about, files, made.trained.weights, entry.loss)
+            entry = DATASETS[made.last.config.dataset]
+            script = train_script(made.last, about, files, made.trained.weights, entry.loss)
             (partial / SCRIPT).write_text(script, encoding="utf-8")
             lines = prediction_lines(about, files.n_features)
         except ValueError as error:
@@ -112,8 +112,8 @@ def write(made: Made, output: Path, place: Path) -> Description:
 def _files(made: Made, output: Path, place: Path) -> Files:
     """Where ``train.py`` finds its data: what sweeps keep in the output folder."""
     up = "../" * len(place.relative_to(output).parts)
-    data = f"{up}{prepared_path(made.recipe.config.dataset, output).relative_to(output)}"
-    backbone = frozen_backbone(made.recipe.config, made.data.input_shape)
+    data = f"{up}{prepared_path(made.last.config.dataset, output).relative_to(output)}"
+    backbone = frozen_backbone(made.last.config, made.data.input_shape)
     if backbone is None:
         return Files(data)
     head: Any = made.trained.model.network.get_submodule("head")
@@ -124,7 +124,7 @@ def _files(made: Made, output: Path, place: Path) -> Files:
 
 def held_out(made: Made) -> pd.DataFrame:
     """The predictions of every example by the model that was trained without its domain, seed by seed."""
-    entry = DATASETS[made.recipe.config.dataset]
+    entry = DATASETS[made.last.config.dataset]
     names = entry.origin.examples() if entry.origin else {}
     what = "file" if entry.origin and entry.origin.reading["scheme"] == "folder" else "row"
     parts = []
@@ -154,7 +154,7 @@ def held_out(made: Made) -> pd.DataFrame:
 
 def described(made: Made) -> Description:
     """The description with all that the search found."""
-    config, found, space = made.recipe.config, made.found, made.found.space
+    config, found, space = made.last.config, made.found, made.found.space
     confidence = made.verdict.taken.confidence
     about = made.trained.about
     surroundings = environment()

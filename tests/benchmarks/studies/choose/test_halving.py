@@ -10,7 +10,7 @@ from benchmarks.datasets import DATASETS
 from benchmarks.runs.rules import Rule
 from benchmarks.runs.selection import Choices
 from benchmarks.studies.choose.candidates import space_of
-from benchmarks.studies.choose.halving import best, choose, figures, standing
+from benchmarks.studies.choose.halving import best, figures, standing
 from benchmarks.studies.choose.recipe import RECIPE, Recipe, Rung, Size
 from benchmarks.sweeps.settings import SweepSettings
 
@@ -21,6 +21,11 @@ SMALL = Recipe(
     least=2,
     checkpoints=4,
 )
+
+
+def choose(space, records, rung, entering):
+    """The best candidate of a rung for each outer set."""
+    return {outer: best(space, records, own, outer, rung)[0] for outer, own in entering.items()}
 
 
 @pytest.fixture

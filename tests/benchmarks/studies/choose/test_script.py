@@ -8,7 +8,7 @@ import torch
 from benchmarks.datasets import DATASETS
 from benchmarks.runs.prepared import prepared, prepared_path
 from benchmarks.studies.choose.candidates import Candidate, space_of
-from benchmarks.studies.choose.final import recipe_of, train_all
+from benchmarks.studies.choose.final import last_training, train_all
 from benchmarks.studies.choose.recipe import RECIPE, Recipe, Rung, Size
 from benchmarks.studies.choose.script import AGAIN, Files, prediction_lines, train_script
 from benchmarks.sweeps.settings import SweepSettings
@@ -23,15 +23,15 @@ def trained(name, candidate, folder, models=(), settings=None):
     records = {}
     if candidate.algorithm.endswith("swad"):
         records = {space.run(candidate, frozenset([own]), 0, 0).key(): asked for own in space.domains}
-    recipe = recipe_of(space, candidate, 0, 2, records)
-    return recipe, train_all(recipe, folder)
+    last = last_training(space, candidate, 0, 2, records)
+    return last, train_all(last, folder)
 
 
-def made_again(recipe, found, folder):
+def made_again(last, found, folder):
     """The tensors that the script makes, in a folder beside the data."""
-    name = recipe.config.dataset
+    name = last.config.dataset
     data = prepared_path(name, folder).relative_to(folder)
-    text = train_script(recipe, found.about, Files(f"../{data}"), found.weights, DATASETS[name].loss)
+    text = train_script(last, found.about, Files(f"../{data}"), found.weights, DATASETS[name].loss)
     place = folder / "model"
     place.mkdir()
     (place / "train.py").write_text(text)
@@ -42,8 +42,8 @@ def made_again(recipe, found, folder):
 @pytest.mark.parametrize("algorithm", RECIPE.algorithms)
 def test_every_algorithm_of_the_recipe(algorithm, tmp_path):
     name = patients(tmp_path / "patients.csv")
-    recipe, found = trained(name, Candidate(0, algorithm, 1), tmp_path)
-    again = made_again(recipe, found, tmp_path)
+    last, found = trained(name, Candidate(0, algorithm, 1), tmp_path)
+    again = made_again(last, found, tmp_path)
     for key, value in found.model.network.state_dict().items():
         torch.testing.assert_close(again[key], value, rtol=0, atol=1e-6)
 
@@ -51,17 +51,17 @@ def test_every_algorithm_of_the_recipe(algorithm, tmp_path):
 def test_pictures_by_the_convolutional_network_with_weights_of_classes(tmp_path):
     name = pictures(tmp_path / "pictures")
     settings = SweepSettings(class_weights="1,3", width=8)
-    recipe, found = trained(name, Candidate(0, "erm-ema", 0), tmp_path, ("cnn",), settings)
+    last, found = trained(name, Candidate(0, "erm-ema", 0), tmp_path, ("cnn",), settings)
     assert found.weights.tolist() == [1.0, 3.0]
-    again = made_again(recipe, found, tmp_path)
+    again = made_again(last, found, tmp_path)
     for key, value in found.model.network.state_dict().items():
         torch.testing.assert_close(again[key], value, rtol=0, atol=1e-5)
 
 
 def test_last_training_sees_all_examples_and_small_domains_as_often(tmp_path):
     name = patients(tmp_path / "patients.csv", rows=40)  # ten in a domain, and a roll-out takes 24 of it
-    recipe, found = trained(name, Candidate(0, "reptile", 0), tmp_path)
-    again = made_again(recipe, found, tmp_path)
+    last, found = trained(name, Candidate(0, "reptile", 0), tmp_path)
+    again = made_again(last, found, tmp_path)
     for key, value in found.model.network.state_dict().items():
         torch.testing.assert_close(again[key], value, rtol=0, atol=1e-6)
     assert sum(map(len, prepared(name, tmp_path).domains)) == 40
@@ -91,15 +91,15 @@ def test_head_on_the_features_of_a_pretrained_network(tmp_path, monkeypatch, cap
     from benchmarks.runs.model_folder import load, predict, save
 
     name = pictures(tmp_path / "pictures", many=6).replace("size=8", "size=64")
-    recipe, found = trained(name, Candidate(0, "pgrad", 0), tmp_path, ("timm:tf_efficientnet_lite0",))
+    last, found = trained(name, Candidate(0, "pgrad", 0), tmp_path, ("timm:tf_efficientnet_lite0",))
     raw = prepared(name, tmp_path)
     assert found.about.constants.kind == "timm"
-    features = features_path(raw, frozen_backbone(recipe.config, raw.input_shape), tmp_path).relative_to(tmp_path)
+    features = features_path(raw, frozen_backbone(last.config, raw.input_shape), tmp_path).relative_to(tmp_path)
     files = Files(f"../{prepared_path(name, tmp_path).relative_to(tmp_path)}", f"../{features}", 1280)
     folder = tmp_path / "model"
     folder.mkdir()
     save(folder, found.about, found.model, {})
-    (folder / "train.py").write_text(train_script(recipe, found.about, files, None, DATASETS[name].loss))
+    (folder / "train.py").write_text(train_script(last, found.about, files, None, DATASETS[name].loss))
     runpy.run_path(str(folder / "train.py"), run_name="__main__")
     again, head = torch.load(folder / AGAIN), found.model.network.get_submodule("head")
     for key, value in head.state_dict().items():
