@@ -85,6 +85,12 @@ class Space:
         """Length of the runs of a rung."""
         return max(self.recipe.checkpoints, round(self.recipe.rungs[rung].length * self.size.rollouts))
 
+    def last(self, rung: int) -> int:
+        """The number of the last checkpoint of a rung."""
+        rollouts = self.rollouts(rung)
+        every = -(-rollouts // self.recipe.checkpoints)
+        return -(-rollouts // every) - 1
+
     def seeds(self, rung: int) -> range:
         """Of a rung."""
         return range(self.size.seeds if rung == len(self.recipe.rungs) - 1 else 1)

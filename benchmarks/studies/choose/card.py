@@ -48,6 +48,11 @@ def expected(about: Description, verdict: Verdict) -> str:
 def compared(about: Description, verdict: Verdict) -> str:
     """The choice against plain ERM, in a sentence."""
     difference = f"{number(verdict.difference, about)} {interval(verdict.of_difference, about)}".strip()
+    if verdict.same:
+        return (
+            "What was chosen with all domains is plain ERM at its default itself, so its figures are those to expect; "
+            f"choices made without one domain differed from it by {difference} over domains."
+        )
     if not verdict.better:
         return (
             "Nothing in the search beat plain ERM at its default on domains that were left out (difference "

@@ -109,17 +109,19 @@ class Verdict:
         choice, default: What the choices reached, and plain ERM.
         difference: Of the first and the second, mean over domains.
         of_difference: Its interval over domains.
+        same: Whether what was chosen with all domains is plain ERM at its default, whose figures are then the model's.
     """
 
     choice: Expectation
     default: Expectation
     difference: float
     of_difference: Interval
+    same: bool = False
 
     @property
     def better(self) -> bool:
-        """Whether the choices were better than plain ERM."""
-        return self.difference > 0.0
+        """Whether the model is another one than plain ERM: the choices were better."""
+        return self.difference > 0.0 and not self.same
 
     @property
     def taken(self) -> Expectation:
@@ -138,11 +140,12 @@ def verdict(found: Found, data: MultiDomainData, folder: Path) -> Verdict:
     differences = np.array([choice.domains[name].value - default.domains[name].value for name in choice.domains])
     differences = differences[~np.isnan(differences)]
     mean = float(differences.mean())
-    if mean > 0.0:
-        choice = _with_intervals(choice, found, data)
-    else:
-        default = _with_intervals(default, found, data)
-    return Verdict(choice, default, mean, over_domains(differences)[0])
+    one = found.chosen[frozenset()]
+    same = (one.candidate, one.number) == (found.space.default, found.space.last(one.rung))
+    decided = Verdict(choice, default, mean, over_domains(differences)[0], same)
+    if decided.better:
+        return replace(decided, choice=_with_intervals(choice, found, data))
+    return replace(decided, default=_with_intervals(default, found, data))
 
 
 def over_domains(values: Floats, share: bool = False) -> tuple[Interval, Interval]:

@@ -107,7 +107,7 @@ class Search:
             if stopped:
                 break
         chosen = self._chosen(rung, entering, stopped)
-        default = Chosen(self.space.default, rung, self.last(rung), float("nan"))
+        default = Chosen(self.space.default, rung, self.space.last(rung), float("nan"))
         selected = {
             (kind, name): (one, self.kept(name, one))
             for kind, own in (("choice", chosen), ("default", dict.fromkeys(self.space.outers(), default)))
@@ -167,12 +167,6 @@ class Search:
         for record in self.store.records():
             if record["status"] == "failed":
                 yield str(record["attempts"][-1]["error"])
-
-    def last(self, rung: int) -> int:
-        """The number of the last checkpoint of a rung."""
-        rollouts = self.space.rollouts(rung)
-        every = -(-rollouts // self.space.recipe.checkpoints)
-        return -(-rollouts // every) - 1
 
     def _runs_of(self, entering: Mapping[Outer, Sequence[Candidate]], rung: int) -> list[RunConfig]:
         """The default's first, then those at the first learning rate and so on, so that something can be chosen early;

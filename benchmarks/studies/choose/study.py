@@ -151,11 +151,11 @@ class Study:
         grid = [space.run(each, NOBODY, 0, last) for each in space.candidates()]
         search.also(grid, "all candidates at full length, for hindsight")
         chosen = found.chosen[NOBODY]
-        default = Chosen(space.default, chosen.rung, search.last(chosen.rung), math.nan)
+        default = Chosen(space.default, chosen.rung, space.last(chosen.rung), math.nan)
         ways = {
             "choice": chosen if decided.better else default,
             "default": default,
-            "fixed": Chosen(Candidate(0, space.recipe.fixed, 0), last, search.last(last), math.nan),
+            "fixed": Chosen(Candidate(0, space.recipe.fixed, 0), last, space.last(last), math.nan),
             "validation": _best(space, search.records, last, lambda record: record["curves"]["validation"]),
             "hindsight": _best(space, search.records, last, lambda record: record["domain_curves"][space.unseen[0]]),
         }
