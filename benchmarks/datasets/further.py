@@ -128,6 +128,8 @@ def _folder(reading: Mapping[str, Any], rest: str) -> Examples:
         if len(good) < len(files):
             lost = [shown(file, path) for file in files if file not in set(good)]
             notes.append(f"left out: {count(len(lost), 'picture')} that cannot be read: {some(lost)}")
+        if not good:
+            raise ValueError(f"no picture of {path} can be read: {_wrong(files[0], reading, rules)}")
         files = good
     return Examples("file", [shown(file, path) for file in files], _decoded(files, reading, rules), notes)
 

@@ -100,7 +100,7 @@ def unlikeness(seen: Seen, found: Tensor) -> float:
         >>> _ = torch.manual_seed(0)
         >>> seen = Seen.of(torch.randn(2000, 4))
         >>> round(unlikeness(seen, torch.randn(2000, 4)), 1), round(unlikeness(seen, 2 + torch.randn(2000, 4)), 1)
-        (1.0, 5.0)
+        (1.0, 4.8)
     """
     if not len(seen.directions):
         return 0.0

@@ -141,6 +141,8 @@ def test_pictures_anywhere_below_a_folder(tmp_path):
     Image.fromarray(rng.integers(0, 60_000, (9, 9)).astype(np.uint16)).save(deep / "x.png")
     with pytest.raises(ValueError, match=r"x\.png is PNG, grey of 16 bits, and the model was trained on pictures of 8"):
         predict(load(tmp_path / "model"), f"folder:{deep}")
+    with pytest.raises(ValueError, match=r"no picture of .* can be read"):
+        predict(load(tmp_path / "model"), f"folder:{deep}?allow=unreadable")
     (deep / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
     with pytest.raises(ValueError, match=r"broken\.png cannot be read as a picture"):
         predict(load(tmp_path / "model"), f"folder:{deep}")
