@@ -9,8 +9,9 @@ calls with the training parts of the training domains alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -106,6 +107,19 @@ class MultiDomainData:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where the examples of a user's own data come from, and how further ones become inputs in the same way.
+
+    Attributes:
+        reading: Ready for JSON: the scheme of the name, and what `benchmarks.datasets.further` reads by.
+        examples: Gives for each domain the name of every example in its order: a file, or the number of a row.
+    """
+
+    reading: Mapping[str, Any]
+    examples: Callable[[], Mapping[str, Sequence[str]]]
+
+
+@dataclass(frozen=True)
 class DatasetEntry:
     """One line of the registry.
 
@@ -126,6 +140,7 @@ class DatasetEntry:
         columns: The names of the inputs of one example, where they are columns of a table.
         pretrained: Whether the network that comes pretrained in a package goes before `model`, where it is installed.
         fit_yields: Whether `fit` is left out for networks that bring constants of their own for pictures.
+        origin: Of the examples of a user's own data; None for the others.
     """
 
     factory: Callable[[], MultiDomainData]
@@ -144,3 +159,4 @@ class DatasetEntry:
     columns: tuple[str, ...] = ()
     pretrained: bool = False
     fit_yields: bool = False
+    origin: Origin | None = None

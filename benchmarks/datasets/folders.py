@@ -29,7 +29,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ import torch
 from benchmarks.base.metrics import accuracy
 from benchmarks.base.wording import count, some
 from benchmarks.datasets import folder_groups
-from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
+from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData, Origin
 from benchmarks.datasets.cache import Built, DamagedError, Recipe, read, track
 from benchmarks.datasets.folder_findings import of_decoding, of_files, of_tree, sections
 from benchmarks.datasets.folder_groups import Groups
@@ -100,6 +100,7 @@ def entry(rest: str) -> DatasetEntry:
         pretrained=rules.size >= PRETRAINED_FROM,
         inventory=known.inventory,
         classes=classes,
+        origin=Origin(_reading(how), how.examples),
     )
 
 
@@ -128,6 +129,13 @@ class Reading:
         """All but the files that decides what comes out."""
         names = sorted(f"{file.relative_to(self.root)}\0{group}" for file, group in (self.groups or {}).items())
         return f"{self.rules}\0{self.skip}\0{names}"
+
+    def examples(self) -> dict[str, list[str]]:
+        """Domain -> the files in the order of the data, below the root; one that ended early is among them."""
+        return {
+            domain: [shown(file, self.root) for files in own.values() for file in files]
+            for domain, own in self.tree.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -160,6 +168,18 @@ class Known:
             return None
         number = len(self.how.classes)
         return {domain.name: domain.labels.bincount(minlength=number).tolist() for domain in data.domains}
+
+
+def _reading(how: Reading) -> dict[str, Any]:
+    """What `benchmarks.datasets.further` has to know of the tree to read further pictures."""
+    span = how.rules.span
+    return {
+        "scheme": "folder",
+        "size": how.rules.size,
+        "background": list(how.rules.background),
+        "range": list(span) if isinstance(span, tuple) else span,
+        "deep": how.deep,
+    }
 
 
 def _background(options: Mapping[str, str]) -> tuple[int, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,7 +11,23 @@ AT_ONCE = 256
 """Pictures whose sums are taken in float64 together."""
 
 
-def standardise_channels(inputs: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:  # noqa: ARG001  the protocol gives both
+@dataclass(frozen=True)
+class StandardisedChannels:
+    """Gives every channel of pictures the mean 0 and the standard deviation 1 of those that it was fitted on.
+
+    Attributes:
+        shift, factor: ``[channels, 1, 1]``, float32.
+    """
+
+    shift: Tensor
+    factor: Tensor
+
+    def __call__(self, others: Tensor) -> Tensor:
+        """The pictures ``[n, channels, height, width]``, standardised."""
+        return (others - self.shift) * self.factor
+
+
+def standardise_channels(inputs: Tensor, labels: Tensor) -> StandardisedChannels:  # noqa: ARG001  the protocol gives both
     """A function that gives every channel of ``[n, channels, height, width]`` the mean 0 and the standard deviation 1
     of the pictures here. A channel that is the same in all of them is 0 everywhere.
 
@@ -29,5 +45,4 @@ def standardise_channels(inputs: Tensor, labels: Tensor) -> Callable[[Tensor], T
     deviation = torch.as_tensor(square).sqrt()[:, None, None]
     varies = (inputs.amax(dim=(0, 2, 3)) > inputs.amin(dim=(0, 2, 3)))[:, None, None]
     factor = torch.where(varies, 1.0 / torch.where(varies, deviation, 1.0), 0.0).float()
-    shift = mean.float()
-    return lambda others: (others - shift) * factor
+    return StandardisedChannels(mean.float(), factor)

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 
-def standardise(inputs: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:  # noqa: ARG001  the protocol gives both
+@dataclass(frozen=True)
+class Standardised:
+    """Gives ``[n, columns]`` inputs the mean 0 and the standard deviation 1 of the examples that it was fitted on.
+
+    Attributes:
+        mean, scale: ``[columns]``, float64.
+        varies: ``[columns]``, whether the column was not the same in all examples.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    varies: Tensor
+
+    def __call__(self, others: Tensor) -> Tensor:
+        """The inputs as float32; what is missing is 0, the mean."""
+        return torch.where(self.varies, (others.double() - self.mean) / self.scale, 0.0).nan_to_num().float()
+
+
+def standardise(inputs: Tensor, labels: Tensor) -> Standardised:  # noqa: ARG001  the protocol gives both
     """A function that gives ``[n, columns]`` inputs the mean 0 and the standard deviation 1 of the examples here.
 
     It computes in float64 and gives float32, so that float64 inputs keep what differs beyond seven digits. A column
@@ -26,5 +44,4 @@ def standardise(inputs: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:  
     # Rounding can give a constant column a deviation that is not quite 0.
     lowest = values.nan_to_num(nan=torch.inf).amin(dim=0)
     varies = (deviation > 0) & (lowest < values.nan_to_num(nan=-torch.inf).amax(dim=0))
-    scale = torch.where(varies, deviation, torch.ones_like(deviation))
-    return lambda others: torch.where(varies, (others.double() - mean) / scale, 0.0).nan_to_num().float()
+    return Standardised(mean, torch.where(varies, deviation, torch.ones_like(deviation)), varies)

@@ -37,7 +37,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from benchmarks.base.metrics import accuracy
 from benchmarks.base.wording import count, some
-from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData
+from benchmarks.datasets.base import DatasetEntry, Domain, MultiDomainData, Origin
 from benchmarks.datasets.inventory import Finding, Inventory, refuse
 from benchmarks.datasets.named import checked_domains, listed, parse
 from benchmarks.datasets.scaling import standardise
@@ -74,11 +74,13 @@ class Table:
         data: All of it.
         identity: Of the file's content and the options.
         inventory: What stands in the file.
+        rows: For each domain the numbers of its rows, from 1.
     """
 
     data: MultiDomainData
     identity: str
     inventory: Inventory
+    rows: Mapping[str, tuple[str, ...]]
 
     def __call__(self) -> MultiDomainData:
         """The data."""
@@ -87,6 +89,10 @@ class Table:
     def said(self) -> Inventory:
         """The inventory."""
         return self.inventory
+
+    def examples(self) -> Mapping[str, tuple[str, ...]]:
+        """The numbers of the rows."""
+        return self.rows
 
 
 def entry(rest: str) -> DatasetEntry:
@@ -97,7 +103,7 @@ def entry(rest: str) -> DatasetEntry:
             wrong and is not allowed; says all that is wrong with its columns.
     """
     path, options = parse("table", rest, OPTIONS)
-    marks = _marks(options)
+    marks = marks_of(options)
     frame, findings = read(path, options)
     try:
         parts, found = _taken_apart(frame, roles_of(list(frame.columns), options), options, marks)
@@ -107,7 +113,8 @@ def entry(rest: str) -> DatasetEntry:
     refuse(inventory, listed(options, "allow"), f"table:{path}")
     data = _data(parts)
     identity = hashlib.sha256(path.read_bytes() + b"\0" + rest.partition("?")[2].encode()).hexdigest()[:16]
-    table = Table(data, identity, inventory)
+    rows = {name: tuple(map(str, np.flatnonzero(parts.places == i) + 1)) for i, name in enumerate(parts.domains)}
+    table = Table(data, identity, inventory, rows)
     regression, roles = parts.target.regression, {role: name for name, role in parts.roles.items()}
     what = "as a number" if regression else f"({parts.target.n_outputs} classes)"
     return DatasetEntry(
@@ -123,10 +130,29 @@ def entry(rest: str) -> DatasetEntry:
         inventory=table.said,
         classes=parts.target.classes,
         columns=parts.inputs.names,
+        origin=Origin(_reading(parts, roles["the target"], options, marks), table.examples),
     )
 
 
-def _marks(options: Mapping[str, str]) -> Marks:
+def _reading(parts: Parts, target: str, options: Mapping[str, str], marks: Marks) -> dict[str, Any]:
+    """What `benchmarks.datasets.further` has to know of the table to read others like it."""
+    columns = [{"name": code.name, "kind": code.kind, "words": list(code.words)} for code in parts.inputs.codes]
+    return {
+        "scheme": "table",
+        "columns": columns,
+        "target": target,
+        "scale": float(options.get("scale", "1")),
+        "missing": "missing" in options,
+        "empty": sorted(marks.empty),
+    }
+
+
+def marks_of(options: Mapping[str, str]) -> Marks:
+    """How the numbers of a table are written.
+
+    Raises:
+        ValueError: if the options name signs that cannot be used together.
+    """
     point, group = options.get("decimal", "."), options.get("thousands", "")
     if point not in (".", ","):
         raise ValueError(f"decimal must be . or ,, got {point!r}")

@@ -20,11 +20,26 @@ from benchmarks.datasets.table_cells import Column, in_order
 from benchmarks.datasets.table_files import is_nameless
 from benchmarks.datasets.table_texts import EMPTY, NUMBERS, WORDS
 
-__all__ = ["Inputs", "encode"]
+__all__ = ["Code", "Inputs", "encode"]
 
 MOST_WORDS = 100
 FEW_ROWS = 20
 SENTINELS = (-1.0, -9.0, -99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0, 99999.0, -99999.0)
+
+
+@dataclass(frozen=True)
+class Code:
+    """How a column becomes inputs.
+
+    Attributes:
+        name: Of the column.
+        kind: `NUMBERS`, `TRUTH` or `WORDS`.
+        words: Of a column of words: each has an input of 0 and 1, in this order.
+    """
+
+    name: str
+    kind: str
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,6 +52,7 @@ class Inputs:
         coding: How each column of the table is coded, or why it is left out.
         findings: What is to be said about them.
         troubles: Why some cannot be used, and what to do.
+        codes: Of the columns that are used, in the order of their inputs.
     """
 
     values: np.ndarray[Any, Any]
@@ -44,6 +60,7 @@ class Inputs:
     coding: dict[str, str]
     findings: tuple[Finding, ...]
     troubles: tuple[str, ...]
+    codes: tuple[Code, ...] = ()
 
 
 def encode(columns: Sequence[Column], domains: np.ndarray[Any, Any], allowed: Collection[str]) -> Inputs:
@@ -56,7 +73,7 @@ def encode(columns: Sequence[Column], domains: np.ndarray[Any, Any], allowed: Co
     """
     findings = [finding for column in columns for finding in column.findings]
     parts: list[tuple[list[str], np.ndarray[Any, Any]]] = []
-    troubles, coding = [], {}
+    troubles, coding, codes = [], {}, []
     for column in sorted(columns, key=lambda each: not each.numeric):
         if column.trouble:
             way = f"or drop={column.name}, or words={column.name} to take each as a word"
@@ -70,21 +87,32 @@ def encode(columns: Sequence[Column], domains: np.ndarray[Any, Any], allowed: Co
         if reason := _left_out(column, suspicious, allowed):
             coding[column.name] = f"left out: {reason}"
             continue
-        names, values = _coded(column)
+        names, values, code = _coded(column)
         parts.append((names, values))
+        codes.append(code)
         coding[column.name] = "a number" if column.numeric else f"0 or 1 for each of {len(names)} words"
     findings += _constant(columns)
     values = np.concatenate([part for _, part in parts], axis=1) if parts else np.empty((len(domains), 0))
     inputs = tuple(name for names, _ in parts for name in names)
-    return Inputs(values, inputs, coding, tuple(findings), tuple(troubles))
+    return Inputs(values, inputs, coding, tuple(findings), tuple(troubles), tuple(codes))
 
 
-def _coded(column: Column) -> tuple[list[str], np.ndarray[Any, Any]]:
+def _coded(column: Column) -> tuple[list[str], np.ndarray[Any, Any], Code]:
     if column.numeric:
-        return [column.name], column.values.astype(np.float64)[:, np.newaxis]
+        return [column.name], column.values.astype(np.float64)[:, np.newaxis], Code(column.name, column.kind)
     words = in_order(sorted({word for word in column.values if word is not None}))
-    coded = [np.equal(column.values, word).astype(np.float64) for word in words]
-    return [f"{column.name}={word}" for word in words], np.stack(coded, axis=1)
+    names = [f"{column.name}={word}" for word in words]
+    return names, one_hot(column.values, words), Code(column.name, WORDS, tuple(words))
+
+
+def one_hot(values: np.ndarray[Any, Any], words: Sequence[str]) -> np.ndarray[Any, Any]:
+    """``[rows, words]`` float64: 1 where the value is that word.
+
+    Example:
+        >>> one_hot(np.array(["a", None, "b"], dtype=object), ["a", "b"]).tolist()
+        [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
+    """
+    return np.stack([np.equal(values, word).astype(np.float64) for word in words], axis=1)
 
 
 def _many_words(column: Column) -> str:

@@ -84,7 +84,7 @@ def featured(dataset: str, backbone: FrozenBackbone, folder: Path | None, device
     data = prepared(dataset, folder)
     if folder is None:
         return _with(data, computed(data, backbone, device))
-    path = folder / "data" / f"{_key(data, backbone)}.features"
+    path = features_path(data, backbone, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         features = _read(path) if path.exists() else None
@@ -105,6 +105,11 @@ def computed(data: MultiDomainData, backbone: FrozenBackbone, device: str = "cpu
     with torch.inference_mode():
         parts = [[passed(part.to(device)).cpu() for part in domain.inputs.split(256)] for domain in data.domains]
     return [torch.cat(part).float() for part in parts]
+
+
+def features_path(data: MultiDomainData, backbone: FrozenBackbone, folder: Path) -> Path:
+    """The file of the features."""
+    return folder / "data" / f"{_key(data, backbone)}.features"
 
 
 def _with(data: MultiDomainData, features: list[Tensor]) -> MultiDomainData:

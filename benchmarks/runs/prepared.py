@@ -30,9 +30,7 @@ def prepared(name: str, folder: Path | None) -> MultiDomainData:
     """
     if folder is None:
         return _built(name)
-    # The name may hold anything; another version of the code may build another set.
-    digest = hashlib.sha256(f"{name}\0{fingerprint(name)}".encode()).hexdigest()[:16]
-    path = folder / "data" / f"{digest}.pt"
+    path = prepared_path(name, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         data = _read(path) if path.exists() else None
@@ -42,6 +40,13 @@ def prepared(name: str, folder: Path | None) -> MultiDomainData:
     if data is None:
         raise OSError(f"{path} was written and cannot be read back; is the disk in order?")
     return data
+
+
+def prepared_path(name: str, folder: Path) -> Path:
+    """The file of a data set, for the present code."""
+    # The name may hold anything; another version of the code may build another set.
+    digest = hashlib.sha256(f"{name}\0{fingerprint(name)}".encode()).hexdigest()[:16]
+    return folder / "data" / f"{digest}.pt"
 
 
 def _built(name: str) -> MultiDomainData:

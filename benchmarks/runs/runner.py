@@ -114,10 +114,10 @@ def failure(error: BaseException) -> Failure:
 def _train(config: RunConfig, place: Place, observer: Observer, outcome: Outcome) -> None:
     made = prepare(config, place)
     train(made.training, outcome, observer)
-    outcome["diagnostics"] |= _of_the_run(config, made)
+    outcome["diagnostics"] |= of_the_run(config, made)
 
 
-def _of_the_run(config: RunConfig, made: Prepared) -> dict[str, list[float]]:
+def of_the_run(config: RunConfig, made: Prepared) -> dict[str, list[float]]:
     """What a record says besides its curves: see `benchmarks.base.records`."""
     training, split, judge = made.training, made.split, made.judge
     fixed = constant_scores(judge, split.labels, made.n_outputs, (*split.validation, *split.held_out))

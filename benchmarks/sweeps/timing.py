@@ -11,6 +11,7 @@ import itertools
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
@@ -63,8 +64,13 @@ def foreseen(sweep: SweepConfig, dataset: str, data: MultiDomainData) -> list[Fo
     return foresee(dataset, DATASETS[dataset], data, settings, sweep.training_sets(dataset), sweep.seeds)
 
 
-def time_steps(sweep: SweepConfig, known: Iterable[tuple[str, str]] = (), seconds: float = SECONDS) -> Timed:
-    """Times each kind of a sweep that is at hand and not `known`, with as many threads as a worker has."""
+def time_steps(
+    sweep: SweepConfig, known: Iterable[tuple[str, str]] = (), seconds: float = SECONDS, folder: Path | None = None
+) -> Timed:
+    """Times each kind of a sweep that is at hand and not `known`, with as many threads as a worker has.
+
+    Data and features are prepared in `folder`, where workers find them; None keeps nothing.
+    """
     kinds = {(run.dataset, run.algorithm): run for run in sweep.first_runs()}
     found, skipped = Timed(), set(known)
     with _threads(sweep):
@@ -72,7 +78,7 @@ def time_steps(sweep: SweepConfig, known: Iterable[tuple[str, str]] = (), second
             if kind in skipped or not is_at_hand(run.dataset):
                 continue
             try:
-                training = prepare(run, Place(device=_device(sweep))).training
+                training = prepare(run, Place(folder, device=_device(sweep))).training
                 found.speeds[kind] = _seconds_of_an_evaluation(training, run, seconds)
             except Exception as error:  # noqa: BLE001  whatever goes wrong is what a run would say
                 found.failed[kind] = f"{type(error).__name__}: {error}"

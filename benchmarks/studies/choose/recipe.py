@@ -1,0 +1,81 @@
+"""What `choose` tries, in one table: what a comparison finds best is put in here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a search is.
+
+    Attributes:
+        algorithms: So many of the shortlist, from its beginning.
+        points: Of the wide range of each algorithm; the first is the usual learning rate of the regime.
+        rollouts: Length of the longest runs.
+        seeds: Of the last rung: splits, initialisations and orders. Earlier rungs have one.
+        rungs: So many of the rungs, the last ones: few candidates need no halving.
+    """
+
+    algorithms: int
+    points: int
+    rollouts: int
+    seeds: int = 1
+    rungs: int = 1
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the halving.
+
+    Attributes:
+        length: Of its runs, as a share of the longest.
+        keep: The share of its candidates that the next rung has.
+    """
+
+    length: float
+    keep: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The whole.
+
+    Attributes:
+        algorithms: The shortlist; what is most likely to be chosen stands first.
+        fixed: What one would take without a search, at point 0, trained to the end: the study compares with it.
+        default: Plain ERM, at point 0, trained to the end: the baseline.
+        sizes: Smallest first; the last one is all that the recipe asks for.
+        rungs: Shortest first.
+        least: Candidates that a rung has at least, the default apart.
+        checkpoints: Of a run, among which the length is chosen.
+        inner: Domains that are left out in turn for the choice about one, at most; even, so that pairs are shared.
+        batch_size, splits: Of every run.
+    """
+
+    algorithms: tuple[str, ...] = (
+        *("erm", "erm-ema", "erm-sgd-ema", "reptile", "erm-sgd-swad", "erm-swad", "erm-sgd", "pgrad"),
+        *("erm-swa", "erm-sgd-swa", "reptile-ema", "pgrad-ema"),
+    )
+    fixed: str = "erm-ema"
+    default: str = "erm"
+    sizes: tuple[Size, ...] = (
+        Size(algorithms=3, points=1, rollouts=40),
+        Size(algorithms=4, points=1, rollouts=80),
+        Size(algorithms=6, points=1, rollouts=120, rungs=2),
+        Size(algorithms=8, points=2, rollouts=120, rungs=2),
+        Size(algorithms=12, points=2, rollouts=160, seeds=2, rungs=3),
+        Size(algorithms=12, points=4, rollouts=160, seeds=2, rungs=3),
+        Size(algorithms=12, points=8, rollouts=160, seeds=3, rungs=3),
+        Size(algorithms=12, points=12, rollouts=240, seeds=3, rungs=3),
+    )
+    rungs: tuple[Rung, ...] = (Rung(0.25, 1 / 3), Rung(0.5, 1 / 3), Rung(1.0, 0.0))
+    least: int = 2
+    checkpoints: int = 8
+    inner: int = 4
+    batch_size: int = 32
+    splits: int = 3
+
+
+RECIPE = Recipe()
+"""The one that the command runs."""

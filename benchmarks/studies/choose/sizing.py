@@ -1,0 +1,137 @@
+"""What fits into the time: from a few timed steps of each algorithm to the size of the search."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.runs.config import RunConfig
+from benchmarks.studies.choose.candidates import Outer, Space
+from benchmarks.sweeps.timing import time_steps
+
+SECONDS = 0.05
+"""Of timed updates for each algorithm."""
+OVERHEAD = 0.03
+"""Seconds of a run besides its gradient evaluations: claiming, splitting, storing."""
+MARGIN = 0.8
+"""Share of the time that may be planned for; the rest is for surprises."""
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Seconds of a gradient evaluation, by model and algorithm; and why some cannot begin."""
+
+    seconds: Mapping[tuple[int, str], float]
+    failed: Mapping[tuple[int, str], str]
+
+
+def measured(space: Space, folder: Path, seconds: float = SECONDS) -> Speeds:
+    """Times every algorithm with every model here; data and features are in `folder` then."""
+    found: dict[tuple[int, str], float] = {}
+    failed: dict[tuple[int, str], str] = {}
+    for model, sweep in enumerate(space.sweeps):
+        timed = time_steps(sweep, seconds=seconds, folder=folder)
+        found |= {(model, algorithm): own for (_, algorithm), own in timed.speeds.items()}
+        failed |= {(model, algorithm): why for (_, algorithm), why in timed.failed.items()}
+    return Speeds(found, failed)
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a search takes.
+
+    Attributes:
+        search: Seconds of one worker for all rungs, at most.
+        after: The same for the choices without each domain, their refits and the last training.
+    """
+
+    search: float
+    after: float
+
+    def minutes(self, workers: int, start: float) -> float:
+        """With so many workers, which take some seconds to start, and what must be kept in reserve."""
+        both = self.search + self.after
+        return min(both, both / workers + start) / MARGIN / 60
+
+    def alone(self, workers: int, start: float) -> bool:
+        """Whether one worker in the process of the command, which begins at once, is as fast as several."""
+        both = self.search + self.after
+        return both <= both / workers + start
+
+
+def need(space: Space, speeds: Speeds) -> Need:
+    """What a search takes if every outer set keeps others: an upper end."""
+    candidates, outers = space.candidates(), space.outers()
+    askers = Counter(held_out for outer in outers for held_out in space.held_out(outer))
+    alike = candidates[: len(space.algorithms) * len(space.sweeps)]
+
+    def average(held_out: Outer, rung: int) -> float:
+        runs = ((space.run(each, held_out, 0, rung), each.model) for each in alike)
+        return sum(_seconds(run, model, speeds, len(space.domains) + len(space.unseen)) for run, model in runs) / len(
+            alike
+        )
+
+    search, share = 0.0, 1.0
+    for rung in space.rungs:
+        first, own = rung == space.rungs.start, space.recipe.rungs[rung]
+        number = len(candidates) if first else max(1.0 + space.recipe.least, share * len(candidates))
+        for held_out, many in askers.items():
+            search += min(len(candidates), number * many) * len(space.seeds(rung)) * average(held_out, rung)
+        share *= own.keep
+    last = len(space.recipe.rungs) - 1
+    pairs = 4 * space.size.seeds * len(space.domains)  # the choice and plain ERM, each with its refit
+    after = (pairs + 2) * average(frozenset(space.domains[:1]), last)
+    return Need(search, after)
+
+
+def _seconds(run: RunConfig, model: int, speeds: Speeds, n_domains: int) -> float:
+    known = list(speeds.seconds.values())
+    slow = max(known) if known else 0.0
+    return OVERHEAD + run.evaluations(n_domains) * speeds.seconds.get((model, run.algorithm), slow)
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What fits.
+
+    Attributes:
+        space: With the largest size that fits; with the smallest one if none does.
+        need: Of it.
+        fits: Whether it does.
+        whole: Minutes that all of the recipe would take.
+        least: Minutes that the smallest search takes.
+        workers: That are worth their start.
+    """
+
+    space: Space
+    need: Need
+    fits: bool
+    whole: float
+    least: float
+    workers: int
+
+
+def fitting(space: Space, speeds: Speeds, minutes: float, workers: int, start: float) -> Fitting:
+    """The largest search of the recipe that fits into the time.
+
+    Args:
+        space: Of any size.
+        speeds: Here.
+        minutes: There are.
+        workers: That can be had.
+        start: Seconds until processes of their own have imported everything.
+    """
+    spaces: Sequence[Space] = [replace(space, size=size) for size in space.recipe.sizes]
+    needs = [need(each, speeds) for each in spaces]
+    minutes_of = [each.minutes(workers, start) for each in needs]
+    number = max((i for i, each in enumerate(minutes_of) if each <= minutes), default=None)
+    return Fitting(
+        space=spaces[number or 0],
+        need=needs[number or 0],
+        fits=number is not None,
+        whole=minutes_of[-1],
+        least=minutes_of[0],
+        workers=1 if needs[number or 0].alone(workers, start) else workers,
+    )

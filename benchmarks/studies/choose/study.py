@@ -1,0 +1,264 @@
+"""How good is `choose`? The choice on domains of data sets where one more domain is known, and was not looked at.
+
+A trial takes one domain of a data set for the unseen one and makes a choice from the others, with the minutes of a
+person. Then it looks:
+
+- *regret*: how far the model is behind the best in hindsight: of all candidates at their full length, at all
+  checkpoints, the one that is best on one half of the unseen domain, measured on the other half, as the model is;
+- the regret of *training-domain validation* on the same grid, without halving: it has more to choose from, and
+  more time;
+- the gain over ERM at its default, and over the recipe's fixed setting, neither of which needs a search;
+- whether the promised interval holds what the model reached, and whether it is below plain ERM by more than that;
+- how far the estimate without labels was off, and the plain guess that the domain is as easy as the others.
+
+Trained choices are refitted everywhere, the best in hindsight too. A trial is a line of ``study.jsonl``; the same
+command goes on after the last line.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from benchmarks.datasets import DATASETS
+from benchmarks.runs.config import RunConfig
+from benchmarks.runs.model_folder.confidence import said
+from benchmarks.runs.prepared import prepared
+from benchmarks.studies.choose.candidates import Candidate, Outer, Space, space_of
+from benchmarks.studies.choose.expectation import Verdict, verdict
+from benchmarks.studies.choose.halves import halved
+from benchmarks.studies.choose.halving import Chosen
+from benchmarks.studies.choose.keeping import kept, kept_path
+from benchmarks.studies.choose.recipe import RECIPE, Recipe
+from benchmarks.studies.choose.search import KEEPING, Found, Search, launcher_of
+from benchmarks.studies.choose.sizing import fitting, measured
+from benchmarks.sweeps.settings import SweepSettings
+from benchmarks.sweeps.store import Store
+
+PLUGIN = "benchmarks.studies.choose.halves"
+LINES = "study.jsonl"
+NOBODY: Outer = frozenset()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was found for one unseen domain; figures of the measure, on the second half where regret asks for it.
+
+    Attributes:
+        dataset, unseen, minutes: Of the trial.
+        size: Points, roll-outs and seeds of the search that fitted.
+        algorithm: That was taken.
+        reached: By the model on the unseen domain.
+        promised: The expectation: mean of the domains that were left out.
+        low, high: Of the promised interval; NaN where nothing was promised.
+        default, fixed, validation: Reached by plain ERM, the fixed setting, and training-domain validation.
+        half: Reached on the second half by the model.
+        validation_half: The same by training-domain validation.
+        hindsight_half: The same by the best of the first half.
+        estimate: Accuracy that was estimated without labels; NaN where it could not be.
+        accuracy: What it is.
+        guess: Mean accuracy of the left-out domains.
+    """
+
+    dataset: str
+    unseen: str
+    minutes: float
+    size: tuple[int, int, int]
+    algorithm: str
+    reached: float
+    promised: float
+    low: float
+    high: float
+    default: float
+    fixed: float
+    validation: float
+    half: float
+    validation_half: float
+    hindsight_half: float
+    estimate: float
+    accuracy: float
+    guess: float
+
+
+def unseen_of(dataset: str) -> list[str]:
+    """Half of the domains: every second one, the first among them."""
+    return list(DATASETS[dataset].domains[::2])
+
+
+@dataclass
+class Study:
+    """Trials one after the other.
+
+    Attributes:
+        output: Folder; each trial has one of its own in it.
+        minutes: Of each choice.
+        workers: Of them.
+        console: Is told how far it is.
+        start: Seconds until workers have started.
+        recipe: That is tried.
+    """
+
+    output: Path
+    minutes: float
+    workers: int
+    console: Console
+    start: float = 10.0
+    recipe: Recipe = RECIPE
+
+    def run(self, datasets: Sequence[str]) -> list[Trial]:
+        """All trials of some data sets that are not done; returns those that are, too."""
+        done = trials(self.output)
+        for dataset in datasets:
+            for unseen in unseen_of(dataset):
+                if any((one.dataset, one.unseen, one.minutes) == (dataset, unseen, self.minutes) for one in done):
+                    continue
+                self.console.print(f"{dataset}, unseen: {unseen}", style="bold", markup=False, highlight=False)
+                trial = self.trial(dataset, unseen)
+                self.output.mkdir(parents=True, exist_ok=True)
+                with (self.output / LINES).open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(trial), ensure_ascii=False) + "\n")
+                done.append(trial)
+        return done
+
+    def trial(self, dataset: str, unseen: str) -> Trial:
+        """One choice, and what it is worth."""
+        start = time.monotonic()
+        name, halves = halved(dataset, unseen)
+        folder = self.output / f"{dataset}-{DATASETS[dataset].domains.index(unseen)}-{self.minutes:g}"
+        folder.mkdir(parents=True, exist_ok=True)
+        space = space_of(name, (), SweepSettings(), self.recipe.sizes[0], self.recipe, halves)
+        fits = fitting(space, measured(space, folder), self.minutes, self.workers, self.start)
+        space, after = fits.space, 1.3 * fits.need.after / fits.workers
+        deadline = start + max(60 * self.minutes - after, 30 * self.minutes)
+        with Store(str(folder / "store.sqlite")) as store:
+            launcher = launcher_of(fits.workers, "cpu")
+            search = Search(space, store, folder, self.console, launcher, deadline, (PLUGIN,))
+            found = search.run()
+            decided = verdict(found, prepared(name, folder), folder)
+            return self._looked(dataset, unseen, folder, search, found, decided)
+
+    def _looked(self, dataset: str, unseen: str, folder: Path, search: Search, found: Found, decided: Verdict) -> Trial:
+        space = found.space
+        last = len(space.recipe.rungs) - 1
+        grid = [space.run(each, NOBODY, 0, last) for each in space.candidates()]
+        search.also(grid, "all candidates at full length, for hindsight")
+        chosen = found.chosen[NOBODY]
+        default = Chosen(space.default, chosen.rung, space.last(chosen.rung), math.nan)
+        ways = {
+            "choice": chosen if decided.better else default,
+            "default": default,
+            "fixed": Chosen(Candidate(0, space.recipe.fixed, 0), last, space.last(last), math.nan),
+            "validation": _best(space, search.records, last, lambda record: record["curves"]["validation"]),
+            "hindsight": _best(space, search.records, last, lambda record: record["domain_curves"][space.unseen[0]]),
+        }
+        runs = {way: space.run(one.candidate, NOBODY, 0, one.rung) for way, one in ways.items()}
+        search.must(list(runs.values()), "what was chosen, on all domains that were seen")
+        again = {way: search.refit(run, ways[way].number) for way, run in runs.items()}
+        search.must(list(again.values()), "their refits", KEEPING)
+        halves = {way: _halves(space, search.records[run.key()]) for way, run in again.items()}
+        whole = {way: float(np.mean(own)) for way, own in halves.items()}
+        estimate, accuracy, guess = _without_labels(decided, folder, again["choice"])
+        return Trial(
+            dataset=dataset,
+            unseen=unseen,
+            minutes=self.minutes,
+            size=(space.size.points, space.size.rollouts, space.size.seeds),
+            algorithm=ways["choice"].candidate.algorithm,
+            reached=whole["choice"],
+            promised=decided.taken.mean,
+            low=decided.taken.of_next.low,
+            high=decided.taken.of_next.high,
+            default=whole["default"],
+            fixed=whole["fixed"],
+            validation=whole["validation"],
+            half=halves["choice"][1],
+            validation_half=halves["validation"][1],
+            hindsight_half=halves["hindsight"][1],
+            estimate=estimate,
+            accuracy=accuracy,
+            guess=guess,
+        )
+
+
+def _best(space: Space, records: Mapping[str, Any], rung: int, curve: Any) -> Chosen:
+    """The candidate and checkpoint with the highest value of a curve of the run that saw all but the unseen domain."""
+    found = []
+    for place, candidate in enumerate(space.candidates()):
+        record = records.get(space.run(candidate, NOBODY, 0, rung).key())
+        for number, value in enumerate(curve(record) if record is not None else ()):
+            if value is not None:
+                found.append((value, -place, -number, Chosen(candidate, rung, number, value)))
+    return max(found, key=lambda one: one[:3])[3]
+
+
+def _halves(space: Space, record: Mapping[str, Any]) -> tuple[float, float]:
+    first, second = (record["domain_curves"][name][-1] for name in space.unseen)
+    return (math.nan if first is None else first), (math.nan if second is None else second)
+
+
+def _without_labels(decided: Verdict, folder: Path, refit: RunConfig) -> tuple[float, float, float]:
+    """Estimated and true accuracy on the first half of the unseen domain, and the mean of the left-out domains."""
+    confidence = decided.taken.confidence
+    if confidence is None or not kept_path(folder, refit.key()).is_file():
+        return math.nan, math.nan, math.nan
+    left = [
+        float((own.argmax(dim=1) == truth).double().mean())
+        for one in decided.taken.domains.values()
+        for own, truth in zip(one.outputs, one.labels, strict=True)
+    ]
+    file = kept(folder, refit.key())
+    accuracy = float((file["outputs"].argmax(dim=1) == file["labels"]).double().mean())
+    return said(file["outputs"], confidence.limit), accuracy, float(np.mean(left))
+
+
+def trials(output: Path) -> list[Trial]:
+    """Those that a folder holds."""
+    path = output / LINES
+    if not path.exists():
+        return []
+    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Trial(**{**one, "size": tuple(one["size"])}) for one in found]
+
+
+COLUMNS = (
+    *("data set", "minutes", "trials", "regret", "of validation", "over ERM", "over fixed", "inside interval"),
+    *("far below ERM", "estimate off", "guess off"),
+)
+
+
+def rows(found: Sequence[Trial]) -> list[tuple[str, ...]]:
+    """A row for each data set and time, and one for all of a time; points of a hundred where a figure is a share."""
+    lines = []
+    for minutes in sorted({one.minutes for one in found}):
+        own = [one for one in found if one.minutes == minutes]
+        datasets = [*dict.fromkeys(one.dataset for one in own), "all"]
+        lines += [_row(name, [one for one in own if name in ("all", one.dataset)]) for name in datasets]
+    return lines
+
+
+def _row(dataset: str, own: Sequence[Trial]) -> tuple[str, ...]:
+    def mean(values: Sequence[float]) -> str:
+        known = [value for value in values if not math.isnan(value)]
+        return f"{100 * sum(known) / len(known):+.1f}" if known else "—"
+
+    promised = [one for one in own if not math.isnan(one.low)]
+    inside = sum(one.low <= one.reached <= one.high for one in promised)
+    below = sum(one.default - one.reached > (one.high - one.low) / 2 for one in promised)
+    return (
+        *(dataset, f"{own[0].minutes:g}", str(len(own))),
+        mean([one.hindsight_half - one.half for one in own]),
+        mean([one.hindsight_half - one.validation_half for one in own]),
+        mean([one.reached - one.default for one in own]),
+        mean([one.reached - one.fixed for one in own]),
+        *(f"{inside} of {len(promised)}", f"{below} of {len(promised)}"),
+        mean([abs(one.estimate - one.accuracy) for one in own]),
+        mean([abs(one.guess - one.accuracy) for one in own]),
+    )
