@@ -23,7 +23,7 @@ DATASETS = (
 """Of `benchmarks.datasets`; names with a colon say where a user's own data are."""
 
 MODELS = (
-    "mlp", "linear", "cnn",
+    "mlp", "linear", "cnn", "decisions", "decisions-by-step",
 )
 """Of `benchmarks.models`; names with a colon are of a library."""
 

@@ -48,13 +48,18 @@ def known(kind: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*getattr(names, registry), *getattr(loaded, registry, ()))))
 
 
+def is_described(name: str, allowed: tuple[str, ...]) -> bool:
+    """Whether a name of a data set says more than a name: where data are, or options of one that is known."""
+    return ":" in name or ("?" in name and name.partition("?")[0] in allowed)
+
+
 def _unknown(key: str, value: Any, allowed: tuple[str, ...]) -> Iterator[tuple[Location, str]]:
     """The places of names that are not known, and what to say of them."""
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, (list, tuple, dict)):
         return
     for number, name in enumerate(listed):
-        if isinstance(name, str) and name not in allowed and not (key == "datasets" and ":" in name):
+        if isinstance(name, str) and name not in allowed and not (key == "datasets" and is_described(name, allowed)):
             # Data sets are a mapping, whose places are names; algorithms are a list.
             yield (key, name if key == "datasets" else number), unknown(name, allowed)
 

@@ -126,6 +126,10 @@ class DatasetEntry:
         columns: The names of the inputs of one example, where they are columns of a table.
         pretrained: Whether the network that comes pretrained in a package goes before `model`, where it is installed.
         fit_yields: Whether `fit` is left out for networks that bring constants of their own for pictures.
+        constant: ``constant(labels, n_outputs)`` gives the answer ``[1, ...]`` that does not look at the inputs and
+            everything is compared with; None for the largest class, or the mean target.
+        variants: Makes the entry of ``NAME?query`` from the query; None where a name has no options.
+        shown: Domain -> lines that a person can read; None where the examples themselves are drawn.
     """
 
     factory: Callable[[], MultiDomainData]
@@ -144,3 +148,6 @@ class DatasetEntry:
     columns: tuple[str, ...] = ()
     pretrained: bool = False
     fit_yields: bool = False
+    constant: Callable[[Tensor, int], Tensor] | None = None
+    variants: Callable[[str], DatasetEntry] | None = None
+    shown: Callable[[], Mapping[str, str]] | None = None

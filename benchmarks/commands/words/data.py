@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.base.errors import ConfigError, unknown
-from benchmarks.commands.early import known
+from benchmarks.commands.early import is_described, known
 from benchmarks.commands.kinds import Words
 from benchmarks.commands.places import output_folder
 from benchmarks.commands.say import refusing
@@ -105,5 +105,5 @@ def _require_names(given: tuple[str, ...], kind: str) -> None:
     """Names with a colon are looked at by those who know what stands before it."""
     allowed = known(kind)
     for name in given:
-        if ":" not in name and name not in allowed:
+        if not is_described(name, allowed) and name not in allowed:
             raise ConfigError(unknown(name, allowed))
