@@ -75,7 +75,7 @@ def fetched(package: Package) -> Iterator[Path]:
     """
     own = source_folder()
     if own is not None and (own / package.file_name).is_file():
-        yield _checked(own / package.file_name, package, f"the file in {own}")
+        yield checked(own / package.file_name, package, f"the file in {own}")
         return
     with tempfile.TemporaryDirectory(prefix="pgrad-") as name:
         target = Path(name)
@@ -87,7 +87,7 @@ def fetched(package: Package) -> Iterator[Path]:
             raise FetchError(
                 f"{command[0]} wrote {files} for {package}, expected {package.file_name}; {_by_hand(package)}"
             )
-        yield _checked(path, package, "what was downloaded")
+        yield checked(path, package, "what was downloaded")
 
 
 def _npm(package: Package, target: Path) -> list[str]:
@@ -140,7 +140,12 @@ def _run(command: Sequence[str], package: Package) -> None:
         )
 
 
-def _checked(path: Path, package: Package, what: str) -> Path:
+def checked(path: Path, package: Package, what: str) -> Path:
+    """The file, if it is the one that is pinned.
+
+    Raises:
+        FetchError: if it is another one.
+    """
     kind, _, wanted = package.integrity.partition("-")
     found = base64.b64encode(hashlib.new(kind, path.read_bytes()).digest()).decode()
     if found != wanted:

@@ -8,10 +8,12 @@ Example:
 
 from __future__ import annotations
 
-from benchmarks.datasets.decisions import job_scheduling
+from benchmarks.datasets.decisions import job_scheduling, tool_calls
 from benchmarks.datasets.decisions.sets import DecisionSet
 
-SETS: dict[str, DecisionSet] = {one.name: one for one in (job_scheduling.SCHEDULING, job_scheduling.SITES)}
+SETS: dict[str, DecisionSet] = {
+    one.name: one for one in (job_scheduling.SCHEDULING, job_scheduling.SITES, tool_calls.TOOL_CALLS)
+}
 """By name."""
 
 ENTRIES = {name: one.entry() for name, one in SETS.items()}

@@ -22,9 +22,9 @@ from benchmarks.datasets.decisions.games import Game, Policy, as_teacher, at_ran
 from benchmarks.datasets.decisions.job_cluster import END, Cluster, green_first, shortest_first
 from benchmarks.datasets.decisions.job_power import FILES, HOURS, WHEEL, Weather, green, read
 from benchmarks.datasets.decisions.job_workloads import DAY, PROCESSORS, WORKLOADS
+from benchmarks.datasets.decisions.packages import kept
 from benchmarks.datasets.decisions.sets import DecisionSet, Play
 from benchmarks.datasets.decisions.steps import Episode, windows
-from benchmarks.datasets.fetch import fetched
 
 EPISODES = 60
 """Of each domain."""
@@ -51,8 +51,7 @@ def fetched_weather() -> Weather:
     Raises:
         FetchError: If it cannot be had.
     """
-    with fetched(WHEEL) as path:
-        return read(path)
+    return read(kept(WHEEL))
 
 
 def cluster(weather: Weather, workload: str, site: str, *names: str | int) -> Cluster:
