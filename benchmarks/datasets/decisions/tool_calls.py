@@ -43,11 +43,11 @@ from benchmarks.datasets.decisions.tool_wheel import (
     read,
     same_state,
 )
-from benchmarks.datasets.decisions.words import Weights
+from benchmarks.datasets.decisions.words import Weights, words
 
 FAMILIES = ("files", "social", "trading", "travel", "vehicle")
 SHOWN = 16
-SIZE = 64
+SIZE = 32
 """Numbers of a text."""
 
 GAIN = 4.0
@@ -152,7 +152,15 @@ class Conversation:
         """See the module."""
         message = self.segment.task.messages[self.turn]
         last = self.vectors[self.last] if self.last is not None else np.zeros(SIZE)
-        known = [len(self.called) / 4, (self.turn - self.segment.turns.start) / 4, float(self.failed)]
+        covered = self.weights.overlap(message, " ".join(self._said(self.candidates[place]) for place in self.called))
+        known = [
+            len(self.called) / 4,
+            (self.turn - self.segment.turns.start) / 4,
+            float(self.failed),
+            4 * covered,
+            len(words(message)) / 32,
+            sum(message.count(sign) for sign in ",.;!?") / 8,
+        ]
         context = np.concatenate([known, GAIN * self.weights.vector(message, SIZE), last])
         options = np.zeros((self.stop + 1, SIZE + 6))
         for place, name in enumerate(self.candidates):

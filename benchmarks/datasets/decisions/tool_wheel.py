@@ -63,6 +63,8 @@ class Call:
         tree = ast.parse(text, mode="eval").body
         if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name):
             raise ValueError(f"{text!r} is no call of a function")
+        if any(word.arg is None for word in tree.keywords):
+            raise ValueError(f"{text!r} has arguments that are not written out")
         named = {str(word.arg): ast.literal_eval(word.value) for word in tree.keywords}
         return cls(tree.func.id, tuple(ast.literal_eval(value) for value in tree.args), named, text)
 

@@ -4,39 +4,70 @@ They are small parts of what the sets are made from, so that the tests need neit
 they are stands in fixtures/README.md.
 """
 
+import io
 import json
 import lzma
+import re
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.datasets.decisions import job_power
-from benchmarks.datasets.fetch import fetched
+from benchmarks.datasets.decisions import job_power, tool_wheel
+from benchmarks.datasets.decisions.packages import kept
 
 FOLDER = Path(__file__).with_name("fixtures")
 DAYS = slice(24 * 100, 24 * 140)
+EACH = 20
+"""One of so many conversations is taken, and the one after it."""
 
 
 def weather():
     """Forty days of spring at the three sites."""
-    with fetched(job_power.WHEEL) as path:
-        hours = job_power.read(path)
-    return {site: np.round(own[DAYS], 1).tolist() for site, own in hours.items()}
+    hours = job_power.read(kept(job_power.WHEEL))
+    found = {site: np.round(own[DAYS], 1).tolist() for site, own in hours.items()}
+    return json.dumps(found, separators=(",", ":"), sort_keys=True).encode()
 
 
-FIXTURES = {"weather": weather}
+def tools():
+    """Some conversations and the modules of the tools, as a wheel that holds nothing else; a text file of long answers
+    that these conversations do not need is left without its texts.
+    """
+    buffer = io.BytesIO()
+    modules = {"math_api", *(module for module, _ in tool_wheel.TOOLS.values())}
+    with zipfile.ZipFile(kept(tool_wheel.WHEEL)) as wheel, zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as out:
+        code = tool_wheel.PACKAGE.replace(".", "/")
+        for name in sorted(wheel.namelist()):
+            content = wheel.read(name)
+            if name == f"{code}/long_context.py":
+                names = re.findall(rb"^([A-Z0-9_]+)\b[^=\n]*=", content, flags=re.MULTILINE)
+                content = b"\n".join(b"%s = {}" % each for each in names)
+            elif name.endswith("_multi_turn_base.json"):
+                rows = content.splitlines()
+                content = b"\n".join(row for number, row in enumerate(rows) if number % EACH < 2)
+            elif name.startswith(f"{tool_wheel.DATA}/multi_turn_func_doc/"):
+                if Path(name).stem not in modules:
+                    continue
+            elif not (name.startswith(f"{code}/") and Path(name).stem in modules) and not (
+                name.endswith("/__init__.py") and code.startswith(Path(name).parent.as_posix())
+            ):
+                continue
+            out.writestr(zipfile.ZipInfo(name, (2026, 3, 23, 0, 0, 0)), content)
+    return buffer.getvalue()
+
+
+FIXTURES = {"weather.json": weather, "tools.whl": tools}
 
 
 def load(name):
-    """A fixture."""
-    return json.loads(lzma.decompress((FOLDER / f"{name}.json.xz").read_bytes()))
+    """The bytes of a fixture."""
+    return lzma.decompress((FOLDER / f"{name}.xz").read_bytes())
 
 
 def write(name):
     """Records it."""
-    text = json.dumps(FIXTURES[name](), separators=(",", ":"), sort_keys=True)
-    (FOLDER / f"{name}.json.xz").write_bytes(lzma.compress(text.encode(), preset=9))
+    (FOLDER / f"{name}.xz").write_bytes(lzma.compress(FIXTURES[name](), preset=9 | lzma.PRESET_EXTREME))
 
 
 if __name__ == "__main__":

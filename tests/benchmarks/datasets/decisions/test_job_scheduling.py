@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import io
+import json
 import zipfile
 
 import numpy as np
@@ -32,7 +33,7 @@ from tests.benchmarks.datasets.decisions.record import load
 
 @pytest.fixture(scope="module")
 def weather():
-    found = {site: np.array(hours) for site, hours in load("weather").items()}
+    found = {site: np.array(hours) for site, hours in json.loads(load("weather.json")).items()}
     return lambda: found
 
 
