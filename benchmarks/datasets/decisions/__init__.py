@@ -8,11 +8,11 @@ Example:
 
 from __future__ import annotations
 
-from benchmarks.datasets.decisions import job_scheduling, tool_calls
+from benchmarks.datasets.decisions import babyai, job_scheduling, tool_calls
 from benchmarks.datasets.decisions.sets import DecisionSet
 
 SETS: dict[str, DecisionSet] = {
-    one.name: one for one in (job_scheduling.SCHEDULING, job_scheduling.SITES, tool_calls.TOOL_CALLS)
+    one.name: one for one in (job_scheduling.SCHEDULING, job_scheduling.SITES, tool_calls.TOOL_CALLS, babyai.BABYAI)
 }
 """By name."""
 
