@@ -74,6 +74,7 @@ _WORDS = {
     "algorithms": ("data:algorithms_command", "List the algorithms, or show all about some."),
     "datasets": ("data:datasets_command", "List the data sets, or show all about some."),
     "models": ("data:models_command", "List the models, or show all about some."),
+    "play": ("play:play_command", "Let a stored model act in the simulator of its data set."),
     "report": ("report:report_command", "Make a report of the records of sweeps."),
     "results": ("report:results_command", "Write the tables of docs/results.md from the records."),
     "physics": ("physics:app", benchmarks.studies.physics.__doc__),

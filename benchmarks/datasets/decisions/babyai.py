@@ -20,8 +20,8 @@ import numpy as np
 
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets.cache import Built, track
-from benchmarks.datasets.decisions.babyai_game import ATTEMPTS, LEVELS, Level, LostError, practising
-from benchmarks.datasets.decisions.games import Game, as_teacher
+from benchmarks.datasets.decisions.babyai_game import ATTEMPTS, LEVELS, Level, practising
+from benchmarks.datasets.decisions.games import Game, LostError, as_teacher
 from benchmarks.datasets.decisions.sets import DecisionSet, Play
 from benchmarks.datasets.decisions.steps import Episode, Step, windows
 
@@ -106,7 +106,7 @@ BABYAI = DecisionSet(
     name="babyai",
     domains=tuple(LEVELS),
     build=build,
-    description="which of 6 actions a player in a grid world takes next, in three attempts; a domain is a kind of mission",
+    description="which of 6 actions a player in a grid world takes next, in 3 attempts; a domain is a kind of mission",
     licence="MIT (minigrid)",
     source="levels and bot of BabyAI, in minigrid",
     options={"attempts": ("ordered", "shuffled", "alone"), "log": tuple(LOGS)},

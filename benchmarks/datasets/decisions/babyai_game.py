@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.datasets.decisions.games import Game, Policy
+from benchmarks.datasets.decisions.games import Game, LostError, Policy
 from benchmarks.datasets.decisions.steps import View
 
 LEVELS = {
@@ -47,10 +47,6 @@ WORDS = (
 )
 PARTING = ("next", "then", "after")
 """A word of a mission after which its second half begins."""
-
-
-class LostError(RuntimeError):
-    """The bot no longer knows what to do: under noise that happens in some tasks."""
 
 
 def installed() -> bool:

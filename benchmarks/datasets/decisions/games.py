@@ -14,6 +14,10 @@ import numpy as np
 from benchmarks.datasets.decisions.steps import Step, View
 
 
+class LostError(RuntimeError):
+    """A teacher no longer knows what to do after what was done: it is not asked again in this game."""
+
+
 class Game(Protocol):
     """One task."""
 
@@ -25,7 +29,11 @@ class Game(Protocol):
         """What the player sees now, and nothing else."""
 
     def teacher(self) -> int:
-        """The option that the teacher would take now; it may know more than the player."""
+        """The option that the teacher would take now; it may know more than the player.
+
+        Raises:
+            LostError: If it no longer knows.
+        """
 
     def act(self, option: int) -> float:
         """Takes a legal option; returns the reward."""
