@@ -13,7 +13,9 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from benchmarks.datasets import Domain, MultiDomainData
 from benchmarks.datasets.decisions import job_power, tool_wheel
 from benchmarks.datasets.decisions.packages import kept
 
@@ -57,7 +59,32 @@ def tools():
     return buffer.getvalue()
 
 
-FIXTURES = {"weather.json": weather, "tools.whl": tools}
+def babyai():
+    """Six tasks of each level, as windows; needs minigrid."""
+    from benchmarks.datasets.decisions.babyai import build
+
+    data = build({"log": "mixed", "attempts": "ordered"}, tasks=6).data
+    arrays = {"n_outputs": np.array(data.n_outputs)}
+    for domain in data.domains:
+        for what in ("inputs", "labels", "groups"):
+            arrays[f"{domain.name}/{what}"] = getattr(domain, what).numpy()
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def load_babyai():
+    """The windows that `babyai` recorded."""
+    with np.load(io.BytesIO(load("babyai.npz"))) as arrays:
+        names = dict.fromkeys(name.partition("/")[0] for name in arrays.files if "/" in name)
+        domains = [
+            Domain(name, *(torch.from_numpy(arrays[f"{name}/{what}"]) for what in ("inputs", "labels", "groups")))
+            for name in names
+        ]
+        return MultiDomainData(tuple(domains), int(arrays["n_outputs"]))
+
+
+FIXTURES = {"weather.json": weather, "tools.whl": tools, "babyai.npz": babyai}
 
 
 def load(name):
