@@ -125,7 +125,7 @@ def page(
     return pages
 
 
-def _set(name: str, domains: tuple[str, ...], what: str) -> DecisionSet:
+def _set(name: str, domains: tuple[str, ...], what: str, digest: str) -> DecisionSet:
     return DecisionSet(
         name=name,
         domains=domains,
@@ -136,8 +136,19 @@ def _set(name: str, domains: tuple[str, ...], what: str) -> DecisionSet:
         options={"log": tuple(LOGS)},
         play=play,
         page=functools.partial(page, domains),
+        digest=digest,
     )
 
 
-SCHEDULING = _set("job-scheduling", tuple(WORKLOADS), "a workload, sites mixed inside")
-SITES = _set("job-scheduling-sites", tuple(FILES), "a site, workloads mixed inside: the negative control")
+SCHEDULING = _set(
+    "job-scheduling",
+    tuple(WORKLOADS),
+    "a workload, sites mixed inside",
+    "e11eba1d25248b1b3f226be28641f319d7451ee3bcf1090747b0253491ab969c",
+)
+SITES = _set(
+    "job-scheduling-sites",
+    tuple(FILES),
+    "a site, workloads mixed inside: the negative control",
+    "e41638fc226bec79c921e3720483e2c2f284b2b46ba8faf44314624dc242a251",
+)

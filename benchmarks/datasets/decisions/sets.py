@@ -68,6 +68,7 @@ class DecisionSet:
         play: ``play(options)``: what can be played; None for nothing.
         revision: Of what `build` makes.
         page: Whoever shows the set: ``page(options)`` gives a few lines for each domain.
+        digest: What `MultiDomainData.digest` must give with the defaults, where every machine builds the same bytes.
     """
 
     name: str
@@ -80,6 +81,7 @@ class DecisionSet:
     play: Callable[[Mapping[str, str]], Play] | None = None
     revision: str = "1"
     page: Callable[[Mapping[str, str]], Mapping[str, str]] | None = None
+    digest: str | None = None
 
     def entry(self, query: str = "") -> DatasetEntry:
         """The line of the registry.
@@ -106,6 +108,7 @@ class DecisionSet:
                 domains=self.domains,
                 licence=self.licence,
                 source=self.source,
+                digest=None if changed or recipe.different else self.digest,
                 variants=self.entry,
                 shown=None if self.page is None else functools.partial(self.page, own),
             ),

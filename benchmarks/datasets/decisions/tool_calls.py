@@ -345,4 +345,5 @@ TOOL_CALLS = DecisionSet(
     options={"log": tuple(LOGS)},
     play=play,
     page=page,
+    digest="1b003204558bbb41d91046a01ffeaca745deb0812fd1b160e1e979f802a106e3",
 )

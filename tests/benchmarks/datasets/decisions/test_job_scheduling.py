@@ -28,7 +28,7 @@ from benchmarks.datasets.decisions.job_workloads import (
     size,
 )
 from benchmarks.datasets.fetch import FetchError
-from tests.benchmarks.datasets.decisions.record import load
+from tests.benchmarks.datasets.decisions.record import at_hand, load
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +205,15 @@ def test_weather_by_the_file(tmp_path):
     path.write_bytes(b"no archive")
     with pytest.raises(FetchError, match="holds no readable weather"):
         job_power.read(path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not at_hand(job_power.WHEEL), reason="the wheel of pvlib is not here: data job-scheduling fetches it"
+)
+@pytest.mark.parametrize("name", ["job-scheduling", "job-scheduling-sites"])
+def test_the_real_preparation(name):
+    entry = DATASETS[name]
+    built = entry.factory.build()
+    assert built.data.digest() == entry.digest
+    assert built.facts["weather"] == "sand-point, greensboro, miami, 8760 of 8760 hours"

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.datasets import cache, fetch
+from benchmarks.datasets import DATASETS, cache, fetch
 from benchmarks.datasets.decisions import tool_calls, tool_wheel
 from benchmarks.datasets.decisions.games import as_teacher, at_random, log
 from benchmarks.datasets.decisions.packages import kept
 from benchmarks.datasets.decisions.tool_calls import FAMILIES, LOGS, Conversation, corrupted, segments
 from benchmarks.datasets.decisions.tool_wheel import Call, answered, execute, same_state
 from benchmarks.datasets.fetch import FetchError, Package
-from tests.benchmarks.datasets.decisions.record import load
+from tests.benchmarks.datasets.decisions.record import at_hand, load
 from tests.benchmarks.packages import integrity
 
 
@@ -167,3 +167,50 @@ def test_a_page_for_people(tools):
     pages = tool_calls.page({"log": "mixed"}, lambda: tools)
     assert set(pages) == set(FAMILIES)
     assert all(text.startswith("user: ") and "stop: right" in text for text in pages.values())
+
+
+def judged(tools, task, turns):
+    """The verdict on the calls of each turn, by the two checks."""
+    mine, truth, given = tools.begin(task), tools.begin(task), []
+    for calls, wanted in zip(turns, task.truth, strict=True):
+        given += [execute(mine, tools.owner, call) for call in calls]
+        results = [execute(truth, tools.owner, call) for call in wanted]
+        if wanted and not (calls and same_state(mine, truth) and answered(given, results)):
+            return False
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not at_hand(tool_wheel.WHEEL), reason="needs the wheel of bfcl-eval; data tool-calls fetches it")
+def test_the_real_wheel():
+    """Whole conversations, and with a call left out or made twice: the verdicts are those of the wheel's own checker."""
+    data, path = DATASETS["tool-calls"], kept(tool_wheel.WHEEL)
+    assert data.factory.build().data.digest() == data.digest
+    tools = tool_wheel.read(path)
+    rng, number, wrong = np.random.default_rng(0), 0, 0
+    with tool_wheel._importable(path):
+        checker = importlib.import_module("bfcl_eval.eval_checker.multi_turn_eval.multi_turn_checker")
+        for task in tools.tasks:
+            calls = [call for turn in task.truth for call in turn]
+            if not calls or any(tools.family(call.name) is None for call in calls):
+                continue
+            dropped, doubled = calls[rng.integers(len(calls))], calls[rng.integers(len(calls))]
+            for kind, turns in {
+                "whole": task.truth,
+                "dropped": [[call for call in turn if call is not dropped] for turn in task.truth],
+                "doubled": [[one for call in turn for one in [call] * (1 + (call is doubled))] for turn in task.truth],
+            }.items():
+                number += 1
+                entry = {"initial_config": task.config, "involved_classes": list(task.classes)}
+                verdict = checker.multi_turn_checker(
+                    [[[call.text for call in turn]] if turn else [] for turn in turns],
+                    [[call.text for call in turn] for turn in task.truth],
+                    {**entry, "id": f"{task.name}_{kind}"},
+                    "multi_turn_base",
+                    "x",
+                )["valid"]
+                assert verdict == judged(tools, task, turns), (task.name, kind)
+                assert verdict or kind != "whole"
+                wrong += not verdict
+    assert number > 500
+    assert wrong > 150
