@@ -79,6 +79,12 @@ class Level:
         ImportError: If minigrid is not installed.
     """
 
+    bot: Any
+    last: int | None
+    advice: int | None
+    asked: bool
+    time: int
+
     def __init__(self, domain: str, seed: int, attempts: int = ATTEMPTS) -> None:
         self.env, self.seed, self.attempts = _environment(LEVELS[domain]), seed, attempts
         self.attempt = 0
@@ -150,8 +156,7 @@ class Level:
         with contextlib.redirect_stdout(io.StringIO()):  # it tells of levels that it drew again
             self.seen, _ = self.env.reset(seed=self.seed)
             self.bot = BabyAIBot(self.env)
-        self.last: int | None = None
-        self.advice: int | None = None
+        self.last = self.advice = None
         self.asked, self.time = True, 0
 
 

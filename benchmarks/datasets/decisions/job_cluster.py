@@ -160,10 +160,11 @@ class Cluster:
         room = self.green[DAY + np.minimum(steps, END - 1)] - busy
         extra = np.maximum(job.processors - np.maximum(room, 0), 0)  # of its own, beyond what is brown already
         paid = np.concatenate([[0.0], np.cumsum(extra)])
-        starts = np.arange(AHEAD + 1)
-        cost = BROWN * (paid[starts + job.runtime] - paid[starts])
+        starts = range(AHEAD + 1)
+        cost = BROWN * (paid[job.runtime :][: AHEAD + 1] - paid[: AHEAD + 1])
         shares = np.array([self._share(job, self.time + start) for start in starts])
-        return job.work * shares - cost
+        gains: Array = job.work * shares - cost
+        return gains
 
     @staticmethod
     def _share(job: Job, time: int) -> float:

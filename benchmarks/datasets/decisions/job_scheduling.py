@@ -115,7 +115,8 @@ def page(
     found = weather()
     pages = {}
     for domain in domains:
-        game, lines, last = cluster(found, *places(domain, 0), "log", 0), [], -6
+        game, last = cluster(found, *places(domain, 0), "log", 0), -6
+        lines: list[str] = []
         while not game.over and len(lines) < 14:
             if game.time - last >= 6:
                 lines.append(game.text())

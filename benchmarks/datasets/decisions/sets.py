@@ -17,12 +17,13 @@ import functools
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from benchmarks.base.errors import unknown
 from benchmarks.datasets.base import DatasetEntry, Metric, MultiDomainData
 from benchmarks.datasets.cache import Built, Recipe
 from benchmarks.datasets.decisions.games import Game, Policy
-from benchmarks.datasets.decisions.losses import DecisionLoss
+from benchmarks.datasets.decisions.losses import Cloning, Critic, DecisionLoss, Learn
 from benchmarks.datasets.decisions.metrics import agreement, agreement_on_success, most_frequent, value_error
 from benchmarks.datasets.decisions.steps import RETURN
 
@@ -150,13 +151,13 @@ def parsed(name: str, query: str, known: Mapping[str, tuple[str, ...]]) -> dict[
 
 def learning(chosen: Mapping[str, str], entry: DatasetEntry) -> DatasetEntry:
     """The entry with the loss and the figures that options ask for."""
-    critic = chosen["critic"]
+    critic = cast("Critic", chosen["critic"])
     if chosen["loss"] == "filtered" and critic == "none":
         critic = "two-hot"
-    loss = DecisionLoss(chosen["learn"], chosen["loss"], critic)  # type: ignore[arg-type]  checked by `parsed`
+    loss = DecisionLoss(cast("Learn", chosen["learn"]), cast("Cloning", chosen["loss"]), critic)
     measures: dict[str, Metric] = {"agreement on successful steps": agreement_on_success}
     if critic != "none":
-        measures["value error"] = functools.partial(value_error, critic=critic)  # type: ignore[arg-type]
+        measures["value error"] = functools.partial(value_error, critic=critic)
     return replace(entry, loss=loss, measures=measures, model=MODEL, constant=most_frequent)
 
 

@@ -258,7 +258,8 @@ def _kept(table: Array, kind: Kind) -> Array:
             f"features are kept as {kind}, {unit} in {bounds.min}..{bounds.max}; they reach from {table.min()} to "
             f"{table.max()}"
         )
-    return whole.astype(kind)
+    kept: Array = whole.astype(kind)
+    return kept
 
 
 def group_number(domain: str, group: str) -> int:

@@ -11,8 +11,8 @@ from torch import nn
 
 from benchmarks.base.errors import ConfigError, unknown
 from benchmarks.datasets import DATASETS, MultiDomainData
-from benchmarks.datasets.decisions import SETS, DecisionSet
-from benchmarks.datasets.decisions.sets import Play
+from benchmarks.datasets.decisions import SETS
+from benchmarks.datasets.decisions.sets import DecisionSet, Play
 from benchmarks.datasets.decisions.steps import Shape
 from benchmarks.models import build
 from benchmarks.runs.config import RunConfig

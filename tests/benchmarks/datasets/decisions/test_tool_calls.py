@@ -183,7 +183,7 @@ def judged(tools, task, turns):
 @pytest.mark.slow
 @pytest.mark.skipif(not at_hand(tool_wheel.WHEEL), reason="needs the wheel of bfcl-eval; data tool-calls fetches it")
 def test_the_real_wheel():
-    """Whole conversations, and with a call left out or made twice: the verdicts are those of the wheel's own checker."""
+    """Conversations, whole and with a call left out or made twice: the verdicts of the wheel's own checker."""
     data, path = DATASETS["tool-calls"], kept(tool_wheel.WHEEL)
     assert data.factory.build().data.digest() == data.digest
     tools = tool_wheel.read(path)
