@@ -68,6 +68,16 @@ def test_what_is_missing_is_said(monkeypatch):
         DATASETS["babyai"].factory.build()
 
 
+def test_a_preparation_without_minigrid_leaves_nothing(own_cache, tmp_path, said):
+    if installed():
+        pytest.skip("minigrid is here")
+    status, _, err = said("data", "babyai")
+    assert status == 1
+    assert "pip install 'pgrad[babyai]' installs it" in err
+    assert not list((tmp_path / "cache").glob("*.npz"))
+    assert not list((tmp_path / "cache").glob("*.partial"))
+
+
 @needs_minigrid
 @pytest.mark.slow
 def test_the_teacher_is_far_above_random_in_every_level():

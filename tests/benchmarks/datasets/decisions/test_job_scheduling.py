@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks.datasets import DATASETS
 from benchmarks.datasets.decisions import job_power, job_scheduling
@@ -28,6 +29,7 @@ from benchmarks.datasets.decisions.job_workloads import (
     size,
 )
 from benchmarks.datasets.fetch import FetchError
+from benchmarks.reports.contact_sheet import draw
 from tests.benchmarks.datasets.decisions.record import at_hand, load
 
 
@@ -173,9 +175,13 @@ def test_by_name():
     assert DATASETS["job-scheduling-sites"].domains == tuple(job_power.FILES)
 
 
-def test_a_page_for_people(weather):
-    pages = job_scheduling.page(("batch",), {"log": "mixed"}, weather)
-    assert "green" in pages["batch"].splitlines()[0]
+def test_a_page_for_people(weather, tmp_path):
+    pages = job_scheduling.page(tuple(WORKLOADS), {"log": "mixed"}, weather)
+    assert all("green" in text.splitlines()[0] for text in pages.values())
+    data = job_scheduling.build(tuple(WORKLOADS), {"log": "mixed"}, weather, number=1).data
+    entry = dataclasses.replace(DATASETS["job-scheduling"], shown=lambda: pages)
+    picture = draw("job-scheduling", entry, data, tmp_path)
+    assert Image.open(picture).size[0] > 400
 
 
 def test_weather_by_the_file(tmp_path):
