@@ -10,6 +10,7 @@ from benchmarks.__main__ import main
 from benchmarks.datasets import DATASETS
 from benchmarks.datasets.decisions import SETS, own_logs
 from benchmarks.datasets.decisions.sets import LEARNING
+from benchmarks.reports import names
 from benchmarks.sweeps.files import validated
 from tests.docs.pages import ROOT
 
@@ -59,3 +60,10 @@ def test_names_with_options_are_accepted_early(capsys):
         assert stopped.value.code == 2
         assert message in capsys.readouterr().err
     assert "job-scheduling" in DATASETS
+
+
+def test_a_report_says_what_is_measured():
+    scale = names.scale("job-scheduling?loss=filtered", [])
+    assert (scale.factor, scale.label) == (100.0, "agreement with the teacher, %")
+    assert names.constant_of("tool-calls", "mean target") == "most frequent"
+    assert names.constant_of("bethe-heitler-plain", "mean target") == "mean target"

@@ -181,7 +181,8 @@ def test_a_page_for_people(weather, tmp_path):
     data = job_scheduling.build(tuple(WORKLOADS), {"log": "mixed"}, weather, number=1).data
     entry = dataclasses.replace(DATASETS["job-scheduling"], shown=lambda: pages)
     picture = draw("job-scheduling", entry, data, tmp_path)
-    assert Image.open(picture).size[0] > 400
+    with Image.open(picture) as opened:
+        assert opened.size[0] > 400
 
 
 def test_weather_by_the_file(tmp_path):
