@@ -77,6 +77,7 @@ _WORDS = {
     "choose": ("choose:choose_command", "From your own domains to a model: choose, expect, write a folder."),
     "choose-study": ("choose:study_command", "How far can choose be trusted? On domains that are known."),
     "predict": ("choose:predict_command", "Predict with a model that choose made."),
+    "play": ("play:play_command", "Let a stored model act in the simulator of its data set."),
     "report": ("report:report_command", "Make a report of the records of sweeps."),
     "results": ("report:results_command", "Write the tables of docs/results from the records."),
     "physics": ("physics:app", benchmarks.studies.physics.__doc__),

@@ -55,12 +55,15 @@ BELOW, ABOVE = 1e-2, 5.0
 OUTER = LogUniform(default=0.5, low=0.1, high=1.0)
 LEARNING_RATES = ("lr", "outer_lr")
 
+SEQUENCES = ("decisions", "decisions-by-step")
+"""Models that are transformers or recurrent networks."""
+
 _SGD_LIKE = SGD["lr"].default
 _QUANTITIES = (mse_loss, l1_loss, smooth_l1_loss, huber_loss)
 
 
 def regime_of(model: str, tuning: str, loss: Loss) -> Regime:
-    """The regime that model and loss tell of; features that a data set brings, and sequences, have to be named.
+    """The regime that model and loss tell of; features that a data set brings have to be named.
 
     Example:
         >>> from torch.nn.functional import cross_entropy
@@ -69,6 +72,8 @@ def regime_of(model: str, tuning: str, loss: Loss) -> Regime:
     """
     if loss in _QUANTITIES:
         return "regression"
+    if model in SEQUENCES:
+        return "sequence"
     if model.startswith("timm:"):
         return "features" if tuning == "frozen" else "fine-tuning"
     return "from-scratch"

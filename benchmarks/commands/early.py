@@ -62,6 +62,11 @@ def known(kind: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*getattr(names, registry), *getattr(loaded, registry, ()))))
 
 
+def is_described(name: str, allowed: tuple[str, ...]) -> bool:
+    """Whether a name of a data set says more than a name: where data are, or options of one that is known."""
+    return ":" in name or ("?" in name and name.partition("?")[0] in allowed)
+
+
 Wrong = Iterator[tuple[Location, str]]
 """Places in a sweep file, and what to say of what stands there."""
 
@@ -71,7 +76,7 @@ def _datasets(value: Any) -> Wrong:
     for name in [value] if isinstance(value, str) else value if isinstance(value, (list, tuple, dict)) else ():
         if not isinstance(name, str):
             continue
-        if ":" not in name and name not in known("datasets"):
+        if name not in known("datasets") and not is_described(name, known("datasets")):
             yield ("datasets", name), unknown(name, known("datasets"))
         elif why := not_there(name):
             yield ("datasets", name), why

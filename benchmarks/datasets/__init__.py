@@ -1,4 +1,4 @@
-"""The data sets, by name; a user's own are called ``folder:PATH`` and ``table:PATH``.
+"""The data sets, by name; a user's own are called ``folder:PATH``, ``table:PATH`` and ``decisions:PATH``.
 
 Example:
     >>> from benchmarks.datasets import DATASETS
@@ -9,7 +9,7 @@ Example:
 from __future__ import annotations
 
 from benchmarks.base.metrics import accuracy
-from benchmarks.datasets import bethe_heitler, digits, emoji, fashion, vader_inputs
+from benchmarks.datasets import bethe_heitler, decisions, digits, emoji, fashion, vader_inputs
 from benchmarks.datasets.base import DatasetEntry, Domain, Fit, Metric, MultiDomainData
 from benchmarks.datasets.lookup import Registry
 
@@ -39,6 +39,7 @@ DATASETS: dict[str, DatasetEntry] = Registry(
         **fashion.ENTRIES,
         **vader_inputs.ENTRIES,
         **bethe_heitler.ENTRIES,
+        **decisions.ENTRIES,
     }
 )
 """Adding a data set is adding a line here, and its name in `benchmarks.base.names`."""

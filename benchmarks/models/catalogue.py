@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from benchmarks.models.decisions import decisions, decisions_by_step
 from benchmarks.models.small import cnn, linear, mlp
 
 ModelFactory = Callable[..., nn.Module]
@@ -43,6 +44,18 @@ MODELS: dict[str, ModelEntry] = {
         "four convolutions with GroupNorm, `width` channels and twice that, and the mean over all places",
         "pictures from scratch",
         "the size of DomainBed's MNIST_CNN, arXiv:2007.01434",
+    ),
+    "decisions": ModelEntry(
+        decisions,
+        "a causal transformer of `depth` blocks (2) and `width` channels that scores the options of every step",
+        "sequences of decisions",
+        "torch.nn.functional.scaled_dot_product_attention",
+    ),
+    "decisions-by-step": ModelEntry(
+        decisions_by_step,
+        "the same without attention: every step is by itself",
+        "sequences of decisions, to tell what their history is worth",
+        "torch.nn",
     ),
 }
 """Adding a model is adding a line here."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.base.metrics import Matrix, average, estimate
 from benchmarks.base.records import HINDSIGHT, MAJORITY, MEAN, constant_key
+from benchmarks.reports import names
 from benchmarks.reports.load import Run
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.text import number
@@ -33,13 +34,15 @@ class Constant:
     """On one data set; matrices are ``[seeds, held-out sets]``, scaled, NaN where no record tells.
 
     Attributes:
-        name: ``majority class`` or ``mean target``.
+        name: ``majority class``, ``mean target``, or what the data set's own is called.
+        record: The one of the first two under which records have it.
         validation: On the validation parts of the training domains.
         held_out: On the held-out domains.
         measures: By other figures, on the held-out domains, in %.
     """
 
     name: str
+    record: str
     validation: Matrix
     held_out: Matrix
     measures: Mapping[str, Matrix]
@@ -47,7 +50,7 @@ class Constant:
     @property
     def note(self) -> str:
         """What the line means."""
-        said = "the largest class" if self.name == MAJORITY else "the mean target"
+        said = {MAJORITY: "the largest class", MEAN: "the mean target"}.get(self.name, f"the {self.name}")
         return f"{self.name[0].upper()}{self.name[1:]}: always says {said} of the training parts, whatever it is shown."
 
     def measured(self, measure: str) -> Matrix:
@@ -73,7 +76,8 @@ def _constant_of(selection: Selection, dataset: str) -> Constant | None:
             }
             factor = selection.scale(dataset).factor
             return Constant(
-                name=name,
+                name=names.constant_of(dataset, name),
+                record=name,
                 validation=_matrix(selection, dataset, runs, constant_key(name, "validation"), factor),
                 held_out=_matrix(selection, dataset, runs, constant_key(name, "held out"), factor),
                 measures=measures,
@@ -109,7 +113,7 @@ def nothing_learnt(selection: Selection, dataset: str) -> str:
         return ""
     means: dict[str, tuple[float, float]] = {}
     for algorithm in selection.algorithms_on(dataset):
-        late, best = _late(selection, dataset, algorithm, constant.name)
+        late, best = _late(selection, dataset, algorithm, constant.record)
         if not len(late):
             continue
         ahead = late - best

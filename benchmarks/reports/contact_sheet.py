@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ INPUTS = 10
 def draw(name: str, entry: DatasetEntry, data: MultiDomainData, output: Path) -> Path:
     """Writes the contact sheet of a data set into a folder; returns the file."""
     inputs = data.domains[0].inputs
-    if inputs.ndim == 4:
+    if entry.shown is not None:
+        figure = _pages(data, entry.shown())
+    elif inputs.ndim == 4:
         figure = _pictures(data, entry.classes)
     elif inputs.dtype == torch.uint8:
         figure = _lines(data, [texts(domain.inputs[:LINES]) for domain in data.domains], entry.classes)
@@ -98,6 +100,16 @@ def _lines(data: MultiDomainData, rows: list[list[str]], classes: Sequence[str])
             for label, line in zip(_labels(domain), lines, strict=False)
         ]
         axes.text(0.0, 0.95, "\n".join(shown), va="top", fontsize=8, family="monospace", transform=axes.transAxes)
+    return figure
+
+
+def _pages(data: MultiDomainData, pages: Mapping[str, str]) -> Figure:
+    """A panel of text for each domain, as long as the longest."""
+    longest = max(len(text.splitlines()) for text in pages.values())
+    figure = Figure(figsize=(12, (0.5 + 0.17 * longest) * len(pages)))
+    for axes, domain in zip(_panels(figure, data), data.domains, strict=True):
+        lines = [plain(line[:150]) for line in pages[domain.name].splitlines()]
+        axes.text(0.0, 0.97, "\n".join(lines), va="top", fontsize=8, family="monospace", transform=axes.transAxes)
     return figure
 
 

@@ -15,10 +15,12 @@ from benchmarks.algorithms import ALGORITHMS
 from benchmarks.base.judges import JUDGES
 from benchmarks.base.metrics import worst_group
 from benchmarks.datasets import DATASETS
+from benchmarks.datasets.decisions.metrics import agreement
 
 _PERCENT: dict[Callable[..., float], str] = {
     **{judge.metric: judge.label for judge in JUDGES.values()},
     worst_group: "accuracy of the worst group",
+    agreement: "agreement with the teacher",
 }
 _SHARES = ("acc", "F1", "precision", "recall")
 """Parts of the names of metrics that are shares, in WILDS."""
@@ -52,6 +54,13 @@ def scale(dataset: str, records: Sequence[Mapping[str, Any]]) -> Scale:
     values = [value for record in records for value in (record.get("curves") or {}).get("held_out", ())]
     share = all(0.0 <= value <= 1.0 for value in values if not math.isnan(value))
     return Scale(100.0, "score, %") if share else Scale(1.0, "score")
+
+
+def constant_of(dataset: str, name: str) -> str:
+    """What the answer that looks at no input is called: `name`, but where the data set has one of its own."""
+    if dataset in DATASETS and (own := DATASETS[dataset].constant) is not None:
+        return own.__name__.replace("_", " ")
+    return name
 
 
 def describe_dataset(dataset: str, records: Sequence[Mapping[str, Any]]) -> str:

@@ -18,8 +18,9 @@ SOURCES = (
     "pgrad/*.py",
     *(f"pgrad/{room}/*.py" for room in ("_engine", "averaging", "data")),
     *(f"benchmarks/{room}/*.py" for room in ("algorithms", "datasets", "models", "physics", "runs")),
+    "benchmarks/datasets/decisions/*.py",
     "benchmarks/datasets/*.txt",
-    *(f"benchmarks/base/{name}.py" for name in ("judges", "losses", "metrics", "search", "seeds")),
+    *(f"benchmarks/base/{name}.py" for name in ("judges", "losses", "metrics", "search", "seeds", "values")),
 )
 """The files that can change the result of a run; a change anywhere else makes no run out of date."""
 

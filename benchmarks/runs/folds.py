@@ -7,7 +7,7 @@ Two ways of dealing groups to folds:
 - ``balanced``: the largest group first, each to the fold that has the least of what it brings: examples of its domains
   and of its classes there. Where groups stay in one domain no fold of it is empty, for an empty one is always the next
   choice (scikit-learn's ``StratifiedGroupKFold`` does not promise that); a domain of fewer groups has fewer folds. A
-  user's own data (``folder:``, ``table:``) have it.
+  user's own data (``folder:``, ``table:``, ``decisions:``) have it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def dealing_of(dataset: str, folds: Dealing | None) -> Dealing:
         >>> dealing_of("table:patients.csv", None), dealing_of("emoji-styles4-32", None)
         ('balanced', 'hashed')
     """
-    return folds or ("balanced" if dataset.partition(":")[0] in ("folder", "table") else "hashed")
+    return folds or ("balanced" if dataset.partition(":")[0] in ("folder", "table", "decisions") else "hashed")
 
 
 def groups_stand_in_several(data: MultiDomainData) -> bool:

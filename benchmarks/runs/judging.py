@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from sklearn.utils.class_weight import compute_class_weight
@@ -16,6 +16,7 @@ from benchmarks.base.judges import JUDGES
 from benchmarks.base.losses import Loss
 from benchmarks.datasets import DatasetEntry, Metric
 from benchmarks.datasets.base import Domain
+from benchmarks.datasets.decisions.losses import DecisionLoss
 from benchmarks.runs.config import Settings
 from benchmarks.runs.training import Score, Scores
 
@@ -27,10 +28,12 @@ class Judging:
     Attributes:
         metric: Chooses points and checkpoints.
         measures: The other figures, by the name that records have for them.
+        answer: The answer that does not look at the inputs, from labels and the number of outputs.
     """
 
     metric: Metric
     measures: Mapping[str, Metric]
+    answer: Callable[[Tensor, int], Tensor] = field(default_factory=lambda: constant)
 
     def scores(self, outputs: Mapping[str, tuple[Tensor, Tensor]]) -> Scores:
         """Of outputs and labels by domain; None where a figure is not defined."""
@@ -57,7 +60,12 @@ class Judging:
 
     def is_defined(self, labels: Tensor, n_outputs: int) -> bool:
         """Whether the metric has a value on examples with these labels."""
-        return not math.isnan(self.metric(constant(labels, n_outputs).expand(len(labels), -1), labels))
+        return not math.isnan(self.metric(_repeated(self.answer(labels, n_outputs), labels), labels))
+
+
+def _repeated(answer: Tensor, labels: Tensor) -> Tensor:
+    """``[1, ...]`` to ``[n, ...]``."""
+    return answer.expand(len(labels), *answer.shape[1:])
 
 
 def _defined(value: float) -> Score:
@@ -65,7 +73,16 @@ def _defined(value: float) -> Score:
 
 
 def judging(settings: Settings, dataset: DatasetEntry) -> Judging:
-    """What the settings name goes before the data set's own; the data set's own metric is then a measure."""
+    """What the settings name goes before the data set's own; the data set's own metric is then a measure.
+
+    Raises:
+        ValueError: if the model gives one answer for an example where there is one to give for every step.
+    """
+    if isinstance(dataset.loss, DecisionLoss) and (settings.model in _OF_EXAMPLES or _is_of_timm(settings.model)):
+        raise ValueError(
+            f"model: {settings.model!r} gives one answer for an example, and a set of decisions needs one for every "
+            "step: take 'decisions' or 'decisions-by-step'"
+        )
     measures = dict(dataset.measures)
     metric = dataset.metric if settings.metric is None else JUDGES[settings.metric].metric
     named = [judge for judge in JUDGES.values() if judge.metric is dataset.metric] if settings.metric else []
@@ -74,7 +91,14 @@ def judging(settings: Settings, dataset: DatasetEntry) -> Judging:
             measures[judge.label] = judge.metric
     if settings.metric is not None:
         measures = {name: own for name, own in measures.items() if own is not metric}
-    return Judging(metric, measures)
+    return Judging(metric, measures, dataset.constant or constant)
+
+
+_OF_EXAMPLES = ("mlp", "linear", "cnn")
+
+
+def _is_of_timm(model: str | None) -> bool:
+    return model is not None and model.startswith("timm:")
 
 
 def require_classes(settings: Settings, quantity: bool) -> None:
@@ -143,8 +167,8 @@ def constant(labels: Tensor, n_outputs: int) -> Tensor:
 
 def constant_scores(judge: Judging, labels: Tensor, n_outputs: int, parts: Sequence[Domain]) -> Scores:
     """What the constant of the training labels reaches on every part."""
-    answer = constant(labels, n_outputs)
-    return judge.scores({part.name: (answer.expand(len(part), -1), part.labels) for part in parts})
+    answer = judge.answer(labels, n_outputs)
+    return judge.scores({part.name: (_repeated(answer, part.labels), part.labels) for part in parts})
 
 
 def best_constant(judge: Judging, labels: Tensor, n_outputs: int, parts: Sequence[Domain]) -> float:
@@ -155,8 +179,8 @@ def best_constant(judge: Judging, labels: Tensor, n_outputs: int, parts: Sequenc
     """
     if labels.is_floating_point():
         theirs = torch.cat([part.labels for part in parts])
-        answers = [constant(labels, n_outputs), constant(theirs, n_outputs)]
+        answers = [judge.answer(labels, n_outputs), judge.answer(theirs, n_outputs)]
     else:
         answers = [constant(labels, n_outputs), *torch.eye(n_outputs, device=labels.device).split(1)]
-    scores = [[judge.metric(answer.expand(len(part), -1), part.labels) for part in parts] for answer in answers]
+    scores = [[judge.metric(_repeated(answer, part.labels), part.labels) for part in parts] for answer in answers]
     return max(sum(found) / len(found) for found in scores)

@@ -31,6 +31,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, get_args
 
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from benchmarks.algorithms import ALGORITHMS, AlgorithmEntry, Batches
@@ -68,6 +69,7 @@ def register_dataset(
     model: str = "mlp",
     fit: Fit | None = None,
     measures: Mapping[str, Metric] | None = None,
+    constant: Callable[[Tensor, int], Tensor] | None = None,
 ) -> Callable[[Callable[[], MultiDomainData]], Callable[[], MultiDomainData]]:
     """A decorator for a function that builds a data set, the same one each time.
 
@@ -93,6 +95,7 @@ def register_dataset(
             model=model,
             fit=fit,
             measures=dict(measures or {}),
+            constant=constant,
         )
         _add("data set", DATASETS, name, entry, factory)
         return factory

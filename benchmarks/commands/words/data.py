@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.base.errors import ConfigError, unknown
-from benchmarks.commands.early import known, not_there
+from benchmarks.commands.early import is_described, known, not_there
 from benchmarks.commands.kinds import Words
 from benchmarks.commands.places import output_folder
 from benchmarks.commands.say import refusing
@@ -24,9 +24,9 @@ def data_command(
     """Prepare data sets once, for all sweeps; check those that are prepared. Without names, list all of them.
 
     A name is one of the list, or says where data of yours are: folder:PATH for pictures in domain/class/*,
-    table:PATH for a CSV, TSV, Excel or Parquet file. For these it ends with an inventory: what was found and taken,
-    what was left, and what looks wrong. The exit status is 1 if a set could not be prepared, 2 if there is none of
-    that name.
+    table:PATH for a CSV, TSV, Excel or Parquet file, decisions:PATH for logs of decisions. For folders and tables it
+    ends with an inventory: what was found and taken, what was left, and what looks wrong. The exit status is 1 if a set
+    could not be prepared, 2 if there is none of that name.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def datasets_command(*names: str) -> int:
     Parameters
     ----------
     names:
-        Of data sets; folder:PATH and table:PATH too.
+        Of data sets; folder:PATH, table:PATH and decisions:PATH too.
     """
     _require_names(names, "datasets")
     from benchmarks.commands import names as lists
@@ -105,7 +105,7 @@ def _require_names(given: tuple[str, ...], kind: str) -> None:
     """Names with a colon are looked at by those who know what stands before it."""
     allowed = known(kind)
     for name in given:
-        if ":" not in name and name not in allowed:
+        if not is_described(name, allowed) and name not in allowed:
             raise ConfigError(unknown(name, allowed))
         if kind == "datasets" and (why := not_there(name)):
             raise ConfigError(f"{name}: {why}")

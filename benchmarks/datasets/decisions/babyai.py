@@ -1,0 +1,115 @@
+"""``babyai``: what to do next in a grid world, from a mission in words; a domain is a kind of mission.
+
+A task is tried several times in a row, so that what was learned in one attempt can help in the next: all attempts stand
+in the same window (of `LENGTH` steps; long ones go on in another). The option ``log`` says who made the log:
+
+- ``mixed``: the bot with 60 %, 30 % and no actions at random;
+- ``poor``: 60 % in all attempts;
+- ``good``: 10 %.
+
+and ``attempts`` how they stand: ``ordered`` by that share, ``shuffled``, or each ``alone`` in windows of its own.
+
+The bot cannot go on after some random actions; such tasks are left out, and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from benchmarks.base.seeds import seed_from
+from benchmarks.datasets.cache import Built, track
+from benchmarks.datasets.decisions.babyai_game import ATTEMPTS, LEVELS, Level, practising
+from benchmarks.datasets.decisions.games import Game, LostError, as_teacher
+from benchmarks.datasets.decisions.sets import DecisionSet, Play
+from benchmarks.datasets.decisions.steps import Episode, Step, windows
+
+TASKS = 200
+"""Of each domain, those that are left out among them."""
+
+LENGTH = 48
+"""Steps of a window."""
+
+LOGS: Mapping[str, tuple[float, ...]] = {"mixed": (0.6, 0.3, 0.0), "poor": (0.6, 0.6, 0.6), "good": (0.1, 0.1, 0.1)}
+
+
+def build(options: Mapping[str, str], tasks: int = TASKS) -> Built:
+    """Plays and logs.
+
+    Raises:
+        ImportError: If minigrid is not installed.
+    """
+    import importlib.metadata
+
+    episodes: list[Episode] = []
+    lost = dict.fromkeys(LEVELS, 0)
+    for domain in LEVELS:
+        for task in track(range(tasks), f"tasks of {domain}", tasks):
+            try:
+                episodes += practised(domain, task, options)
+            except LostError:
+                lost[domain] += 1
+    data = windows(episodes, tuple(LEVELS), LENGTH, discount=1.0, kind="uint8")
+    left = ", ".join(f"{domain} {number}" for domain, number in lost.items())
+    return Built(
+        data, {"minigrid": importlib.metadata.version("minigrid"), f"left out of {tasks} tasks of each domain": left}
+    )
+
+
+def practised(domain: str, task: int, options: Mapping[str, str]) -> list[Episode]:
+    """One task.
+
+    Raises:
+        LostError: If the bot cannot go on.
+    """
+    rng = np.random.default_rng(seed_from("babyai", domain, task))
+    shares = LOGS[options["log"]]
+    if options["attempts"] == "shuffled":
+        shares = tuple(shares[number] for number in rng.permutation(len(shares)))
+    game = Level(domain, seed_from("babyai task", domain, task))
+    attempts: list[list[Step]] = [[] for _ in range(ATTEMPTS)]
+    policy = practising(shares)
+    while not game.over:
+        view, teacher, attempt = game.view(), game.teacher(), game.attempt
+        done = policy(game, rng)
+        attempts[attempt].append(Step(view, done, teacher, game.act(done)))
+    if options["attempts"] == "alone":
+        return [Episode(domain, str(task), each) for each in attempts]
+    ends = frozenset(np.cumsum([len(each) for each in attempts]) - 1)
+    return [Episode(domain, str(task), [step for each in attempts for step in each], ends)]
+
+
+def play(options: Mapping[str, str]) -> Play:
+    """Tasks that no log has."""
+
+    def game(domain: str, seed: int) -> Game:
+        return Level(domain, seed_from("babyai play", domain, seed))
+
+    return Play(game, practising(LOGS[options["log"]]))
+
+
+def page(options: Mapping[str, str]) -> dict[str, str]:
+    """A level of each domain as it begins, and where the bot is after some steps."""
+    own, pages = play(options), {}
+    for domain in LEVELS:
+        game = own.game(domain, 0)
+        begin, rng = game.text().splitlines(), np.random.default_rng(0)
+        for _ in range(6):
+            game.act(as_teacher(game, rng))
+        later = game.text().splitlines()
+        pages[domain] = "\n".join(f"{one:60s}{other}" for one, other in zip(begin, later, strict=False))
+    return pages
+
+
+BABYAI = DecisionSet(
+    name="babyai",
+    domains=tuple(LEVELS),
+    build=build,
+    description="which of 6 actions a player in a grid world takes next, in 3 attempts; a domain is a kind of mission",
+    licence="MIT (minigrid)",
+    source="levels and bot of BabyAI, in minigrid",
+    options={"attempts": ("ordered", "shuffled", "alone"), "log": tuple(LOGS)},
+    play=play,
+    page=page,
+)

@@ -1,0 +1,249 @@
+"""Logged trajectories of a user's own: ``decisions:PATH``, a Parquet file or JSON lines.
+
+A row (or a line) is one step, with these fields:
+
+``domain``
+    A word: where it is from. At least two in the file.
+``episode``
+    A word or a number: steps with the same one (in the same domain) are one episode.
+``step``
+    A whole number: the place in the episode. Each once; gaps are allowed.
+``features``
+    A list of numbers, of one length in the whole file: what was seen.
+``options``
+    A list of lists of numbers, one for each option, of one length in the whole file; or a whole number K: the same K
+    options at every step, which have no features.
+``legal``
+    A list of true and false, one for each option; it may be left out: all are.
+``done``, ``teacher``
+    The number of the option, from 0, that was taken, and that a teacher would have taken. ``teacher`` may be left out
+    of the whole file: agreement is then with what was done.
+``reward``
+    A number.
+``group``
+    A word: episodes that are never parted; it may be left out: each episode by itself.
+
+Options of the name, behind a question mark: those of all sets (``learn``, ``loss``, ``critic``, ``units``), ``window``
+(the steps of a window, 32) and ``discount`` (1). Features are standardised by the training parts of the training
+domains.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from benchmarks.base.values import BINS
+from benchmarks.datasets.base import DatasetEntry, MultiDomainData
+from benchmarks.datasets.decisions.metrics import agreement
+from benchmarks.datasets.decisions.sets import LEARNING, in_units, learning, parsed
+from benchmarks.datasets.decisions.steps import Episode, Step, View, windows
+from benchmarks.datasets.named import checked_domains, parse, positive
+
+REQUIRED = ("domain", "episode", "step", "features", "options", "done", "reward")
+OPTIONAL = ("legal", "teacher", "group")
+OPTIONS = (*LEARNING, "window", "discount")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Logs:
+    """The data of a file, as it was when it was read.
+
+    Attributes:
+        data: All of it.
+        identity: Of the file's content and the options.
+    """
+
+    data: MultiDomainData
+    identity: str
+
+    def __call__(self) -> MultiDomainData:
+        """The data."""
+        return self.data
+
+
+def entry(rest: str) -> DatasetEntry:
+    """The data set that stands after ``decisions:``.
+
+    Raises:
+        ValueError: If the file cannot be read, or holds what is no log of decisions; names the line or row.
+    """
+    path, options = parse("decisions", rest, OPTIONS)
+    query = "&".join(f"{name}={value}" for name, value in options.items() if name in LEARNING)
+    chosen = parsed(f"decisions:{path}", query, LEARNING)
+    rows = list(_rows(path))
+    try:
+        episodes = _episodes(rows)
+        names = checked_domains(sorted({episode.domain for episode in episodes}), "the file")
+        data = windows(episodes, names, positive(options, "window", 32), _discount(options), "float32")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    data = in_units(data) if chosen["units"] == "different" else data
+    identity = hashlib.sha256(path.read_bytes() + b"\0" + rest.partition("?")[2].encode()).hexdigest()[:16]
+    return learning(
+        chosen,
+        DatasetEntry(
+            factory=Logs(data, identity),
+            description=f"{path.name}: logged decisions among {data.n_outputs - BINS} options; a domain is a word of "
+            "its column 'domain'",
+            metric=agreement,
+            domains=names,
+            licence="see where you have it from",
+            source=str(path),
+            fit=Scale(data.n_outputs - BINS),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Standardises contexts and features of options by the training examples; padding and masks stay.
+
+    Attributes:
+        options: K.
+    """
+
+    options: int
+
+    def __call__(self, inputs: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
+        seen = inputs[labels[..., 0] >= 0]  # [steps, R + K, W]
+        rows = seen.shape[1] - self.options
+        context, shown = seen[:, :rows], seen[:, rows:]
+        legal = shown[..., 0] > 0
+        features = shown[..., 1:][legal]
+        centre, spread = context.mean(dim=0), _spread(context)
+        middle, width = (features.mean(dim=0), _spread(features)) if len(features) else (0.0, 1.0)
+
+        def apply(others: Tensor) -> Tensor:
+            out = others.clone()
+            there = (others[..., rows:, 0] > 0).any(dim=-1)[..., None, None]
+            out[..., :rows, :] = (others[..., :rows, :] - centre) / spread * there
+            mask = others[..., rows:, :1] > 0
+            out[..., rows:, 1:] = (others[..., rows:, 1:] - middle) / width * mask
+            return out
+
+        return apply
+
+
+def _spread(values: Tensor) -> Tensor:
+    found = values.std(dim=0, correction=0)
+    return found.where(found > 1e-6, 1.0)
+
+
+def _discount(options: Mapping[str, str]) -> float:
+    text = options.get("discount", "1")
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0.0 <= found <= 1.0:
+        raise ValueError(f"discount must be a number in 0..1, got {text!r}")
+    return found
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Row]]:
+    """Where it stands, and the step."""
+    if not path.is_file():
+        raise ValueError(f"decisions: there is no file {path}")
+    if path.suffix == ".parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            table = pyarrow.parquet.read_table(path)
+        except pyarrow.ArrowException as error:
+            raise ValueError(f"{path} is no readable Parquet file: {error}") from error
+        yield from ((f"row {number}", row) for number, row in enumerate(table.to_pylist()))
+        return
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: no JSON: {error}") from error
+            if not isinstance(row, dict):
+                raise ValueError(f"{path}, line {number}: must be an object, got {type(row).__name__}")
+            yield f"line {number}", row
+
+
+def _episodes(rows: Sequence[tuple[str, Row]]) -> list[Episode]:
+    if not rows:
+        raise ValueError("holds no step")
+    with_teacher = any("teacher" in row for _, row in rows)
+    found: dict[tuple[str, str], dict[int, Step]] = {}
+    groups: dict[tuple[str, str], str] = {}
+    for where, row in rows:
+        missing = [name for name in REQUIRED if row.get(name) is None]
+        strange = sorted({*row} - {*REQUIRED, *OPTIONAL})
+        if missing or strange:
+            what = f"{', '.join(missing)} missing" if missing else f"{', '.join(strange)} not known"
+            raise ValueError(f"{where}: {what}; a step has {', '.join(REQUIRED)}, and may have {', '.join(OPTIONAL)}")
+        key = (str(row["domain"]), str(row["episode"]))
+        step, number = _step(where, row, with_teacher), _whole(where, "step", row["step"])
+        steps = found.setdefault(key, {})
+        if number in steps:
+            raise ValueError(f"{where}: step {number} of episode {key[1]!r} of domain {key[0]!r} comes twice")
+        group = str(row["group"] if row.get("group") is not None else row["episode"])
+        if groups.setdefault(key, group) != group:
+            raise ValueError(f"{where}: episode {key[1]!r} of domain {key[0]!r} is in the groups {groups[key]!r} and "
+                             f"{group!r}; it must be in one")  # fmt: skip
+        steps[number] = step
+    return [
+        Episode(domain, groups[domain, name], [steps[number] for number in sorted(steps)])
+        for (domain, name), steps in found.items()
+    ]
+
+
+def _step(where: str, row: Row, with_teacher: bool) -> Step:
+    options = row["options"]
+    if isinstance(options, int) and not isinstance(options, bool):
+        shown = np.zeros((max(options, 0), 0))
+    else:
+        shown = _numbers(where, "options", options, 2)
+    if not len(shown):
+        raise ValueError(f"{where}: options must be at least one, got {options!r}")
+    legal = row.get("legal")
+    if legal is not None and not (isinstance(legal, list) and all(isinstance(word, bool) for word in legal)):
+        raise ValueError(f"{where}: legal must be a list of true and false, got {legal!r}")
+    if legal is not None and len(legal) != len(shown):
+        raise ValueError(f"{where}: legal has {len(legal)} words for {len(shown)} options")
+    mask = np.ones(len(shown), dtype=bool) if legal is None else np.array(legal, dtype=bool)
+    if not mask.any():
+        raise ValueError(f"{where}: no option is legal; leave the step out, or mend the mask")
+    done = _whole(where, "done", row["done"])
+    if with_teacher and row.get("teacher") is None:
+        raise ValueError(f"{where}: teacher is missing, and other steps have it; give it everywhere or nowhere")
+    teacher = _whole(where, "teacher", row["teacher"]) if with_teacher else done
+    for name, choice in (("done", done), ("teacher", teacher)):
+        if not 0 <= choice < len(mask) or not mask[choice]:
+            raise ValueError(
+                f"{where}: {name} must be one of the legal options {np.flatnonzero(mask).tolist()}, got {choice}"
+            )
+    reward = _numbers(where, "reward", row["reward"], 0)
+    return Step(View(_numbers(where, "features", row["features"], 1), shown, mask), done, teacher, float(reward))
+
+
+def _whole(where: str, name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{where}: {name} must be a whole number, got {value!r}")
+    return value
+
+
+def _numbers(where: str, name: str, value: Any, dimensions: int) -> np.ndarray[Any, Any]:
+    try:
+        found = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        found = np.array(np.nan)
+    kind = ("a number", "a list of numbers", "a list of lists of numbers of one length")[dimensions]
+    if found.ndim != dimensions or not np.isfinite(found).all():
+        raise ValueError(f"{where}: {name} must be {kind}, all finite; got {str(value)[:80]}")
+    return found

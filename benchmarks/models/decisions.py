@@ -1,0 +1,121 @@
+"""A causal transformer that scores the options of each step of a sequence of decisions.
+
+Inputs are windows ``[n, T, R + K, W]`` (see `benchmarks.datasets.decisions.steps`), outputs ``[n, T, K + BINS]``. With
+c_t the context and o_tk the options of step t::
+
+    e_tk = E o_tk     (or a learned vector e_k where options have no features)
+    x_t  = A c_t + mean of e_tk over the legal k + position_t
+    h    = blocks of causal attention and a perceptron, each after a LayerNorm and around a residual
+    s_tk = (Q h_t) . e_tk / sqrt(d) + v . relu(P h_t + U e_tk);   an illegal option has the score `NEVER`
+
+and the value's outputs are a linear map of h_t. Without history, every step is by itself: no attention, no position.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu, scaled_dot_product_attention
+
+from benchmarks.base.values import BINS, SCALE
+
+NEVER = -1e4
+"""The score of an option that is not legal: finite, so that a padded step has no NaN."""
+
+HEAD = 32
+"""Width of a head of attention, at most."""
+
+
+class Block(nn.Module):
+    """Causal attention and a perceptron."""
+
+    def __init__(self, width: int, history: bool) -> None:
+        super().__init__()
+        self.heads = max(1, width // HEAD)
+        self.history = history
+        if history:
+            self.before = nn.LayerNorm(width)
+            self.mixing = nn.Linear(width, 3 * width)
+            self.after = nn.Linear(width, width)
+        self.perceptron = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.history:
+            n, steps, width = x.shape
+            three = self.mixing(self.before(x)).view(n, steps, 3, self.heads, width // self.heads)
+            query, key, own = three.permute(2, 0, 3, 1, 4)
+            mixed = scaled_dot_product_attention(query, key, own, is_causal=True)
+            x = x + self.after(mixed.transpose(1, 2).reshape(n, steps, width))
+        out: Tensor = x + self.perceptron(x)
+        return out
+
+
+class OptionScorer(nn.Module):
+    """The transformer; see the module.
+
+    Args:
+        input_shape: ``(T, R + K, W)``.
+        n_outputs: K + BINS.
+        width: d, a multiple of `HEAD` if it is above it.
+        depth: Blocks.
+        history: Whether a step sees those before it.
+    """
+
+    def __init__(
+        self, input_shape: tuple[int, ...], n_outputs: int, width: int, depth: int = 2, history: bool = True
+    ) -> None:
+        super().__init__()
+        if len(input_shape) != 3 or not 0 < n_outputs - BINS < input_shape[1]:
+            raise ValueError(
+                "this model takes windows of decisions, [T, context rows + options, columns] and options + "
+                f"{BINS} outputs; the data set has inputs {list(input_shape)} and {n_outputs} outputs"
+            )
+        if width % max(1, width // HEAD):
+            raise ValueError(f"width of this model must be below {2 * HEAD} or a multiple of {HEAD}, got {width}")
+        steps, rows, columns = input_shape
+        self.options = n_outputs - BINS
+        self.rows = rows - self.options
+        self.context = nn.Linear(self.rows * columns, width)
+        if columns > 1:
+            self.features = nn.Linear(columns - 1, width)
+        else:
+            self.vectors = nn.Parameter(torch.randn(self.options, width) / math.sqrt(width))
+        self.positions = nn.Parameter(0.02 * torch.randn(steps, width)) if history else None
+        self.blocks = nn.Sequential(*(Block(width, history) for _ in range(depth)), nn.LayerNorm(width))
+        self.query = nn.Linear(width, width)
+        self.pair = nn.Linear(width, width)
+        self.option = nn.Linear(width, width, bias=False)
+        self.score = nn.Linear(width, 1, bias=False)
+        self.value = nn.Linear(width, BINS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = x.shape[1]
+        numbers = x if x.is_floating_point() else x.float() / (SCALE if x.dtype == torch.int16 else 1)
+        shown = numbers[:, :, self.rows :]
+        legal = shown[..., 0] > 0
+        options = self.features(shown[..., 1:]) if shown.shape[-1] > 1 else self.vectors.expand(*legal.shape, -1)
+        token = self.context(numbers[:, :, : self.rows].flatten(2))
+        share = legal.to(token.dtype)
+        share = share / share.sum(dim=-1, keepdim=True).clamp(min=1.0)
+        token = token + (share[..., None, :] @ options).squeeze(-2)
+        if self.positions is not None:
+            token = token + self.positions[:steps]
+        h = self.blocks(token)
+        along = (options @ self.query(h)[..., None]).squeeze(-1) / math.sqrt(h.shape[-1])
+        beside = self.score(relu(self.pair(h)[..., None, :] + self.option(options))).squeeze(-1)
+        scores = torch.where(legal, along + beside, NEVER)
+        return torch.cat([scores, self.value(h)], dim=-1)
+
+
+def decisions(input_shape: tuple[int, ...], n_outputs: int, width: int, depth: int = 2) -> OptionScorer:
+    """The transformer."""
+    return OptionScorer(input_shape, n_outputs, width, depth)
+
+
+def decisions_by_step(input_shape: tuple[int, ...], n_outputs: int, width: int, depth: int = 2) -> OptionScorer:
+    """The same without what came before a step."""
+    return OptionScorer(input_shape, n_outputs, width, depth, history=False)

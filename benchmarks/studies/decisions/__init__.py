@@ -1,0 +1,1 @@
+"""Sweeps on sets of decisions; docs/decisions.md says what each asks."""

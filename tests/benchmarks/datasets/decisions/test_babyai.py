@@ -1,0 +1,144 @@
+"""Grid worlds in several attempts: a recording for every machine, and the levels themselves where minigrid is."""
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.base.values import BINS
+from benchmarks.datasets import DATASETS
+from benchmarks.datasets.decisions import babyai, babyai_game
+from benchmarks.datasets.decisions.babyai_game import ACTIONS, CAP, KINDS, LEVELS, WORDS, cells_of, installed, words_of
+from benchmarks.datasets.decisions.games import LostError, as_teacher, at_random
+from benchmarks.datasets.decisions.steps import DONE, RETURN, TEACHER
+from tests.benchmarks.datasets.decisions.record import load_babyai
+
+ORDERED = {"log": "mixed", "attempts": "ordered"}
+needs_minigrid = pytest.mark.skipif(not installed(), reason="needs minigrid: pip install 'pgrad[babyai]'")
+CELL = len(KINDS) + 6 + 3
+
+
+def test_words_of_a_mission():
+    found = words_of("put the red ball next to the blue box").reshape(2, -1)
+    first = {WORDS[place] for place in np.flatnonzero(found[0])}
+    second = {WORDS[place] for place in np.flatnonzero(found[1])}
+    assert first == {"put", "the", "red", "ball"}
+    assert second == {"next", "to", "the", "blue", "box"}
+    with pytest.raises(ValueError, match="has the word 'elephant'"):
+        words_of("go to the elephant")
+
+
+def test_cells_by_hand():
+    image = np.zeros((7, 7, 3), dtype=np.uint8)
+    image[0, 1] = (4, 2, 2)  # a locked blue door
+    image[0, 2] = (6, 5, 0)  # a grey ball
+    image[0, 3] = (2, 5, 0)  # a wall, whose colour says nothing
+    cells = cells_of(image).reshape(49, CELL)
+    assert cells[0].sum() == 0
+    assert np.flatnonzero(cells[1]).tolist() == [KINDS.index(4), len(KINDS) + 2, len(KINDS) + 6 + 2]
+    assert np.flatnonzero(cells[2]).tolist() == [KINDS.index(6), len(KINDS) + 5]
+    assert np.flatnonzero(cells[3]).tolist() == [KINDS.index(2)]
+
+
+def test_the_recording():
+    data = load_babyai()
+    assert data.names == tuple(LEVELS)
+    assert data.n_outputs == len(ACTIONS) + BINS
+    assert data.input_shape == (babyai.LENGTH, 4 + 6 + 4 + 2 * len(WORDS) + 49 * CELL + len(ACTIONS), 1)
+    for domain in data.domains:
+        there = domain.labels[..., DONE] >= 0
+        assert domain.inputs.dtype == torch.uint8
+        assert set(domain.inputs.unique().tolist()) == {0, 1}
+        assert set(domain.labels[..., RETURN][there].tolist()) <= {0.0, 1.0}
+        attempt = domain.inputs[..., 10:13, 0].float().argmax(-1)
+        for number, share in enumerate((0.6, 0.3, 0.0)):
+            own = domain.labels[there & (attempt == number)]
+            agreed = (own[:, DONE] == own[:, TEACHER]).double().mean()
+            # A random action is the bot's own one time in six.
+            assert float(agreed) == pytest.approx(1 - share * 5 / 6, abs=0.15)
+        last = domain.labels[there & (attempt == 2)]
+        assert float(last[:, RETURN].mean()) == 1.0 or domain.name in ("unlock", "open-two")
+
+
+def test_what_is_missing_is_said(monkeypatch):
+    if installed():
+        pytest.skip("minigrid is here")
+    with pytest.raises(ImportError, match=r"pip install 'pgrad\[babyai\]'"):
+        babyai.play(ORDERED).game("go-to", 0)
+    with pytest.raises(ImportError, match="BabyAI need minigrid, which is missing"):
+        DATASETS["babyai"].factory.build()
+
+
+def test_a_preparation_without_minigrid_leaves_nothing(own_cache, tmp_path, said):
+    if installed():
+        pytest.skip("minigrid is here")
+    status, _, err = said("data", "babyai")
+    assert status == 1
+    assert "pip install 'pgrad[babyai]' installs it" in err
+    assert not list((tmp_path / "cache").glob("*.npz"))
+    assert not list((tmp_path / "cache").glob("*.partial"))
+
+
+@needs_minigrid
+@pytest.mark.slow
+def test_the_teacher_is_far_above_random_in_every_level():
+    for domain in LEVELS:
+        values = {"teacher": [], "random": []}
+        for seed in range(5):
+            for name, policy in (("teacher", as_teacher), ("random", at_random)):
+                game = babyai.play(ORDERED).game(domain, seed)
+                rng = np.random.default_rng(seed)
+                while not game.over:
+                    game.act(policy(game, rng))
+                values[name].append(game.outcome())
+        assert np.mean(values["teacher"]) > 0.75
+        assert np.mean(values["teacher"]) > np.mean(values["random"]) + 0.3
+
+
+@needs_minigrid
+@pytest.mark.slow
+def test_the_recording_can_be_made_again():
+    data = babyai.build(ORDERED, tasks=6).data
+    assert data.digest() == load_babyai().digest()
+
+
+@needs_minigrid
+@pytest.mark.slow
+def test_nothing_that_the_player_cannot_know_is_seen():
+    """Other things outside of the view: the same view, where the teacher may say something else."""
+    game = babyai.play(ORDERED).game("object-or-door", 1)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        before = game.view().context
+        env = game.env
+        _, visible = env.gen_obs_grid()
+        for x in range(env.width):
+            for y in range(env.height):
+                inside = env.relative_coords(x, y)
+                if inside is None or not visible[inside]:
+                    env.grid.set(x, y, None)
+        game.seen = env.gen_obs()
+        assert np.array_equal(game.view().context, before)
+        game.act(int(rng.integers(3)))
+
+
+@needs_minigrid
+@pytest.mark.slow
+def test_orders_of_attempts():
+    shuffled = [babyai.practised("go-to", task, ORDERED | {"attempts": "shuffled"})[0] for task in range(3)]
+    alone = babyai.practised("go-to", 0, ORDERED | {"attempts": "alone"})
+    together = babyai.practised("go-to", 0, ORDERED)
+    assert len(alone) == 3
+    assert len(together) == len(shuffled[:1]) == 1
+    assert sum(len(each.steps) for each in alone) == len(together[0].steps)
+    assert len(together[0].ends) == 3
+    assert max(len(each.steps) for each in alone) <= CAP
+
+
+@needs_minigrid
+@pytest.mark.slow
+def test_a_bot_that_was_not_asked_is_lost():
+    game = babyai_game.Level("go-to", 0)
+    game.act(0)
+    game.act(0)
+    with pytest.raises(LostError, match="must be asked at every step"):
+        game.teacher()

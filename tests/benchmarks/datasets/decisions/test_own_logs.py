@@ -1,0 +1,144 @@
+"""A user's own logs: both formats, and what is wrong with them said by line."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks.base.values import BINS
+from benchmarks.datasets import DATASETS
+from benchmarks.datasets.decisions.own_logs import Scale
+from benchmarks.datasets.decisions.steps import RETURN
+from benchmarks.datasets.lookup import _entry, identity
+from tests.benchmarks.datasets.decisions.worlds import episodes
+
+
+def rows(number=12):
+    found = []
+    for count, episode in enumerate(episodes(number=number)):
+        for t, step in enumerate(episode.steps):
+            found.append(
+                {
+                    "domain": episode.domain,
+                    "episode": count,
+                    "step": 3 * t,
+                    "features": (10 * step.view.context + 5).tolist(),
+                    "options": [[option, 0.5] for option in range(3)],
+                    "legal": step.view.legal.tolist(),
+                    "done": step.done,
+                    "teacher": step.teacher,
+                    "reward": step.reward,
+                }
+            )
+    return found
+
+
+def lines(path, content):
+    path.write_text("\n".join(json.dumps(row) for row in content))
+    _entry.cache_clear()
+    return f"decisions:{path}"
+
+
+def test_both_formats_hold_the_same(tmp_path):
+    content = rows()
+    one = DATASETS[lines(tmp_path / "log.jsonl", content)]
+    pd.DataFrame(content).to_parquet(tmp_path / "log.parquet")
+    other = DATASETS[f"decisions:{tmp_path / 'log.parquet'}"]
+    data = one.factory()
+    assert data.digest() == other.factory().digest()
+    assert one.domains == data.names == ("a", "b", "c")
+    assert data.n_outputs == 3 + BINS
+    assert data.input_shape == (32, 5 + 3, 3)  # 14 features in rows of three, then three options
+    assert sum(int((domain.labels[..., 0] >= 0).sum()) for domain in data.domains) == len(content)
+    shuffled = [content[place] for place in np.random.default_rng(0).permutation(len(content))]
+    assert len(DATASETS[lines(tmp_path / "other.jsonl", shuffled)].factory().domains[0]) == len(data.domains[0])
+
+
+def test_options_of_the_name(tmp_path):
+    name = lines(tmp_path / "log.jsonl", rows())
+    plain, scaled = DATASETS[name], DATASETS[f"{name}?units=different&loss=filtered&learn=done&window=4&discount=0.5"]
+    assert scaled.loss.__name__ == "filtered of done, two-hot critic"
+    assert "value error" in scaled.measures
+    assert "value error" not in plain.measures
+    assert scaled.factory().input_shape[0] == 4
+    unscaled = DATASETS[f"{name}?window=4&discount=0.5"].factory()
+    for domain, other, unit in zip(scaled.factory().domains, unscaled.domains, (1, 10, 100), strict=True):
+        assert torch.allclose(domain.labels[..., RETURN], unit * other.labels[..., RETURN])
+    assert identity(name) != identity(f"{name}?window=4")
+
+
+def test_without_a_teacher_and_without_features_of_options(tmp_path):
+    content = [{key: value for key, value in row.items() if key not in ("teacher", "legal")} for row in rows()]
+    content = [{**row, "options": 3, "group": row["episode"] // 2} for row in content]
+    data = DATASETS[lines(tmp_path / "log.jsonl", content)].factory()
+    assert data.input_shape == (32, 14 + 3, 1)
+    for domain in data.domains:
+        assert torch.equal(domain.labels[..., 0], domain.labels[..., 1])
+        assert len(domain.groups.unique()) == 6
+
+
+def test_features_are_standardised_and_masks_stay(tmp_path):
+    data = DATASETS[lines(tmp_path / "log.jsonl", rows())].factory()
+    inputs, labels = data.domains[0].inputs, data.domains[0].labels
+    done = Scale(3)(inputs, labels)(inputs)
+    there = labels[..., 0] >= 0
+    context = done[there][:, :5].flatten(1)[:, :14]
+    assert torch.allclose(context.mean(0), torch.zeros(14), atol=1e-5)
+    spread = context.std(0, correction=0)
+    assert ((spread - 1).abs() < 1e-3).logical_or(spread < 1e-6).all()
+    assert torch.equal(done[:, :, 5:, 0], inputs[:, :, 5:, 0])
+    assert (done[~there] == 0).all()
+
+
+WRONG = {
+    "no option is legal": {"legal": [False, False, False]},
+    r"done must be one of the legal options \[0, 2\], got 1": {"legal": [True, False, True], "done": 1, "teacher": 0},
+    "teacher must be one of the legal options": {"teacher": 3},
+    "reward must be a number, all finite; got inf": {"reward": float("inf")},
+    "features must be a list of numbers, all finite": {"features": [1.0, "x"]},
+    "options must be a list of lists of numbers of one length": {"options": [[1], [1, 2]]},
+    "options must be at least one": {"options": 0},
+    "legal has 2 words for 3 options": {"legal": [True, True]},
+    "legal must be a list of true and false": {"legal": [1, 0, 1]},
+    "done must be a whole number, got 0.5": {"done": 0.5},
+    "reward missing; a step has domain": {"reward": None},
+    "colour not known": {"colour": 3},
+    "teacher is missing, and other steps have it": {"teacher": None},
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_a_broken_line_is_named(tmp_path, message):
+    content = rows(3)
+    content[4] |= WRONG[message]
+    with pytest.raises(ValueError, match=rf"log\.jsonl: line 5: .*{message}"):
+        DATASETS[lines(tmp_path / "log.jsonl", content)]
+
+
+def test_broken_files(tmp_path):
+    content = rows(3)
+    for wrong, message in (
+        ([*content, content[0]], "line .*: step 0 of episode '0' of domain 'a' comes twice"),
+        ([row for row in content if row["domain"] == "a"], "at least two"),
+        ([{**row, "domain": row["domain"] + "+"} for row in content], "must not be empty or hold"),
+        ([], "holds no step"),
+        ([{**row, "group": row["step"]} for row in content], "it must be in one"),
+        ([*content[:-1], {**content[-1], "features": [1.0]}], "elsewhere they are"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            DATASETS[lines(tmp_path / "log.jsonl", wrong)]
+    (tmp_path / "log.jsonl").write_text("{")
+    with pytest.raises(ValueError, match="line 1: no JSON"):
+        DATASETS[f"decisions:{tmp_path / 'log.jsonl'}"]
+    (tmp_path / "log.parquet").write_text("x")
+    with pytest.raises(ValueError, match="no readable Parquet file"):
+        DATASETS[f"decisions:{tmp_path / 'log.parquet'}"]
+    with pytest.raises(ValueError, match="there is no file"):
+        DATASETS["decisions:nowhere.jsonl"]
+    name = lines(tmp_path / "good.jsonl", content)
+    with pytest.raises(ValueError, match=r"discount must be a number in 0..1, got '2'"):
+        DATASETS[f"{name}?discount=2"]
+    with pytest.raises(ValueError, match="loss must be given once and be one of bc, filtered; got 'best'"):
+        DATASETS[f"{name}?loss=best"]
