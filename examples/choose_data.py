@@ -1,7 +1,9 @@
 """Data to try `pgrad-bench choose` on: a table of four clinics, pictures of four kinds, a fifth of each without labels.
 
-python examples/choose_data.py FOLDER writes clinics.csv and shapes/, then fifth-clinic.csv and fifth-shapes/, and what
-is true of the last two in fifth-clinic-truth.csv and fifth-shapes-truth.csv. All of it is drawn, and always the same.
+    python examples/choose_data.py FOLDER
+
+writes clinics.csv and shapes/, then fifth-clinic.csv and fifth-shapes/, and what is true of the last two in
+fifth-clinic-truth.csv and fifth-shapes-truth.csv. All of it is drawn, and always the same.
 """
 
 import csv

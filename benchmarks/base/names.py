@@ -55,5 +55,5 @@ SEARCH = {
 LAUNCHERS = ("in-process", "local", "slurm", "ray")
 """Of `benchmarks.sweeps.launcher_config`."""
 
-SCHEMES = ("folder", "table")
+SCHEMES = ("folder", "table", "decisions")
 """What stands before the colon where a user's own data are named: of `benchmarks.datasets.lookup`."""

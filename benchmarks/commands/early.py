@@ -140,7 +140,8 @@ def not_there(name: str) -> str:
     if any(os.path.exists(os.path.expanduser(way)) for way in ways):  # noqa: PTH110, PTH111  Path's raise for some
         return ""
     path = Path(os.path.expanduser(ways[0]))  # noqa: PTH111
-    return f"there is no {'folder' if scheme == 'folder' else 'file'} {path}"
+    kinds = {"folder": "folder", "decisions": "file or folder"}
+    return f"there is no {kinds.get(scheme, 'file')} {path}"
 
 
 def _place(where: str, lines: Mapping[Location, int], path: Location) -> str:

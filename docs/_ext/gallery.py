@@ -72,7 +72,8 @@ def kept(app: Sphinx, path: Path) -> Path:
 
 
 def renew(path: Path, store: Path) -> None:
-    """Runs the program unless its outcome is kept: ``output``, what it prints, and ``picture``, an SVG.
+    """Runs the program unless its outcome is kept: ``output``, what it prints, and ``picture``, an SVG, empty
+    of a program without roll-outs.
 
     Raises:
         ExtensionError: if it does not end well.
@@ -92,9 +93,10 @@ def renew(path: Path, store: Path) -> None:
             text=True,
             check=False,
         )
-        if done.returncode or not picture.exists():
+        if done.returncode:
             raise ExtensionError(f"{path} ended with status {done.returncode}:\n{done.stdout}\n{done.stderr}")
-        found = {"digest": digest, "output": done.stdout, "picture": picture.read_text(encoding="utf-8")}
+        drawn = picture.read_text(encoding="utf-8") if picture.exists() else ""
+        found = {"digest": digest, "output": done.stdout, "picture": drawn}
     store.parent.mkdir(parents=True, exist_ok=True)
     store.write_text(json.dumps(found), encoding="utf-8")
 
@@ -121,25 +123,12 @@ class Example(SphinxDirective):
         about = docstring(path).split("\n\n")[0]
         ends = next(node.end_lineno for node in ast.parse(path.read_text(encoding="utf-8")).body)
         code = "\n".join(path.read_text(encoding="utf-8").splitlines()[ends or 0 :]).strip()
-        text = "\n".join(
-            [
-                *(
-                    about.replace("\n", " "),
-                    "",
-                    "```sh",
-                    line,
-                    "```",
-                    "",
-                    "It prints:",
-                    "",
-                    "```text",
-                    found["output"].rstrip(),
-                    "```",
-                    "",
-                ),
-                *(f"`examples/{path.name}`:", "", "```python", code, "```"),
-            ]
-        )
+        output = found["output"].rstrip()
+        printed = ["It prints:", "", "```text", output, "```", ""] if output else []
+        start = [about.replace("\n", " "), "", "```sh", line, "```", ""]
+        text = "\n".join([*start, *printed, f"`examples/{path.name}`:", "", "```python", code, "```"])
+        if not found["picture"]:
+            return self.parse_text_to_nodes(text)
         source = base64.b64encode(found["picture"].encode()).decode()
         alternative = f"shares of components and angle with the displacement in examples/{path.name}"
         picture = f'<img class="rollouts" alt="{alternative}" src="data:image/svg+xml;base64,{source}">'

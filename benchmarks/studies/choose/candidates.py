@@ -12,6 +12,7 @@ from benchmarks.models.weights import NONE, PACKAGE, PACKAGE_FITS
 from benchmarks.runs.config import RunConfig
 from benchmarks.studies.choose.recipe import Recipe, Size
 from benchmarks.sweeps.config import SweepConfig
+from benchmarks.sweeps.search import Search
 from benchmarks.sweeps.settings import Overrides, SweepSettings
 
 Outer = frozenset[str]
@@ -185,7 +186,7 @@ def space_of(
                 algorithms=recipe.algorithms,
                 seeds=tuple(range(size.seeds)),
                 points=size.points,
-                search="wide",
+                search=Search(ranges="wide"),
                 share_points=True,
                 settings=own,
             )
