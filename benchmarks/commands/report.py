@@ -11,6 +11,7 @@ from benchmarks.commands import say
 from benchmarks.reports import overview as side_by_side
 from benchmarks.reports.page import Report
 from benchmarks.reports.request import Request
+from benchmarks.reports.rungs import sources as rungs_of
 from benchmarks.reports.watch import follow
 from benchmarks.runs import plugins
 from benchmarks.sweeps.store import StoreError
@@ -39,6 +40,8 @@ def report(
     console = say.console()
     try:
         folder = output or _beside(runs[0])
+        runs, rungs = rungs_of(runs)
+        overview = overview or rungs
         plugins.load(plugin)
         request = Request(runs, selection, baseline, compare, held_out, seed, refit)
         if overview:

@@ -25,7 +25,7 @@ from benchmarks.studies.choose.expectation import Verdict, verdict
 from benchmarks.studies.choose.final import last_training, train_all
 from benchmarks.studies.choose.recipe import RECIPE, Recipe
 from benchmarks.studies.choose.request import Request, earlier, note, require_same
-from benchmarks.studies.choose.search import Search, launcher_of
+from benchmarks.studies.choose.search import Search, launcher_of, write_rungs
 from benchmarks.studies.choose.sizing import Fitting, fitting, measured
 from benchmarks.studies.choose.writing import Made, write
 from benchmarks.sweeps.settings import SweepSettings
@@ -150,6 +150,7 @@ def choose(asked: Asked, console: Console) -> Done:
         deadline = start + max(60 * asked.minutes - _RESERVE * after, 30 * asked.minutes)
         search = Search(space, store, asked.output, console, launcher_of(workers, asked.device), deadline)
         found = search.run()
+        write_rungs(store, asked.output)
     return _finished(asked, space, data, found, notes, console)
 
 

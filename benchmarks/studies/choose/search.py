@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,12 +13,14 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.base.whole import whole
 from benchmarks.base.wording import count
+from benchmarks.reports.rungs import RUNGS
 from benchmarks.runs.config import RunConfig
 from benchmarks.runs.refit import refit_of
 from benchmarks.runs.runner import RunKind
 from benchmarks.runs.selection import Selected
-from benchmarks.studies.choose.candidates import Candidate, Outer, Space
+from benchmarks.studies.choose.candidates import MOST_POINTS, MOST_RUNGS, Candidate, Outer, Space
 from benchmarks.studies.choose.halving import Chosen, best, standing
 from benchmarks.studies.choose.keeping import run_keeping
 from benchmarks.sweeps.coordinator import Coordinator
@@ -279,6 +282,18 @@ class Search:
         for record in self.store.each_record(number):
             if record["status"] == "finished":
                 self.records[record["key"]] = record
+
+
+def write_rungs(store: Store, folder: Path) -> None:
+    """Writes the records of each rung and model to a file in ``rungs``: a report compares like with like."""
+    files: dict[str, list[str]] = {}
+    for record in store.each_record():
+        model, rung = divmod(record["config"]["point"] // MOST_POINTS, MOST_RUNGS)
+        name = f"rung-{rung + 1}" + (f"-model-{model + 1}" if model else "")
+        files.setdefault(name, []).append(json.dumps(record, ensure_ascii=False))
+    for name, lines in files.items():
+        with whole(folder / RUNGS / f"{name}.jsonl") as partial:
+            partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def launcher_of(workers: int, device: str) -> LauncherConfig:

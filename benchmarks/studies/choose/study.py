@@ -66,6 +66,7 @@ class Trial:
         estimate: Accuracy that was estimated without labels; NaN where it could not be.
         accuracy: What it is.
         guess: Mean accuracy of the left-out domains.
+        stopped: Why the search ended early; empty if it did not.
     """
 
     dataset: str
@@ -86,6 +87,7 @@ class Trial:
     estimate: float
     accuracy: float
     guess: float
+    stopped: str = ""
 
 
 def unseen_of(dataset: str) -> list[str]:
@@ -185,6 +187,7 @@ class Study:
             estimate=estimate,
             accuracy=accuracy,
             guess=guess,
+            stopped=found.stopped,
         )
 
 
@@ -229,7 +232,17 @@ def trials(output: Path) -> list[Trial]:
 
 
 COLUMNS = (
-    *("data set", "minutes", "trials", "regret", "of validation", "over ERM", "over fixed", "inside interval"),
+    *(
+        "data set",
+        "minutes",
+        "trials",
+        "ended early",
+        "regret",
+        "of validation",
+        "over ERM",
+        "over fixed",
+        "inside interval",
+    ),
     *("far below ERM", "estimate off", "guess off"),
 )
 
@@ -253,7 +266,7 @@ def _row(dataset: str, own: Sequence[Trial]) -> tuple[str, ...]:
     inside = sum(one.low <= one.reached <= one.high for one in promised)
     below = sum(one.default - one.reached > (one.high - one.low) / 2 for one in promised)
     return (
-        *(dataset, f"{own[0].minutes:g}", str(len(own))),
+        *(dataset, f"{own[0].minutes:g}", str(len(own)), str(sum(bool(one.stopped) for one in own))),
         mean([one.hindsight_half - one.half for one in own]),
         mean([one.hindsight_half - one.validation_half for one in own]),
         mean([one.reached - one.default for one in own]),

@@ -32,8 +32,9 @@ def test_two_commands_from_a_table_to_predictions_and_a_report(said, tmp_path, t
     assert f"120 predictions: {told}" in out
     assert "Unlikeness to the training examples: " in out
     assert list(pd.read_csv(told)) == ["row", "prediction", "p(ill)", "p(well)"]
-    status, out, _ = said("report", output)
-    assert status == 0
+    status, out, err = said("report", output)
+    assert (status, err) == (0, "")
+    assert f"Page: {output / 'report' / 'overview.html'}" in out
     status, _, err = said(*words, "--measure", "auc")
     assert status == 2
     assert "holds another choice, with settings" in err

@@ -1,0 +1,85 @@
+"""The study of choose: an unseen domain in two halves that no choice looks at, and the table of trials."""
+
+import io
+import json
+import math
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from rich.console import Console
+
+from benchmarks.datasets import DATASETS
+from benchmarks.studies.choose.candidates import space_of
+from benchmarks.studies.choose.halves import halved
+from benchmarks.studies.choose.recipe import Recipe, Rung, Size
+from benchmarks.studies.choose.study import COLUMNS, LINES, Study, Trial, rows, trials, unseen_of
+from benchmarks.sweeps.settings import SweepSettings
+
+FAST = Recipe(
+    algorithms=("erm", "erm-sgd"),
+    sizes=(Size(2, points=1, rollouts=4),),
+    rungs=(Rung(1.0, 0.0),),
+    checkpoints=2,
+    batch_size=8,
+    fixed="erm-ema",
+)
+
+
+def test_halves_are_the_domain_and_every_run_holds_them_out():
+    name, halves = halved("rotated-digits", "30°")
+    data, whole = DATASETS[name].factory(), DATASETS["rotated-digits"].factory()
+    assert data.names == ("0°", "15°", "45°", "60°", "75°", *halves)
+    pixels = torch.cat([domain.inputs for domain in data.domains[-2:]]).flatten(1).sum(dim=1)
+    assert torch.equal(pixels.sort().values, whole.domains[2].inputs.flatten(1).sum(dim=1).sort().values)
+    assert abs(len(data.domains[-1]) - len(data.domains[-2])) <= 1
+    space = space_of(name, (), SweepSettings(), FAST.sizes[0], FAST, halves)
+    assert space.domains == ("0°", "15°", "45°", "60°", "75°")
+    for outer in space.outers():
+        for run in space.runs(space.default, outer, 0):
+            assert set(halves) <= set(run.held_out)
+            assert len(run.held_out) == 3 + len(outer)
+
+
+def test_groups_stay_in_one_half():
+    """As they do where the same concept stands in every style: the halves have no group in common."""
+    from benchmarks.datasets import Domain
+    from benchmarks.studies.choose.halves import _first
+
+    groups = torch.arange(90) // 3
+    first = _first(Domain("a", torch.zeros(90, 1), torch.zeros(90, dtype=torch.long), groups))
+    assert set(groups[first].tolist()).isdisjoint(groups[~first].tolist())
+    assert int(first.sum()) == 45
+
+
+TRIAL = Trial(
+    *("set", "u", 5.0, (1, 4, 1), "erm", 0.70, 0.65, 0.5, 0.8, 0.60, 0.68, 0.66),
+    *(0.72, 0.70, 0.75, 0.71, 0.69, 0.60),
+)
+
+
+def test_rows_are_means_over_trials_in_points():
+    other = replace(TRIAL, unseen="v", reached=0.30, low=0.5, high=0.8, estimate=math.nan, stopped="the time was over")
+    first, last = rows([TRIAL, other])
+    assert first[1:] == last[1:]
+    found = dict(zip(COLUMNS, first, strict=True))
+    assert found["regret"] == "+3.0"  # 0.75 - 0.72
+    assert found["of validation"] == "+5.0"
+    assert found["over ERM"] == "-10.0"  # (0.70 + 0.30) / 2 - 0.60
+    assert found["inside interval"] == "1 of 2"
+    assert found["far below ERM"] == "1 of 2"  # 0.30 is below 0.60 by more than 0.15
+    assert found["estimate off"] == "+2.0"
+    assert found["ended early"] == "1"
+
+
+@pytest.mark.slow
+def test_a_trial_looks_at_the_unseen_domain_once_and_is_done_once(tmp_path):
+    assert unseen_of("rotated-digits") == ["0°", "30°", "60°"]
+    console = Console(file=io.StringIO(), width=1000)
+    study = Study(tmp_path, 60.0, 1, console, 0.0, FAST)
+    trial = study.trial("coloured-digits", "10%")
+    assert 0.0 <= trial.reached <= 1.0
+    assert trial.size == (1, 4, 1)
+    assert not math.isnan(trial.hindsight_half)
+    (tmp_path / LINES).write_text(json.dumps(asdict(replace(trial, unseen="90%"))) + "\n")
+    assert [one.unseen for one in trials(tmp_path)] == ["90%"]
