@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.studies.comparison import tables as comparison
 from benchmarks.studies.outer import tables as outer
 from benchmarks.studies.results import tables
 
@@ -12,4 +13,5 @@ def results_command() -> int:
     """Write the tables of docs/results anew from the committed records."""
     tables.main()
     outer.main()
+    comparison.main()
     return 0
