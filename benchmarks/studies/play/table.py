@@ -12,8 +12,8 @@ from benchmarks.studies.play.episodes import Played
 
 
 def interval(outcomes: Sequence[float]) -> tuple[float, float, float]:
-    """Mean, low and high: Wilson's interval where every outcome is 0 or 1, else Student's t; on the scale of logits where
-    all are in 0..1.
+    """Mean, low and high: Wilson's interval where every outcome is 0 or 1, else Student's t, on the scale of logits
+    where all outcomes are in 0..1.
 
     Example:
         >>> [round(number, 2) for number in interval([1.0] * 8 + [0.0] * 2)]
