@@ -164,7 +164,13 @@ def _rows(path: Path) -> Iterator[tuple[str, Row]]:
             raise ValueError(f"{path} is no readable Parquet file: {error}") from error
         yield from ((f"row {number}", row) for number, row in enumerate(table.to_pylist()))
         return
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is no text in UTF-8 ({error}), as JSON lines are; Parquet ends in .parquet"
+        ) from error
+    for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             try:
                 row = json.loads(line)

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.stats import binomtest
 
-from benchmarks.base.metrics import estimate
+from benchmarks.base.metrics import bounded, estimate
 from benchmarks.studies.play.episodes import Played
 
 
 def interval(outcomes: Sequence[float]) -> tuple[float, float, float]:
-    """Mean, low and high: Wilson's interval where every outcome is 0 or 1, else Student's t.
+    """Mean, low and high: Wilson's interval where every outcome is 0 or 1, else Student's t, on the scale of logits
+    where all outcomes are in 0..1.
 
     Example:
         >>> [round(number, 2) for number in interval([1.0] * 8 + [0.0] * 2)]
@@ -23,6 +24,7 @@ def interval(outcomes: Sequence[float]) -> tuple[float, float, float]:
         found = binomtest(int(values.sum()), len(values)).proportion_ci(method="wilson")
         return float(values.mean()), float(found.low), float(found.high)
     told = estimate(values)
+    told = bounded(told) if values.min() >= 0.0 and values.max() <= 1.0 else told
     return told.mean, told.low, told.high
 
 

@@ -101,7 +101,8 @@ def test_intervals():
     assert (mean, low) == (0.0, pytest.approx(0.0, abs=1e-12))
     assert 0.1 < high < 0.2  # Wilson: z^2 / (n + z^2)
     assert high == pytest.approx(1.96**2 / (20 + 1.96**2), rel=1e-3)
-    values = [0.1, 0.5, 0.4, 0.2]
+    assert interval([1.0, 1.0, 0.5])[2] < 1.0
+    values = [-0.1, 0.5, 0.4, 0.4]
     mean, low, high = interval(values)
     assert mean == pytest.approx(0.3)
     assert high - mean == pytest.approx(3.182446 * np.std(values, ddof=1) / 2, rel=1e-5)

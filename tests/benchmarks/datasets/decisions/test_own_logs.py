@@ -132,6 +132,9 @@ def test_broken_files(tmp_path):
     (tmp_path / "log.jsonl").write_text("{")
     with pytest.raises(ValueError, match="line 1: no JSON"):
         DATASETS[f"decisions:{tmp_path / 'log.jsonl'}"]
+    (tmp_path / "log.jsonl").write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="is no text in UTF-8"):
+        DATASETS[f"decisions:{tmp_path / 'log.jsonl'}"]
     (tmp_path / "log.parquet").write_text("x")
     with pytest.raises(ValueError, match="no readable Parquet file"):
         DATASETS[f"decisions:{tmp_path / 'log.parquet'}"]
