@@ -95,8 +95,8 @@ def main(folder: Path, of_clinic: int = 300, of_kind: int = 120) -> None:
                 told.append({"file": f"{number:03}.png", "shape": shape})
     write(folder / "fifth-shapes-truth.csv", told)
     known = len(CLINICS) - 1, len(KINDS) - 1
-    print(f"clinics.csv: {known[0] * of_clinic} rows of {known[0]} clinics; fifth-clinic.csv: {of_clinic} of another one")
-    print(f"shapes/: {known[1] * of_kind} pictures of {known[1]} kinds; fifth-shapes/: {of_kind} of another one")
+    print(f"clinics.csv: {known[0] * of_clinic} rows of {known[0]} clinics; fifth-clinic.csv: {of_clinic} of another")
+    print(f"shapes/: {known[1] * of_kind} pictures of {known[1]} kinds; fifth-shapes/: {of_kind} of another")
 
 
 if __name__ == "__main__":
