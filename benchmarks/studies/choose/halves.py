@@ -1,8 +1,7 @@
 """Data sets one of whose domains nobody may look at: it stands as two halves, which every run of a study holds out.
 
 On one half the best in hindsight is found, and on the other it is measured: else it would be the maximum of noise.
-Naming this module as a plugin registers, for every data set of the registry and each of its domains, the set that
-`halved` names; nothing is built before it is asked for.
+`benchmarks.studies.choose.unseen` is the plugin that registers these sets in workers.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from dataclasses import replace
 
 import torch
 
-from benchmarks.base.names import DATASETS as NAMES
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import DATASETS, Domain, MultiDomainData
 
@@ -50,14 +48,10 @@ def _first(domain: Domain) -> torch.Tensor:
 
 
 def register(dataset: str) -> None:
-    """Enters the sets that are made of one."""
+    """Enters the sets that are made of one, those that `halved` names; nothing is built before it is asked for."""
     entry = DATASETS[dataset]
     for domain in entry.domains:
         name, halves = halved(dataset, domain)
         others = tuple(each for each in entry.domains if each != domain)
         factory = functools.partial(built, dataset, domain)
         DATASETS[name] = replace(entry, factory=factory, domains=(*others, *halves), digest=None, origin=None)
-
-
-for _name in NAMES:
-    register(_name)

@@ -34,7 +34,7 @@ from benchmarks.runs.model_folder.confidence import said
 from benchmarks.runs.prepared import prepared
 from benchmarks.studies.choose.candidates import Candidate, Outer, Space, space_of
 from benchmarks.studies.choose.expectation import Verdict, verdict
-from benchmarks.studies.choose.halves import halved
+from benchmarks.studies.choose.halves import halved, register
 from benchmarks.studies.choose.halving import Chosen
 from benchmarks.studies.choose.keeping import kept, kept_path
 from benchmarks.studies.choose.recipe import RECIPE, Recipe
@@ -43,7 +43,7 @@ from benchmarks.studies.choose.sizing import fitting, measured
 from benchmarks.sweeps.settings import SweepSettings
 from benchmarks.sweeps.store import Store
 
-PLUGIN = "benchmarks.studies.choose.halves"
+PLUGIN = "benchmarks.studies.choose.unseen"
 LINES = "study.jsonl"
 NOBODY: Outer = frozenset()
 
@@ -133,6 +133,7 @@ class Study:
     def trial(self, dataset: str, unseen: str) -> Trial:
         """One choice, and what it is worth."""
         start = time.monotonic()
+        register(dataset)
         name, halves = halved(dataset, unseen)
         folder = self.output / f"{dataset}-{DATASETS[dataset].domains.index(unseen)}-{self.minutes:g}"
         folder.mkdir(parents=True, exist_ok=True)

@@ -121,7 +121,7 @@ def test_files_that_are_refused(tmp_path):
     for name in ("empty.csv", "broken.parquet", "nowhere.csv"):
         if name != "nowhere.csv":
             (tmp_path / name).write_bytes(b"")
-        with pytest.raises(ValueError, match="cannot be read"):
+        with pytest.raises(ValueError, match=r"cannot be read|there is no file .*nowhere\.csv"):
             DATASETS[f"table:{tmp_path / name}"]
     pd.DataFrame({"domain": ["a", None, "b"], "y": [1, 0, 1], "x": [1, 2, 3]}).to_csv(tmp_path / "gap.csv")
     with pytest.raises(ValueError, match=r"column 'domain' of .* is empty in 1 row;"):

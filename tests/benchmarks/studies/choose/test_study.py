@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmarks.datasets import DATASETS
 from benchmarks.studies.choose.candidates import space_of
-from benchmarks.studies.choose.halves import halved
+from benchmarks.studies.choose.halves import halved, register
 from benchmarks.studies.choose.recipe import Recipe, Rung, Size
 from benchmarks.studies.choose.study import COLUMNS, LINES, Study, Trial, rows, trials, unseen_of
 from benchmarks.sweeps.settings import SweepSettings
@@ -27,6 +27,7 @@ FAST = Recipe(
 
 
 def test_halves_are_the_domain_and_every_run_holds_them_out():
+    register("rotated-digits")
     name, halves = halved("rotated-digits", "30°")
     data, whole = DATASETS[name].factory(), DATASETS["rotated-digits"].factory()
     assert data.names == ("0°", "15°", "45°", "60°", "75°", *halves)
