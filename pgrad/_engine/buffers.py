@@ -22,9 +22,10 @@ import torch
 from torch import Tensor
 
 from pgrad._engine import sharding
+from pgrad._engine.forms import cut, flat, in_words, is_dense, kinds_of, real_part, same_bits, shaped
 from pgrad._engine.kernels import full_precision, products, subtract
 
-__all__ = ["FlatBuffer", "flat", "local", "shaped"]
+__all__ = ["FlatBuffer"]
 
 # The work goes in parts which bound every temporary. On a CPU they stay in the cache, on an accelerator they are large
 # enough to hide the launches: numbers in a part of a parameter, and numbers in a part of the matrix.
@@ -32,8 +33,6 @@ _PIECE = {"cpu": 1 << 17, "cuda": 1 << 23}
 _AREA = {"cpu": 1 << 23, "cuda": 1 << 26}
 _STEP = 512  # columns: parts of the matrix begin at multiples
 _ALIGN = 16  # numbers
-
-_form = operator.attrgetter("shape", "dtype", "device")
 
 
 class FlatBuffer:
@@ -52,7 +51,7 @@ class FlatBuffer:
         first = flat(params[0])
         self.params = params
         self.active: set[int] = set()
-        self._kinds = list(_kinds_of(params))
+        self._kinds = list(kinds_of(params))
         self._real = first.dtype
         sizes = [flat(p).numel() for p in params]
         self._starts = [0, *itertools.accumulate(-(-size // _ALIGN) * _ALIGN for size in sizes)]
@@ -107,19 +106,19 @@ class FlatBuffer:
 
     def is_unchanged(self, index: int) -> bool:
         """Whether a parameter has the form that it had when the buffer was made."""
-        return [*_kinds_of([self.params[index]])] == [self._kinds[index]]
+        return [*kinds_of([self.params[index]])] == [self._kinds[index]]
 
     def changed(self) -> int | None:
         """A parameter that takes part and has another form than when the buffer was made; None if none has."""
         if self._planned is not self.active:
             self._plan()
-        if all(map(operator.eq, _kinds_of(self._present), self._present_kinds)):
+        if all(map(operator.eq, kinds_of(self._present), self._present_kinds)):
             return None
         return next((i for i in self.active if not self.is_unchanged(i)), None)
 
     def describe(self, index: int) -> str:
         """The form that a parameter had."""
-        return _in_words(self._kinds[index])
+        return in_words(self._kinds[index])
 
     # ---------------------------------------------------------------------------------------- passes over the elements
 
@@ -144,7 +143,7 @@ class FlatBuffer:
             self._take_anchor()
         else:
             for i in indices:
-                shaped(self.anchor_row[self._spans[i]], self.params[i]).copy_(_real(self.params[i]))
+                shaped(self.anchor_row[self._spans[i]], self.params[i]).copy_(real_part(self.params[i]))
         if used:
             self._wait()
             for i in indices:
@@ -165,7 +164,7 @@ class FlatBuffer:
         for values, (anchors, _), (rows, _) in zip(self._values(), self._views(None), self._views(row), strict=True):
             for value, anchor, stored in zip(values, anchors, rows, strict=True):
                 way = anchor - value if swapped else value - anchor
-                if not _same_bits(way.to(stored.device, stored.dtype), stored):
+                if not same_bits(way.to(stored.device, stored.dtype), stored):
                     return False
         return True
 
@@ -203,7 +202,7 @@ class FlatBuffer:
             return self._square.cpu()
         self._wait()
         limit = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
-        parts = self._parts(1 + used) if index is None else _cut(self._spans[index], limit)
+        parts = self._parts(1 + used) if index is None else cut(self._spans[index], limit)
         with full_precision(self.anchor_row.device):
             first, *others = (products(self._chunk(part, used)) for part in parts)
         return sum(others, start=first).cpu()
@@ -262,8 +261,8 @@ class FlatBuffer:
         """Take up what `state_of` gave."""
         self.active = {*self.active, index}
         param, span = self.params[index], self._spans[index]
-        displacements = _real(sharding.local_part(state["displacements"], param))
-        shaped(self.anchor_row[span], param).copy_(_real(sharding.local_part(state["anchor"], param)))
+        displacements = real_part(sharding.local_part(state["displacements"], param))
+        shaped(self.anchor_row[span], param).copy_(real_part(sharding.local_part(state["anchor"], param)))
         shaped(self.rows[: len(displacements), span], param).copy_(displacements)
 
     def _whole(self, memory: Tensor, index: int) -> Tensor:
@@ -289,7 +288,7 @@ class FlatBuffer:
             self._present = [self.params[i] for i in sorted(self.active)]
             self._present_kinds = [self._kinds[i] for i in sorted(self.active)]
             is_cut = any(part for pieces, _ in self._batches for _, part in pieces)
-            as_they_are = not is_cut and all(_real(p) is p for p in self._present)
+            as_they_are = not is_cut and all(real_part(p) is p for p in self._present)
             self._current = [self._values_of(pieces) for pieces, _ in self._batches] if as_they_are else None
         self._planned = self.active
 
@@ -300,8 +299,8 @@ class FlatBuffer:
         for i in sorted(self.active):
             span, stop = self._spans[i], self._starts[i + 1]
             n = span.stop - span.start
-            large = n > limit and _is_dense(_real(self.params[i]))
-            for part in _cut(slice(0, n), limit) if large else [slice(0, n)]:
+            large = n > limit and is_dense(real_part(self.params[i]))
+            for part in cut(slice(0, n), limit) if large else [slice(0, n)]:
                 start = span.start + part.start
                 behind = stop if part.stop == n else span.start + part.stop
                 if end > begin and (start != end or behind - begin > limit):
@@ -319,7 +318,7 @@ class FlatBuffer:
         return self._current or [self._values_of(pieces) for pieces, _ in self._batches]
 
     def _values_of(self, pieces: list[tuple[int, slice | None]]) -> list[Tensor]:
-        return [flat(self.params[i])[part] if part else _real(self.params[i]) for i, part in pieces]
+        return [flat(self.params[i])[part] if part else real_part(self.params[i]) for i, part in pieces]
 
     def _views(self, row: int | None) -> list[tuple[list[Tensor], Tensor]]:
         """The same pieces of a row, or of the anchor row, and the memory of the whole batch."""
@@ -357,10 +356,10 @@ class FlatBuffer:
         begin = end = 0
         for i in sorted(self.active):
             if self._starts[i] > end:
-                yield from _cut(slice(begin, end), step)
+                yield from cut(slice(begin, end), step)
                 begin = self._starts[i]
             end = self._starts[i + 1]
-        yield from _cut(slice(begin, end), step)
+        yield from cut(slice(begin, end), step)
 
     def _chunk(self, part: slice, used: int) -> Tensor:
         """[1 + used, columns] on the device of the anchor row, in the working dtype."""
@@ -383,56 +382,3 @@ class FlatBuffer:
         for span, start in zip(self._spans, self._starts[1:], strict=True):
             if span.stop < start:
                 memory[..., span.stop : start] = 0
-
-
-def flat(tensor: Tensor) -> Tensor:
-    """[n], real: the elements in memory order, as a view where the tensor is dense, else as a copy."""
-    tensor = _real(tensor).detach()
-    return tensor.as_strided((tensor.numel(),), (1,)) if _is_dense(tensor) else tensor.reshape(-1)
-
-
-def shaped(memory: Tensor, like: Tensor) -> Tensor:
-    """View [..., n], laid out as by `flat`, like the local part of ``like``; complex: [*shape, 2]."""
-    like = _real(like)
-    lead = memory.shape[:-1]
-    if not _is_dense(like):
-        return memory.view(*lead, *like.shape)
-    return memory.as_strided((*lead, *like.shape), (*memory.stride()[:-1], *like.stride()))
-
-
-def local(tensor: Tensor) -> Tensor:
-    """`sharding.local`, at once for what cannot be a DTensor: there may be thousands."""
-    return tensor if type(tensor) is torch.nn.Parameter else sharding.local(tensor)
-
-
-def _real(tensor: Tensor) -> Tensor:
-    """The local part; of a complex tensor [*shape, 2]. A view."""
-    part = local(tensor)
-    return torch.view_as_real(part) if part.is_complex() else part
-
-
-def _same_bits(a: Tensor, b: Tensor) -> bool:
-    return bool(((a == b) | (a.isnan() & b.isnan())).all())
-
-
-def _is_dense(tensor: Tensor) -> bool:
-    """Whether the elements fill a piece of memory, in any order, each once: then `empty_like` keeps the strides."""
-    return tensor.is_contiguous() or torch.empty_like(tensor, device="meta").stride() == tensor.stride()
-
-
-def _kinds_of(params: list[Tensor]) -> Iterator[Any]:
-    """Of the local part of each: shape, dtype and device, and strides.
-
-    There may be thousands at every step: one after the other, or Python's garbage collector would go through them all.
-    """
-    parts = sharding.locals_of(params)
-    return zip(map(_form, parts), map(Tensor.stride, parts), strict=True)
-
-
-def _in_words(kind: Any) -> str:
-    (shape, dtype, device), stride = kind
-    return f"a {dtype} tensor of shape {tuple(shape)} with strides {tuple(stride)} on {device}"
-
-
-def _cut(span: slice, step: int) -> Iterator[slice]:
-    return (slice(start, min(start + step, span.stop)) for start in range(span.start, span.stop, step))

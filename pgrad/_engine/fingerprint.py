@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from pgrad._engine import sharding
-from pgrad._engine.buffers import flat
+from pgrad._engine.forms import flat
 
 __all__ = ["Fingerprint", "are_same", "restored", "samples"]
 

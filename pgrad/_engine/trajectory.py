@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from pgrad._engine import sharding
-from pgrad._engine.buffers import FlatBuffer, local
+from pgrad._engine.buffers import FlatBuffer
 from pgrad._engine.fingerprint import Fingerprint, are_same
+from pgrad._engine.forms import local
 
 __all__ = ["Trajectory"]
 
