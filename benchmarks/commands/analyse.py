@@ -99,6 +99,10 @@ def _curves(inner: Sequence[str], configs: Sequence[RunConfig], output: Path, lr
                 raise ConfigError(f"--inner {name}, seed {config.seed}, {aggregation}: {error}") from error
             file.write(json.dumps(asdict(found[-1])) + "\n")
             file.flush()
-    text = tabulate(smooth(found), headers="keys", tablefmt="github", disable_numparse=True)
+    try:
+        rows = smooth(found)
+    except ValueError as error:
+        raise ConfigError(f"{error}; the curves are in {output / 'curves.jsonl'}") from error
+    text = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
     (output / "smoothness.md").write_text(text + "\n", encoding="utf-8")
     return text

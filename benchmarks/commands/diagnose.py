@@ -44,6 +44,8 @@ def of_run(key: str, address: str, output: Path, picture: Path) -> int:
     """Of a stored run, which is done once more."""
     with Glance(address) as store:
         run = store.run(key)
+    if run.config["dataset"].startswith("wilds:"):
+        raise ConfigError(f"run {run.key} is one on WILDS: attach a pgrad.analysis.Recorder to its optimizer instead")
     try:
         plugins.load(next(iter(run.sweeps.values()), {}).get("plugins", ()))
         config = RunConfig.model_validate(run.config)

@@ -94,6 +94,9 @@ def smooth(curves: Sequence[Curve]) -> list[dict[str, str]]:
 
     Variation is that of the loss for one of descent, 1 if it only falls; bend the root mean square of the second
     derivative along the way, for one of descent. Both curves of a seed are read up to the shorter of their distances.
+
+    Raises:
+        ValueError: if a loss did not fall.
     """
     rows = []
     for inner in dict.fromkeys(one.inner for one in curves):
@@ -104,6 +107,11 @@ def smooth(curves: Sequence[Curve]) -> list[dict[str, str]]:
             for one in both:
                 losses, distances = (torch.tensor(each, dtype=torch.float64) for each in (one.losses, one.distances))
                 read = pgrad.analysis.smoothness(losses, distances, up_to=up_to, number=len(losses))
+                if read.descent <= 0:
+                    raise ValueError(
+                        f"the loss of {one.aggregation} with {inner} inside, seed {seed}, did not fall over the way "
+                        f"that both moved ({read.descent:+.3g}): take more --rollouts or another --lr"
+                    )
                 of_descent = {"variation": read.variation / read.descent, "bend": read.bend / read.descent}
                 for name, value in {**of_descent, "loss": one.losses[-1], "distance": one.distances[-1]}.items():
                     found.setdefault(name, {}).setdefault(one.aggregation, []).append(value)

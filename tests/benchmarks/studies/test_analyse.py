@@ -142,6 +142,13 @@ def test_smoothness_is_read_at_equal_distance():
     assert row["distance, displacement"] == "3"
 
 
+def test_a_loss_that_did_not_fall_is_named():
+    rising = curve_of([4.0, 5.0, 4.5], [0.0, 1.0, 2.0], "principal", seed=3)
+    falling = curve_of([4.0, 3.0, 2.0], [0.0, 1.0, 2.0], "displacement", seed=3)
+    with pytest.raises(ValueError, match=r"principal with sgd inside, seed 3, did not fall .* take more --rollouts"):
+        smooth([rising, falling])
+
+
 def test_a_curve_is_measured_at_anchors():
     """The control with this optimizer inside is the optimizer itself; every loss is over all examples."""
     words = {"model": "mlp", "rollouts": 3, "evaluate_every": 3, "width": 4, "splits": 1, "batch_size": 8}
