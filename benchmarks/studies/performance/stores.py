@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import multiprocessing
 import os
 import statistics
@@ -113,8 +114,10 @@ def calls(what: str, action: Callable[[], Any], number: int = CALLS) -> Timed:
 
 
 def of_times(what: str, times: list[float]) -> Timed:
-    """The median of times, and how far they go."""
-    worst = statistics.quantiles(times, n=20)[-1]
+    """The median of times, and how far they go; on a busy machine there may be one, or none."""
+    if not times:
+        return Timed(what, math.nan, note="there was none")
+    worst = statistics.quantiles(times, n=20)[-1] if len(times) > 1 else times[0]
     return Timed(what, statistics.median(times), note=f"95 %: {1e3 * worst:.1f} ms, of {len(times)}")
 
 
@@ -246,6 +249,8 @@ def measure(address: str, runs: int, imports: int, workers: int, folder: Path, l
 
 
 def _readable(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "-"
     return f"{seconds:.1f} s" if seconds >= 1 else f"{1e3 * seconds:.1f} ms"
 
 

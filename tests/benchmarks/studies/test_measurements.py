@@ -2,13 +2,14 @@
 
 import importlib.util
 import itertools
+import math
 import subprocess
 import sys
 
 import pytest
 
 from benchmarks.reports.load import load
-from benchmarks.studies.performance import recorder, reports
+from benchmarks.studies.performance import recorder, reports, stores
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.transfer import read_lines, write_lines
 
@@ -41,6 +42,15 @@ def test_the_cost_of_a_recorder(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["without", "recorder", "recorder with layers"]
     assert "+0.0 %, +0.00 ms" in lines[0]
+
+
+def test_times_of_which_there_are_few():
+    assert stores.of_times("a claim", [0.25]) == stores.Timed("a claim", 0.25, note="95 %: 250.0 ms, of 1")
+    none = stores.of_times("a claim", [])
+    assert math.isnan(none.wall)
+    assert none.note == "there was none"
+    several = stores.of_times("a claim", [0.001 * number for number in range(1, 20)])
+    assert several == stores.Timed("a claim", pytest.approx(0.010), note="95 %: 19.0 ms, of 19")
 
 
 @pytest.mark.slow
