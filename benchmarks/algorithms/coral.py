@@ -52,7 +52,8 @@ ENTRIES = {
     "coral": AlgorithmEntry(
         factory=CORAL,
         description="Adam on the mean risk and the distance of the domains' features in mean and covariance",
-        use="features that look alike in every domain; best on the physics regression",
+        use="features that look alike in every domain; best on the physics regression; just the mean risk where "
+        "nothing is trained before the last layer",
         batches="joint",
         space={**ADAM, "penalty_weight": LogUniform(default=1.0, low=0.1, high=10.0)},
         source="Sun & Saenko 2016, arXiv:1607.01719; between all pairs of domains as in DomainBed",
