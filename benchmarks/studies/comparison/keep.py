@@ -1,0 +1,90 @@
+"""Keeps a finished rung beside this file: its records, compressed, with losses of six digits.
+
+    python -m benchmarks.studies.comparison.keep runs/tuned rotated-digits                 # of tuned.yaml
+    python -m benchmarks.studies.comparison.keep runs/rules rotated-digits --sweep rules   # of rules.yaml
+
+Losses are most of what the records weigh, and have digits that nobody reads. Choices, by their loss too, stay what they
+are: it is looked at before anything is written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import cyclopts
+
+from benchmarks.base.errors import unknown
+from benchmarks.reports.load import Run, load_records
+from benchmarks.runs.rules import VALIDATION, VALIDATION_LOSS
+from benchmarks.runs.selection import select_all
+from benchmarks.studies.comparison.tables import FOLDER
+from benchmarks.sweeps.store.transfer import write_lines
+
+DIGITS = 6
+LOSS = "validation loss"
+
+
+def short(record: Mapping[str, Any]) -> Run:
+    """The record with losses of `DIGITS` digits.
+
+    Example:
+        >>> record = {"curves": {"loss": [0.69273401], "step": [9]}, "diagnostics": {"validation loss": [0.0068608668]}}
+        >>> short(record)
+        {'curves': {'loss': [0.69273], 'step': [9]}, 'diagnostics': {'validation loss': [0.0068609]}}
+    """
+    curves, diagnostics = dict(record.get("curves") or {}), dict(record.get("diagnostics") or {})
+    for values, name in ((curves, "loss"), (diagnostics, LOSS)):
+        if name in values:
+            values[name] = [_rounded(value) for value in values[name]]
+    return {**record, "curves": curves, "diagnostics": diagnostics}
+
+
+def _rounded(value: float | None) -> float | None:
+    return value if value is None or not math.isfinite(value) else float(f"{value:.{DIGITS}g}")
+
+
+def _chosen(records: Sequence[Run], rule: str) -> list[tuple[Any, ...]]:
+    columns = ("dataset", "algorithm", "held_out", "seed", "chosen", "point", "step", "refit_accuracy")
+    return [tuple(row[name] for name in columns) for row in select_all(records, rule)]
+
+
+def keep(records: Sequence[Run], path: Path) -> int:
+    """Writes the short records and returns their number.
+
+    Raises:
+        ValueError: If a choice is another one by the short losses.
+    """
+    kept = [short(record) for record in records]
+    for rule in (VALIDATION, VALIDATION_LOSS):
+        if _chosen(records, rule) != _chosen(kept, rule):
+            raise ValueError(f"{rule} chooses otherwise by losses of {DIGITS} digits; keep more of them")
+    return write_lines(kept, path)
+
+
+def main(source: str, rung: str, *, sweep: Literal["tuned", "rules"] = "tuned") -> None:
+    """Keep a rung.
+
+    Parameters
+    ----------
+    source:
+        Folder of the sweep.
+    rung:
+        Name of the data set.
+    sweep:
+        Which file's rung it is.
+    """
+    records = load_records(source)
+    own = [record for record in records if record["config"]["dataset"] == rung]
+    if not own:
+        raise SystemExit(f"rung: {unknown(rung, sorted({record['config']['dataset'] for record in records}))}")
+    folder = FOLDER / "records" / ("" if sweep == "tuned" else sweep)
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{rung}.jsonl.xz"
+    print(f"{keep(own, path)} records in {path.relative_to(FOLDER)}, {path.stat().st_size / 2**20:.1f} MiB")
+
+
+if __name__ == "__main__":
+    cyclopts.run(main)
