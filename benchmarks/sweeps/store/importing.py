@@ -60,13 +60,12 @@ def bring_in(store: Store, records: Iterable[Mapping[str, Any]]) -> Imported:
         StoreError: if a record is of no run that has ended; what came before it is in the store.
     """
     new = known = 0
-    rest = iter(records)
+    rest = map(_incoming, records)
     turns = Turns(PAUSE)
     while batch := list(itertools.islice(rest, BATCH)):
-        found: dict[tuple[str, str], Mapping[str, Any]] = {}
+        incoming: dict[tuple[str, str], _Incoming] = {}
         for record in batch:
-            found.setdefault(rows.place(record), record)
-        incoming = {place: _incoming(place, record) for place, record in found.items()}
+            incoming.setdefault(record.place, record)
         with turns.take(), store.database.write() as connection:
             entered = _bring_in(connection, incoming)
         new, known = new + entered, known + len(batch) - entered
@@ -76,11 +75,12 @@ def bring_in(store: Store, records: Iterable[Mapping[str, Any]]) -> Imported:
 class _Incoming(NamedTuple):
     """A record as rows, but for the numbers that the store gives them; made before the store is held."""
 
+    place: tuple[str, str]
     status: str
     run: tuple[Any, ...]  # _RUN without its number
     tries: list[tuple[Any, ...]]  # _ATTEMPT without its number and those of run and attempt
     counted: int  # which of them counts
-    checkpoints: list[tuple[Any, ...]]  # _CHECKPOINT without the number of the attempt
+    checkpoints: list[tuple[Any, ...]]  # without the number of the attempt
     environment: tuple[str, Mapping[str, Any]]
     wall_seconds: float | None
     validation: float | None
@@ -88,19 +88,21 @@ class _Incoming(NamedTuple):
 
 _IDENTITY = ("dataset", "algorithm", "held_out", "seed", "point")
 _RUN = ("id", "status", "key", "code", "config", "evaluations", *_IDENTITY)
-_ATTEMPT = ("id", "run_id", "number", *(
-    column.name for column in attempts.columns if column.name not in ("id", "run_id", "number", "worker_id")
-))
-_CHECKPOINT = ("attempt_id", "number", *rows.CURVES, "domains", "measures")
+_ATTEMPT = (
+    "id",
+    "run_id",
+    "number",
+    *(column.name for column in attempts.columns if column.name not in ("id", "run_id", "number", "worker_id")),
+)
 _COPIED = ("failure", "error", "started", "ended")
 _JSON = ("selections", "diagnostics")
 
 
-def _incoming(place: tuple[str, str], record: Mapping[str, Any]) -> _Incoming:
+def _incoming(record: Mapping[str, Any]) -> _Incoming:
     if record["status"] not in DECIDED:
         raise StoreError(f"run {record['key']}: only ended runs can be imported, got {record['status']!r}")
     values, points = rows.from_outcome(record)
-    config, status = record["config"], values["status"]
+    place, config, status = rows.place(record), record["config"], values["status"]
     environment = record.get("environment") or {}
     values["environment_id"] = rows.digest(environment)
     values |= {name: to_json(values[name]) for name in _JSON if values.get(name) is not None}
@@ -112,17 +114,12 @@ def _incoming(place: tuple[str, str], record: Mapping[str, Any]) -> _Incoming:
             row |= values
         lines.append(tuple(map(row.get, _ATTEMPT[3:])))
     return _Incoming(
+        place=place,
         status=status,
         run=(*place, to_json(config), record.get("evaluations"), *(config[name] for name in _IDENTITY)),
         tries=lines,
         counted=next(number for number, attempt in enumerate(tries) if attempt is counted),
-        checkpoints=[
-            (
-                *(point["number"], *(point[name] for name in rows.CURVES)),
-                *(to_json(point["domains"]), to_json(point["measures"])),
-            )
-            for point in points
-        ],
+        checkpoints=points,
         environment=(values["environment_id"], environment),
         wall_seconds=values.get("wall_seconds") if status == FINISHED else None,
         validation=values.get("validation"),
@@ -180,13 +177,14 @@ def _enter_attempts(connection: Connection, made: Mapping[int, _Incoming], befor
     tries: list[Sequence[Any]] = []
     points: list[Sequence[Any]] = []
     for run_id, record in made.items():
-        first = before.get(run_id, 0) + 1
-        for place, (number, attempt) in enumerate(zip(itertools.islice(drawn, len(record.tries)), record.tries)):
-            tries.append((number, run_id, first + place, *attempt))
+        last = before.get(run_id, 0)
+        for place, attempt in enumerate(record.tries):
+            number = next(drawn)
+            tries.append((number, run_id, last + place + 1, *attempt))
             if place == record.counted:
                 points += ((number, *point) for point in record.checkpoints)
     put(connection, "attempts", _ATTEMPT, tries)
-    put(connection, "checkpoints", _CHECKPOINT, points)
+    put(connection, "checkpoints", rows.CHECKPOINT, points)
 
 
 def _tries(record: Mapping[str, Any], status: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
