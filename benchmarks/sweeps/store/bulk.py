@@ -8,19 +8,24 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, select, text
 from sqlalchemy.exc import DBAPIError
 
+from benchmarks.sweeps.store.database import StoreError
+
 
 def put(connection: Connection, table: str, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Enters rows of values in the order of the names; JSON is text already.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: if the database refuses one; the transaction is over then.
+        sqlalchemy.exc.DBAPIError, StoreError: if the database refuses one; the transaction is over then.
     """
     columns = ", ".join(names)
     if connection.dialect.name == "postgresql":
         _copy(connection, f"COPY {table} ({columns}) FROM STDIN", rows)
     elif several := list(rows):
         places = ", ".join("?" * len(names))
-        connection.exec_driver_sql(f"INSERT INTO {table} ({columns}) VALUES ({places})", several)
+        try:
+            connection.exec_driver_sql(f"INSERT INTO {table} ({columns}) VALUES ({places})", several)
+        except OverflowError as error:  # of the driver itself
+            raise StoreError(f"{table}: {error}; nothing of this transaction was stored") from error
 
 
 def _copy(connection: Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:
