@@ -80,8 +80,9 @@ def _bring_in(connection: Connection, incoming: Mapping[tuple[str, str], Incomin
         tried = select(attempts.c.run_id, func.max(attempts.c.number)).where(attempts.c.run_id.in_(those))
         before = {row[0]: row[1] for row in connection.execute(tried.group_by(attempts.c.run_id))}
         made |= {number: incoming[known[number]] for number in those}
-        _decide(connection, waiting, made)
     _enter_attempts(connection, made, before)
+    if waiting:
+        _decide(connection, waiting, made)
     return len(made)
 
 

@@ -63,7 +63,7 @@ def incoming_of(records: Iterable[Mapping[str, Any]]) -> Iterator[Incoming]:
         except KeyError as error:
             raise StoreError(f"{_name(record)} has no {error}") from error
         except (ValueError, TypeError, AttributeError) as error:
-            raise StoreError(f"{_name(record)} is no record: {error}") from error
+            raise StoreError(f"{_name(record)} is damaged: {error}") from error
 
 
 def _name(record: Mapping[str, Any]) -> str:

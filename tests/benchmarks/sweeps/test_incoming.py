@@ -35,9 +35,9 @@ def damaged(path, value):
         (["curves", "loss"], ["low"], "loss must be a number, got 'low'"),
         (["curves", "loss"], [math.nan], "not JSON compliant"),
         (["domain_curves"], {"10%": [math.inf]}, "not JSON compliant"),
-        (["curves"], "none", "is no record"),
+        (["curves"], "none", "is damaged"),
         (["timings"], {"wall_seconds": "long"}, "wall_seconds must be a number, got 'long'"),
-        (["attempts"], ["first"], "is no record"),
+        (["attempts"], ["first"], "is damaged"),
     ],
 )
 def test_a_damaged_record_is_named(tmp_path, path, value, said):
