@@ -123,7 +123,7 @@ def test_what_the_server_refuses_leaves_nothing(address):
     wrong = record(SWEEP.runs()[1], "x")
     wrong["evaluations"] = 2**70
     with Store(address) as store:
-        with pytest.raises(StoreError, match="out of range|too large"):
+        with pytest.raises(StoreError, match=r"out of range|too large"):
             bring_in(store, [record(SWEEP.runs()[0], "x"), wrong])
         assert store.records() == []
         assert bring_in(store, [record(SWEEP.runs()[0], "x")]).new == 1
