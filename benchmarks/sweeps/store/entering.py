@@ -8,23 +8,24 @@ the sweep counts as entered when its row says that it is ``complete``.
 from __future__ import annotations
 
 import itertools
-import re
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select, update
 
+from benchmarks.sweeps.store.bulk import put
 from benchmarks.sweeps.store.database import Database
 from benchmarks.sweeps.store.schema import sweeps
 from benchmarks.sweeps.store.tally import count_again
 from benchmarks.sweeps.store.transitions import new_rows, one_at_a_time
+from benchmarks.sweeps.store.turns import Turns
 
 BATCH = 25_000
 """Runs of a transaction, about a second. Keys are in no order: every batch touches most pages of their index."""
 
 PAUSE = 0.2
-"""Part of the time of a batch for which others may write before the next one."""
+"""Part of the time of a batch for which others may write before the next one; making that one counts."""
 
 
 class Entry(NamedTuple):
@@ -62,12 +63,15 @@ _POSTGRESQL_TABLE = (
     + ", ".join(f"{name} {_TYPES[name]}" for name in _FIELDS)
     + ") ON COMMIT DROP"
 )
-_POSTGRESQL_RUNS = (
-    f"INSERT INTO runs ({', '.join(_FIELDS)}, status) SELECT {', '.join(_FIELDS)}, 'pending' FROM incoming "
-    "ON CONFLICT DO NOTHING"
+# Runs that nobody can have seen yet are pending, and need not be looked for.
+_POSTGRESQL_NEW = (
+    f"WITH new AS (INSERT INTO runs ({', '.join(_FIELDS)}, status) SELECT {', '.join(_FIELDS)}, 'pending' "
+    "FROM incoming ON CONFLICT DO NOTHING RETURNING id, key, code) "
+    "INSERT INTO members (sweep_id, position, run_id, status) "
+    "SELECT %s, incoming.position, new.id, 'pending' FROM incoming JOIN new USING (key, code) ON CONFLICT DO NOTHING"
 )
 # The lock makes sure that the status is the one which the run still has when this transaction ends.
-_POSTGRESQL_MEMBERS = (
+_POSTGRESQL_KNOWN = (
     "INSERT INTO members (sweep_id, position, run_id, status) "
     "SELECT %s, incoming.position, runs.id, runs.status "
     "FROM incoming JOIN runs ON runs.key = incoming.key AND runs.code = incoming.code "
@@ -90,13 +94,12 @@ def enter_sweep(database: Database, key: str, config: dict[str, Any], entries: I
         row = connection.execute(select(sweeps.c.id, sweeps.c.complete).where(sweeps.c.key == key)).one()
     if row.complete:
         return int(row.id)
+    turns = Turns(PAUSE)
     for first, batch in _batches(entries):
-        began = time.monotonic()
-        with database.write() as connection:
+        with turns.take(), database.write() as connection:
             one_at_a_time(connection)
             enter_batch = _enter_postgresql if connection.dialect.name == "postgresql" else _enter_sqlite
             enter_batch(connection, row.id, first, batch)
-        time.sleep(PAUSE * (time.monotonic() - began))
     with database.write() as connection:
         one_at_a_time(connection)
         if not connection.execute(select(sweeps.c.complete).where(sweeps.c.id == row.id)).scalar_one():
@@ -122,25 +125,8 @@ def _enter_sqlite(connection: Connection, sweep_id: int, first: int, batch: list
 
 def _enter_postgresql(connection: Connection, sweep_id: int, first: int, batch: list[Entry]) -> None:
     connection.exec_driver_sql(_POSTGRESQL_TABLE)
-    lines = [_line(position, entry) for position, entry in enumerate(batch, first)]
-    driver: Any = connection.connection  # of psycopg, which has more than SQLAlchemy knows of
-    with driver.cursor() as cursor, cursor.copy("COPY incoming FROM STDIN") as copy:
-        copy.write("".join(lines))
+    lines = ((position, *entry) for position, entry in enumerate(batch, first))
+    put(connection, "incoming", ("position", *_FIELDS), lines)
     connection.exec_driver_sql("ANALYZE incoming")
-    connection.exec_driver_sql(_POSTGRESQL_RUNS)
-    connection.exec_driver_sql(_POSTGRESQL_MEMBERS, (sweep_id,))
-
-
-def _line(position: int, entry: Entry) -> str:
-    """As COPY reads it."""
-    texts = [_escaped(text) for text in entry[:6]]
-    evaluations = "\\N" if entry.evaluations is None else str(entry.evaluations)
-    return "\t".join((str(position), *texts, str(entry.seed), str(entry.point), evaluations)) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return text.translate(_ESCAPES) if _SPECIAL.search(text) else text
-
-
-_SPECIAL = re.compile(r"[\\\t\n\r]")
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+    if connection.exec_driver_sql(_POSTGRESQL_NEW, (sweep_id,)).rowcount != len(batch):
+        connection.exec_driver_sql(_POSTGRESQL_KNOWN, (sweep_id,))

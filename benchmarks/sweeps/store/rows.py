@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import pydantic_core
 from sqlalchemy import Connection, Select, select
 
 from benchmarks.base.records import Record
@@ -15,6 +16,7 @@ from benchmarks.sweeps.store.schema import attempts, checkpoints, environments, 
 from benchmarks.sweeps.store.states import DECIDED, FAILED, FINISHED, outcome_status
 
 CURVES = ("step", "loss", "validation", "held_out")
+CHECKPOINT = ("attempt_id", "number", *CURVES, "domains", "measures")
 _TIMES = ("wall_seconds", "cpu_seconds", "started", "ended")
 _MEMORY = ("resident_bytes", "cuda_bytes")
 _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
@@ -26,7 +28,10 @@ def to_json(content: Any) -> str:
     Raises:
         ValueError: if there are any.
     """
-    return _encode(content)
+    text = pydantic_core.to_json(content).decode()
+    if "NaN" in text or "Infinity" in text:  # in a string, or such a number: the slow one tells them apart
+        return _encode(content)
+    return text
 
 
 def digest(content: Any) -> str:
@@ -39,8 +44,8 @@ def place(record: Mapping[str, Any]) -> tuple[str, str]:
     return record["key"], str((record.get("environment") or {}).get("code", "unknown"))
 
 
-def from_outcome(outcome: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The columns of an attempt and its checkpoints.
+def from_outcome(outcome: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
+    """The columns of an attempt, and its checkpoints as `CHECKPOINT` has them, without the number of the attempt.
 
     Raises:
         ValueError: if a number is not finite.
@@ -52,15 +57,8 @@ def from_outcome(outcome: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[
     others = [values for found in measures.values() for values in found.values()]
     whole = min(map(len, [*curves.values(), *domains.values(), *others]), default=0)
     points = [
-        {
-            "number": number,
-            **{name: curves[name][number] for name in CURVES},
-            "domains": {name: values[number] for name, values in domains.items()},
-            "measures": {
-                measure: {name: values[number] for name, values in found.items()} for measure, found in measures.items()
-            },
-        }
-        for number in range(whole)
+        (number, *at, to_json(_at(domains, number)), to_json({name: _at(of, number) for name, of in measures.items()}))
+        for number, at in enumerate(zip(*(curves[name][:whole] for name in CURVES), strict=True))
     ]
     timings, memory = outcome.get("timings") or {}, outcome.get("peak_memory") or {}
     values = {
@@ -72,8 +70,12 @@ def from_outcome(outcome: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[
     if outcome["status"] == "finished":
         values |= {"selections": outcome["selections"], "diagnostics": outcome.get("diagnostics", {})}
         values["validation"] = outcome["selections"]["training-domain"]["validation"]
-    to_json([values, points])
+    to_json([values, curves])
     return values, points
+
+
+def _at(curves: Mapping[str, Sequence[Any]], number: int) -> dict[str, Any]:
+    return {name: values[number] for name, values in curves.items()}
 
 
 def records(connection: Connection, chosen: Select[Any]) -> list[Record]:

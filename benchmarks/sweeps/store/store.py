@@ -16,16 +16,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, literal_column, select, update
+from sqlalchemy import Connection, func, literal_column, select, update
 
 from benchmarks.runs.config import RunConfig, RunIdentity
 from benchmarks.runs.environment import fingerprint
 from benchmarks.sweeps.selected import Kept, Sweep
 from benchmarks.sweeps.store import identity, rows, tally
+from benchmarks.sweeps.store.bulk import put
 from benchmarks.sweeps.store.entering import Entry, enter_sweep
 from benchmarks.sweeps.store.housekeeping import agree, delete_sweep, redo
 from benchmarks.sweeps.store.reader import Reader
-from benchmarks.sweeps.store.schema import attempts, checkpoints, environments, members, runs, workers
+from benchmarks.sweeps.store.schema import attempts, environments, members, runs, workers
 from benchmarks.sweeps.store.states import (
     DECIDED,
     FINISHED,
@@ -210,9 +211,7 @@ class Store(Reader):
             target = allowed(connection, event, run)
             counts = target is not None and move_attempt(connection, claim.attempt_id, event, values)
             if counts and target is not None:
-                if points:
-                    own = [{"attempt_id": claim.attempt_id, **point} for point in points]
-                    connection.execute(insert(checkpoints), own)
+                put(connection, "checkpoints", rows.CHECKPOINT, ((claim.attempt_id, *point) for point in points))
                 move_run(
                     connection,
                     run,

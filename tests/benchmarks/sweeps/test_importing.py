@@ -93,3 +93,37 @@ def test_attempts_that_an_older_version_left(address):
 def test_only_ended_runs_come_in(address):
     with Store(address) as store, pytest.raises(StoreError, match="only ended runs can be imported, got 'running'"):
         bring_in(store, [record(SWEEP.runs()[0], "x", status="running")])
+
+
+def test_it_does_not_matter_whether_the_runs_were_entered(address):
+    """A record comes out as it came in, from a store where its run waited and from one that did not know of it."""
+    events = ("result", "failure", "divergence")
+    with Store(address) as store:
+        number = store.enter(SWEEP)
+        code = code_of(store, number)
+        known = [record(config, code, event) for config, event in zip(SWEEP.runs()[1:], events, strict=False)]
+        unknown = [{**each, "environment": {"code": "other"}} for each in known]
+        mixed = [each for pair in zip(known, unknown, strict=True) for each in pair]
+        assert bring_in(store, mixed + mixed).new == 6
+        assert store.counts(number) == {"pending": 57, "running": 0, "finished": 1, "failed": 1, "diverged": 1}
+        found = store.records()
+        assert len(found) == 6
+        for waited, fresh in zip(found[:3], found[3:], strict=True):
+            own = {"environment": 0, "evaluations": 0}
+            assert {**waited, **own} == {**fresh, **own}
+        for brought, told in zip(found, known + unknown, strict=True):
+            assert brought["key"] == told["key"]
+            assert brought["curves"] == told["curves"]
+            assert brought["environment"]["code"] == told["environment"]["code"]
+        assert check(store.database) == []
+
+
+def test_what_the_server_refuses_leaves_nothing(address):
+    """Whichever way rows went to it: the error is the store's, and the batch is gone whole."""
+    wrong = record(SWEEP.runs()[1], "x")
+    wrong["evaluations"] = 2**70
+    with Store(address) as store:
+        with pytest.raises(StoreError, match=r"out of range|too large"):
+            bring_in(store, [record(SWEEP.runs()[0], "x"), wrong])
+        assert store.records() == []
+        assert bring_in(store, [record(SWEEP.runs()[0], "x")]).new == 1
