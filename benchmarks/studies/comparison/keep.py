@@ -12,11 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import cyclopts
 
 from benchmarks.base.errors import unknown
+from benchmarks.base.records import Record
 from benchmarks.reports.load import Run, load_records
 from benchmarks.runs.rules import VALIDATION, VALIDATION_LOSS
 from benchmarks.runs.selection import select_all
@@ -61,7 +62,7 @@ def keep(records: Sequence[Run], path: Path) -> int:
     for rule in (VALIDATION, VALIDATION_LOSS):
         if _chosen(records, rule) != _chosen(kept, rule):
             raise ValueError(f"{rule} chooses otherwise by losses of {DIGITS} digits; keep more of them")
-    return write_lines(kept, path)
+    return write_lines(cast(Sequence[Record], kept), path)
 
 
 def main(source: str, rung: str, *, sweep: Literal["tuned", "rules"] = "tuned") -> None:
