@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.base.resources import peak_resident
 from benchmarks.runs.environment import ROOT
 from benchmarks.studies.performance import run
 
@@ -31,28 +32,43 @@ def in_fresh_process(task: run.Case) -> int:
     return int(done.stdout.split()[-1])
 
 
-def peak(device: torch.device) -> int:
-    """Bytes at the highest point of this process so far: of the allocator, or resident."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss would include what the parent had before exec
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    import resource
+class Watch:
+    """The most that this process holds from here on, of the allocator or of the machine.
 
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else used * 1024
+    On Linux that is what is resident now and by how much the address space grows from here at most. The highest
+    resident size itself falls short on a machine without room, which takes pages away as they are needed elsewhere.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._now = None if device.type == "cuda" else _status()
+
+    def peak(self) -> int:
+        """Bytes."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        if self._now is not None:
+            return self._now["VmRSS"] + _status()["VmPeak"] - self._now["VmSize"]
+        return peak_resident()
+
+
+def _status() -> dict[str, int] | None:
+    path = Path("/proc/self/status")
+    if not path.exists():
+        return None
+    lines = (line.split() for line in path.read_text().splitlines() if line.startswith("Vm"))
+    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines}
 
 
 def main(argument: str) -> None:
     """Two roll-outs, and print the peak."""
     values: dict[str, Any] = json.loads(argument)
     task = run.Case.from_json(values)
+    watch = Watch(task.device)
     rollout = task.prepare()
     for _ in range(2):
         rollout()
-    print(peak(task.device))
+    print(watch.peak())
 
 
 if __name__ == "__main__":

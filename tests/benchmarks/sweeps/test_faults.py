@@ -180,7 +180,10 @@ def finish(coordinators, folder, seeds, address=None):
 
 
 def test_killed_coordinators(coordinators, tmp_path, expected):
-    """Coordinators with their one worker inside are killed at random moments, two of them on the same store."""
+    """Coordinators with their one worker inside are killed, two on the same store: at random moments, and in runs.
+
+    On a busy machine random moments alone may never meet a run.
+    """
     rng = random.Random(0)
     seeds, kills, sweeps = 3, 0, 0
     end = time.monotonic() + SOAK
@@ -190,8 +193,11 @@ def test_killed_coordinators(coordinators, tmp_path, expected):
         folder.mkdir()
         current = [coordinators.start(folder, seeds) for _ in range(2)]
         for _ in range(25):
-            time.sleep(rng.uniform(0.0, 0.25))
             victim = rng.randrange(2)
+            if rng.random() < 0.5:
+                wait_for_a_run(current[victim], folder)
+            else:
+                time.sleep(rng.uniform(0.0, 0.25))
             if alive(current[victim]):
                 kills += kill(current[victim])
             current[victim] = coordinators.start(folder, seeds)
@@ -248,6 +254,12 @@ def test_killed_workers(coordinators, tmp_path, expected):
     sys.stdout.write(f"{kills} workers and coordinators killed, {lost} attempts lost and done again\n")
     assert kills >= 5
     assert lost > 0
+
+
+def wait_for_a_run(process, folder):
+    """Until a coordinator does a run itself, or has ended."""
+    while alive(process) and process not in workers_at_work(folder):
+        time.sleep(0.005)
 
 
 def workers_at_work(folder):
