@@ -89,8 +89,9 @@ def cosine_over_training(rows: Sequence[Row], *, window: int = 20, ax: Any = Non
         ValueError: if there is no row, or ``window`` is below 1.
         ImportError: if matplotlib is not installed.
     """
+    rows = [row for row in rows if number(row, "length") > 0]
     if not rows or window < 1:
-        raise ValueError(f"rows must hold one at least and window be at least 1, got {len(rows)} and {window}")
+        raise ValueError(f"rows must hold a roll-out that moved and window be at least 1, got {len(rows)} and {window}")
     ax = _axes(ax)
     angles = [math.degrees(math.acos(max(-1.0, min(1.0, number(row, "cosine"))))) for row in rows]
     steps = [number(row, "inner_steps") for row in rows]
