@@ -35,7 +35,7 @@ def test_a_table_and_a_picture(tmp_path, capsys):
     recorder.to_parquet(tmp_path / "rows.parquet")
     with pytest.raises(SystemExit):
         app(["diagnose", str(tmp_path / "rows.parquet")])
-    assert capsys.readouterr().out == written  # to the name of the picture
+    assert capsys.readouterr().out == written
 
 
 @pytest.mark.slow

@@ -260,7 +260,7 @@ def test_bad_input(net, monkeypatch):
     opt = optimizer(net)
     with pytest.raises(ValueError, match='parts must be "groups"'):
         analysis.Recorder(opt, parts="layers")
-    with pytest.raises(TypeError, match="parts must be parameters by name, .* got list"):
+    with pytest.raises(TypeError, match=r"parts must be parameters by name, .* got list"):
         analysis.Recorder(opt, parts=list(net.parameters()))
     for others in ({}, {"a": []}, analysis.layers(nn.Linear(2, 2))):
         with pytest.raises(ValueError, match="parts must hold parameters that the optimizer has, got none"):
