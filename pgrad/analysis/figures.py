@@ -129,8 +129,8 @@ def overlap_over_training(
         ValueError: if lengths differ or there is no line.
         ImportError: if matplotlib is not installed.
     """
-    if not shares or any(len(line) != len(steps) for line in shares.values()):
-        raise ValueError(f"shares must hold lines of {len(steps)} intervals, one for each of steps")
+    if not shares or not len(steps) or any(len(line) != len(steps) for line in shares.values()):
+        raise ValueError(f"shares must hold lines of {len(steps)} intervals, one for each of steps, which are not none")
     ax = _axes(ax)
     if null is not None:
         nulls = [null] * len(steps) if isinstance(null, Interval) else list(null)

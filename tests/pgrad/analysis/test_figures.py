@@ -76,15 +76,14 @@ def test_overlap_has_its_intervals(tmp_path):
 
 
 def test_the_null_of_one_step_is_seen():
-    """Grey pixels of the hatch, beside a figure without it."""
+    """Pixels in the grey of the hatch, beside a figure without it."""
 
     def grey(null):
         ax = figures.overlap_over_training([40], {"component 1": [Interval(0.3, 0.2, 0.4)]}, null)
         ax.get_legend().remove()
         return (drawn(ax.figure) == int("8c", 16)).all(-1).sum()
 
-    assert grey(Interval(0.1, 0.05, 0.15)) > 1000
-    assert grey(None) == 0
+    assert grey(Interval(0.1, 0.05, 0.15)) > 10 * grey(None)  # letters have some of it
 
 
 def drawn(figure):
