@@ -80,7 +80,7 @@ def refuse_once(graph: Iterable[Tensor]) -> None:
             continue
         seen.add(node)
         if node.name() == "torch::autograd::Error":
-            raise _without("an autograd.Function marked once_differentiable")
+            raise _without("it is marked once_differentiable")
         waiting += [following for following, _ in node.next_functions]
 
 

@@ -74,7 +74,7 @@ class Recorder:
         if not self._hooks:
             if self._parts is not None and self._opt._watched:
                 raise RuntimeError(
-                    "an optimizer is watched for the parts of one recorder at a time, got a second one: detach the "
+                    "opt is watched for the parts of one recorder at a time, got a second one: detach the "
                     f"first, of {', '.join(map(repr, self._opt._watched))}"
                 )
             self._seen = self._opt.last_update
