@@ -15,6 +15,8 @@ from pgrad.analysis._objective import Objective
 
 __all__ = ["loss_product", "outputs_of", "refuse_once", "slope_of", "tangent", "twice"]
 
+_WITHOUT = "model and loss must have second derivatives, and one of their operations has none: use another implementation of it"
+
 
 def outputs_of(outputs: Any) -> Tensor:
     """The outputs of a model, which must be one tensor."""
@@ -80,7 +82,7 @@ def refuse_once(graph: Iterable[Tensor]) -> None:
             continue
         seen.add(node)
         if node.name() == "torch::autograd::Error":
-            raise _without("it is marked once_differentiable")
+            raise ValueError(f"{_WITHOUT} (it is marked once_differentiable)")
         waiting += [following for following, _ in node.next_functions]
 
 
@@ -95,14 +97,7 @@ def twice(graph: Sequence[Tensor], inputs: Sequence[Tensor], along: Sequence[Ten
     except RuntimeError as error:
         if "is not implemented" not in str(error):
             raise
-        raise _without(str(error)) from error
-
-
-def _without(what: str) -> ValueError:
-    return ValueError(
-        "model and loss must have second derivatives, and one of their operations has none: use another "
-        f"implementation of it ({what})"
-    )
+        raise ValueError(f"{_WITHOUT} ({error})") from error
 
 
 def slope_of(loss: Tensor, outputs: Tensor) -> Tensor:
