@@ -15,8 +15,6 @@ from pgrad.analysis._objective import Objective
 
 __all__ = ["loss_product", "outputs_of", "refuse_once", "slope_of", "tangent", "twice"]
 
-_WITHOUT = "model and loss must have second derivatives, and one of their operations has none: use another implementation of it"
-
 
 def outputs_of(outputs: Any) -> Tensor:
     """The outputs of a model, which must be one tensor."""
@@ -82,7 +80,10 @@ def refuse_once(graph: Iterable[Tensor]) -> None:
             continue
         seen.add(node)
         if node.name() == "torch::autograd::Error":
-            raise ValueError(f"{_WITHOUT} (it is marked once_differentiable)")
+            raise ValueError(
+                "model and loss must have second derivatives, and one of their operations has none: use another "
+                "implementation of it (it is marked once_differentiable)"
+            )
         waiting += [following for following, _ in node.next_functions]
 
 
@@ -97,7 +98,10 @@ def twice(graph: Sequence[Tensor], inputs: Sequence[Tensor], along: Sequence[Ten
     except RuntimeError as error:
         if "is not implemented" not in str(error):
             raise
-        raise ValueError(f"{_WITHOUT} ({error})") from error
+        raise ValueError(
+            "model and loss must have second derivatives, and one of their operations has none: use another "
+            f"implementation of it ({error})"
+        ) from error
 
 
 def slope_of(loss: Tensor, outputs: Tensor) -> Tensor:
