@@ -34,8 +34,9 @@ def _read(path: Path) -> list[Row]:
         return pgrad.analysis.read_jsonl(path)
     import pandas
 
-    table = pandas.read_parquet(path).astype(object)
-    return list(table.where(table.notna(), None).to_dict("records"))
+    table: Any = pandas.read_parquet(path).astype(object)
+    rows: list[Row] = table.where(table.notna(), None).to_dict("records")
+    return rows
 
 
 def of_file(file: Path, settings: dict[str, Any], picture: Path) -> int:

@@ -73,7 +73,7 @@ def refuse_once(graph: Iterable[Tensor]) -> None:
         ValueError: if there is one.
     """
     waiting: list[Any] = [tensor.grad_fn for tensor in graph]
-    seen = {None}
+    seen: set[Any] = {None}
     while waiting:
         node = waiting.pop()
         if node in seen:
