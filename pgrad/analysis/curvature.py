@@ -193,6 +193,8 @@ class Curvature(Symmetric):
         rows = directions if directions.ndim == 2 else directions[None]
         vectors = [self.objective.vector("each of directions", row) for row in rows]
         total = torch.zeros(len(vectors), self.size, dtype=self.objective.dtype, device=self.objective.device)
+        if not vectors:
+            return total
         if self._kept is not None:
             with torch.enable_grad(), differentiable(self.objective.device):
                 return torch.stack([self._kept(vector) for vector in vectors]).view(directions.shape)

@@ -49,6 +49,7 @@ def test_products_are_those_of_the_dense_matrix(kind, loss):
     torch.testing.assert_close(curvature.product(directions), directions @ dense, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(curvature.product(directions[0]), dense @ directions[0], rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(curvature.dense(), dense, rtol=1e-9, atol=1e-12)
+    assert curvature.product(directions[:0]).shape == (0, len(dense))
     expected = (directions @ dense * directions).sum(1) / directions.square().sum(1)
     torch.testing.assert_close(curvature.quadratic(directions), expected)
 
