@@ -54,15 +54,15 @@ def diagnose(rows: Sequence[Row]) -> Diagnosis:
         >>> diagnose([pgrad.analysis.measures(pgrad.principal_weights(points @ points.T))]).verdict
         'one direction'
     """
-    moved = [row for row in rows if number(row, "displacement") > 0 or number(row, "path") > 0]
-    if rows and not moved:
-        raise ValueError(f"rows must be of roll-outs that moved, got {len(rows)} in which no parameter changed")
-    kept = [row for row in moved if number(row, "points") > 2]
-    if not kept:
+    pointed = [row for row in rows if number(row, "points") > 2]
+    if not pointed:
         raise ValueError(
             "rows must be of roll-outs of at least two steps whose points were all kept (aggregation=pgrad.aggregation."
             f"principal), got {len(rows)} rows without"
         )
+    kept = [row for row in pointed if number(row, "path") > 0]
+    if not kept:
+        raise ValueError(f"rows must be of roll-outs that moved, got {len(pointed)} in which no parameter changed")
     cosine = _column(kept, "cosine")
     first = _column(kept, "explained/1")
     found = {
