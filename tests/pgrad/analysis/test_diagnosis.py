@@ -50,7 +50,7 @@ def test_rows_without_points_are_refused():
         analysis.diagnose([])
     with pytest.raises(ValueError, match="a number as points, got None"):
         analysis.diagnose([{"cosine": 1.0}])
-    with pytest.raises(ValueError, match="rows must hold one at least"):
+    with pytest.raises(ValueError, match="rows must hold a roll-out that moved"):
         analysis.figures.cosine_over_training([])
 
 
