@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,22 @@ CHECKPOINT = "checkpoint"
 
 def of_rows(rows: Path, picture: Path) -> int:
     """Of a file that a recorder wrote."""
-    return _tell(str(rows), lambda: pgrad.analysis.read_jsonl(rows), picture)
+    return _tell(str(rows), lambda: _read(rows), picture)
+
+
+def _read(path: Path) -> list[Row]:
+    if path.suffix != ".parquet":
+        return pgrad.analysis.read_jsonl(path)
+    import pandas
+
+    table: Any = pandas.read_parquet(path).astype(object)
+    rows: list[Row] = table.where(table.notna(), None).to_dict("records")
+    return rows
 
 
 def of_file(file: Path, settings: dict[str, Any], picture: Path) -> int:
     """Of a model and batches that a function in a file of the user's gives."""
+    sys.path.insert(0, str(file.resolve().parent))  # as of a program that is run: it may import what lies beside it
     found = runpy.run_path(str(file)).get(CHECKPOINT)
     if not callable(found):
         raise ConfigError(f"{file}: it must define {CHECKPOINT}(), which returns a model, a loss and batches")

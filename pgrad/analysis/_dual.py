@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pgrad.analysis._kernels import differentiable
 from pgrad.analysis._lanczos import Eigenpairs, Options, check_number, eigenpairs
 from pgrad.analysis._objective import Objective, flat
-from pgrad.analysis._outputs import loss_product, outputs_of, tangent
+from pgrad.analysis._outputs import loss_product, outputs_of, slope_of, tangent
 
 __all__ = ["Dual"]
 
@@ -64,6 +65,7 @@ class Dual:
         self.objective = objective
         self.batches = [self._batch(*batch) for batch in objective.passes()]
         self.size = sum(batch.shape.numel() for batch in self.batches)
+        self._graph: Tensor | None = None  # of a single batch; those of several together would be too large
 
     def top(self, k: int, options: Options, what: str, cost: str) -> Eigenpairs:
         """As `pgrad.analysis.curvature.GaussNewton.top`."""
@@ -77,38 +79,40 @@ class Dual:
                 "eigenvalue zero"
             )
         directions = torch.empty(k, self.objective.size, dtype=self.objective.dtype, device=self.objective.device)
-        for row, vector in zip(directions, small.directions, strict=True):
-            row.copy_(self._back(vector))
-            row.div_(row.norm())
+        self._back(small.directions, directions)
+        directions.div_(directions.norm(dim=1, keepdim=True))
         return Eigenpairs(small.values, directions, small.products + (k + 1) // 2)
 
     def _product(self, vector: Tensor) -> Tensor:
-        return self._forth(self._back(vector))
+        back = torch.empty(1, self.objective.size, dtype=self.objective.dtype, device=self.objective.device)
+        self._back(vector[None], back)
+        return self._forth(back[0])
 
-    def _back(self, vector: Tensor) -> Tensor:
-        """[d], J' S u."""
+    def _back(self, vectors: Tensor, into: Tensor) -> None:
+        """J' S u for each row of ``vectors`` [k, outputs], into the rows of ``into`` [k, d]."""
         objective = self.objective
-        total = torch.zeros(objective.size, dtype=objective.dtype, device=objective.device)
-        for batch, part in zip(self.batches, self._parts(vector), strict=True):
-            with torch.enable_grad(), torch.autocast(objective.device.type, enabled=False):
-                outputs = outputs_of(objective.model(batch.inputs))
-                along = (math.sqrt(batch.weight) * batch.times(part)).to(outputs.dtype).view(outputs.shape)
-                grads = torch.autograd.grad(outputs, objective.params, along, allow_unused=True)
-            total += flat(grads, objective.params)
-        return total
+        into.zero_()
+        for batch, parts in zip(self.batches, self._parts(vectors), strict=True):
+            with torch.enable_grad(), differentiable(objective.device):
+                outputs = outputs_of(objective.model(batch.inputs)) if self._graph is None else self._graph
+                for row, part in zip(into, parts, strict=True):
+                    along = (math.sqrt(batch.weight) * batch.times(part)).to(outputs.dtype).view(outputs.shape)
+                    row.add_(flat(objective.gradients_of(outputs, along, retain_graph=True), objective.params))
+            self._graph = outputs if len(self.batches) == 1 else None
 
     def _forth(self, vector: Tensor) -> Tensor:
         """[outputs], S' J v."""
         found = []
         for batch in self.batches:
-            with torch.no_grad(), torch.autocast(self.objective.device.type, enabled=False):
+            with torch.no_grad(), differentiable(self.objective.device):
                 _, moved = tangent(self.objective, vector, batch.inputs)
             found.append(math.sqrt(batch.weight) * batch.transposed_times(_rows(moved.double())).reshape(-1))
         return torch.cat(found)
 
-    def _parts(self, vector: Tensor) -> list[Tensor]:
-        parts = vector.split([batch.shape.numel() for batch in self.batches])
-        return [part.view(batch.shape[0], -1) for part, batch in zip(parts, self.batches, strict=True)]
+    def _parts(self, vectors: Tensor) -> list[Tensor]:
+        """[k, n, c] for each batch."""
+        parts = vectors.split([batch.shape.numel() for batch in self.batches], dim=1)
+        return [part.reshape(len(part), batch.shape[0], -1) for part, batch in zip(parts, self.batches, strict=True)]
 
     def _batch(self, weight: float, inputs: Any, targets: Any) -> _Batch:
         objective = self.objective
@@ -122,7 +126,7 @@ class Dual:
         batch = _Batch(weight, inputs, outputs.shape, _roots(loss, at))
         generator = torch.Generator().manual_seed(0)
         probe = torch.randn(at.shape, dtype=at.dtype, generator=generator, device="cpu").to(at.device)
-        expected = _rows(loss_product(loss, at, probe))
+        expected = _rows(loss_product(slope_of(loss, at), at, probe))
         found = batch.times(batch.transposed_times(_rows(probe)))
         if (found - expected).norm() > 1e-6 * max(float(expected.norm()), 1e-300):
             raise ValueError(

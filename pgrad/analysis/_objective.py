@@ -17,12 +17,16 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from pgrad.analysis._kernels import differentiable
+from pgrad.analysis._modes import refuse_training, unwritten
+
 __all__ = ["Loss", "Objective", "flat"]
 
 # From outputs and targets of a batch to the mean of its losses.
 Loss = Callable[[Any, Any], Tensor]
 
 _SAME = 1e-3  # a loss that differs by more from one pass to the next is another one
+_REPEATED = 1e-5  # and from one call to the next
 
 
 class Objective:
@@ -52,13 +56,17 @@ class Objective:
                 "batches must be an iterable that can be looped over again, such as a DataLoader or a list of pairs, "
                 f"got {type(batches).__name__}"
             )
-        _refuse_training(model)
+        refuse_training(model)
         self.model, self.loss, self.batches, self.group = model, loss, batches, group
         self.names, self.params = _chosen(model, params)
         self.size = sum(p.numel() for p in self.params)
+        self.forward_mode = True  # until an operation of the model turns out to have none
         self._versions: list[int] = []
-        self.examples = self._count()
-        self.value: float = self.mean_loss()
+        self.examples, self.batch_count = self._count()
+        with unwritten(model):
+            if any(module.training for module in model.modules()):
+                self._refuse_noise()
+            self.value: float = self.mean_loss()
 
     @property
     def device(self) -> torch.device:
@@ -73,9 +81,11 @@ class Objective:
     # ---------------------------------------------------------------------------------------------------- the batches
 
     def passes(self) -> Iterator[tuple[float, Any, Any]]:
-        """Every batch with its weight in the mean; half precision by autocast is off meanwhile."""
+        """Every batch with its weight in the mean; `differentiable` kernels run meanwhile."""
+        if torch.is_inference_mode_enabled():
+            raise RuntimeError("torch.inference_mode must be off: no derivative can be taken in it; use torch.no_grad")
         for inputs, targets in self._pairs():
-            with torch.autocast(self.device.type, enabled=False):
+            with differentiable(self.device):
                 yield len(targets) / self.examples, inputs, targets
 
     def _pairs(self) -> Iterator[tuple[Any, Any]]:
@@ -92,12 +102,13 @@ class Objective:
             if len(targets):
                 yield inputs, targets
 
-    def _count(self) -> int:
-        count = torch.tensor(sum(len(targets) for _, targets in self._pairs()), device=self.device)
-        self.reduce(count)
-        if not int(count):
+    def _count(self) -> tuple[int, int]:
+        """Examples of all ranks, and batches of this one."""
+        lengths = [len(targets) for _, targets in self._pairs()]
+        count = int(self.reduce(torch.tensor(sum(lengths), device=self.device)))
+        if not count:
             raise ValueError("batches must hold at least one example, got none")
-        return int(count)
+        return count, len(lengths)
 
     def reduce(self, total: Tensor) -> Tensor:
         """The sum over all ranks, in place."""
@@ -106,6 +117,18 @@ class Objective:
         return total
 
     # ------------------------------------------------------------------------------------------------------ the losses
+
+    @torch.no_grad()
+    def _refuse_noise(self) -> None:
+        """The first batch must have the same loss twice."""
+        for _, inputs, targets in self.passes():
+            one, other = (self.checked(self.loss(self.model(inputs), targets)).item() for _ in range(2))
+            if abs(one - other) > _REPEATED * max(abs(one), abs(other)):
+                raise ValueError(
+                    f"model must be a function of its inputs, got the losses {one:.6g} and {other:.6g} for the same "
+                    "batch: something in it draws at random in training mode; call model.eval()"
+                )
+            return
 
     def checked(self, value: Any) -> Tensor:
         """A loss of a batch, which must be one finite number."""
@@ -161,10 +184,16 @@ class Objective:
         for weight, inputs, targets in self.passes():
             with torch.enable_grad():
                 value = self.checked(self.loss(self.model(inputs), targets))
-                grads = torch.autograd.grad(value, self.params, allow_unused=True)
+                grads = self.gradients_of(value)
             found += weight * float(value.detach())
             yield weight, flat(grads, self.params)
         self.pass_done(found)
+
+    def gradients_of(self, value: Tensor, along: Tensor | None = None, **options: bool) -> tuple[Tensor | None, ...]:
+        """The derivatives of ``value`` (times ``along``) by each parameter; None for one that it does not depend on."""
+        if not value.requires_grad:
+            return (None,) * len(self.params)
+        return torch.autograd.grad(value, self.params, along, allow_unused=True, **options)
 
     def pass_done(self, found: float) -> None:
         """A pass over the batches of this rank has found this sum of losses: `same` on all ranks."""
@@ -217,16 +246,6 @@ def _chosen(model: nn.Module, params: Iterable[Tensor] | None) -> tuple[list[str
         found = ", ".join(sorted(f"{dtype} on {device}" for dtype, device in kinds))
         raise ValueError(f"parameters must have one dtype and one device, got {found}")
     return [named[p] for p in wanted], wanted
-
-
-def _refuse_training(model: nn.Module) -> None:
-    for name, module in model.named_modules():
-        noisy = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
-        if module.training and (noisy or isinstance(module, nn.modules.batchnorm._BatchNorm)):
-            raise ValueError(
-                f"model must be in evaluation mode, got {type(module).__name__} {name!r} in training mode: the loss "
-                "would be another function on every call; call model.eval()"
-            )
 
 
 def _moved(part: Any, device: torch.device) -> Any:

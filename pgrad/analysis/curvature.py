@@ -19,8 +19,9 @@ A product with the Hessian is two backward passes; one with the Gauss-Newton mat
 from __future__ import annotations
 
 import abc
+import contextlib
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +29,11 @@ import torch
 from torch import Tensor, nn
 
 from pgrad.analysis._dual import Dual
+from pgrad.analysis._kernels import differentiable
 from pgrad.analysis._lanczos import Eigenpairs, Options, check_number, eigenpairs, sweep
-from pgrad.analysis._objective import Loss, Objective, flat
-from pgrad.analysis._outputs import loss_product, outputs_of, tangent
+from pgrad.analysis._objective import Loss, Objective
+from pgrad.analysis._outputs import outputs_of
+from pgrad.analysis._products import GaussNewtonOn, HessianOn
 
 __all__ = ["Cost", "Curvature", "Difference", "GaussNewton", "Hessian"]
 
@@ -126,7 +129,13 @@ class Symmetric(abc.ABC):
     def _extreme(self, which: str, k: int, options: Options) -> Eigenpairs:
         end = "largest" if which == "LA" else "smallest"
         what = f"the {k} {end} eigenvalues of {self._name}"
-        return eigenpairs(self.product, self._like(), self.size, k, which, options, what, str(self.cost(k)))
+        with self._repeated():
+            return eigenpairs(self.product, self._like(), self.size, k, which, options, what, str(self.cost(k)))
+
+    @contextlib.contextmanager
+    def _repeated(self) -> Iterator[None]:
+        """Products inside are of one function: what they have in common may be kept."""
+        yield
 
 
 class Curvature(Symmetric):
@@ -159,6 +168,8 @@ class Curvature(Symmetric):
         group: Any = None,
     ) -> None:
         self.objective = Objective(model, loss, batches, params, group)
+        self._keeps = False
+        self._kept: HessianOn | GaussNewtonOn | None = None
 
     @property
     def size(self) -> int:
@@ -182,16 +193,34 @@ class Curvature(Symmetric):
         rows = directions if directions.ndim == 2 else directions[None]
         vectors = [self.objective.vector("each of directions", row) for row in rows]
         total = torch.zeros(len(vectors), self.size, dtype=self.objective.dtype, device=self.objective.device)
+        if not vectors:
+            return total
+        if self._kept is not None:
+            with torch.enable_grad(), differentiable(self.objective.device):
+                return torch.stack([self._kept(vector) for vector in vectors]).view(directions.shape)
         found = 0.0
         for weight, inputs, targets in self.objective.passes():
             with torch.enable_grad():
-                found += weight * self._add_batch(total, vectors, weight, inputs, targets)
+                on_batch = self._on(inputs, targets)
+                for row, vector in zip(total, vectors, strict=True):
+                    row.add_(on_batch(vector), alpha=weight)
+            found += weight * on_batch.value
+            self._kept = on_batch if self._keeps else None
         self.objective.pass_done(found)
         return self.objective.reduce(total).view(directions.shape)
 
     @abc.abstractmethod
-    def _add_batch(self, total: Tensor, vectors: list[Tensor], weight: float, inputs: Any, targets: Any) -> float:
-        """Add ``weight`` times the products on one batch to ``total`` [k, d]; returns the loss of the batch."""
+    def _on(self, inputs: Any, targets: Any) -> HessianOn | GaussNewtonOn:
+        """The matrix on a batch."""
+
+    @contextlib.contextmanager
+    def _repeated(self) -> Iterator[None]:
+        """The graph of a single batch is kept between products, on one process; of several it would be too large."""
+        self._keeps = self.objective.group is None and self.objective.batch_count == 1
+        try:
+            yield
+        finally:
+            self._keeps, self._kept = False, None
 
 
 class Hessian(Curvature):
@@ -211,18 +240,8 @@ class Hessian(Curvature):
     _name = "the Hessian"
     _gradients_per_product = 3.0
 
-    def _add_batch(self, total: Tensor, vectors: list[Tensor], weight: float, inputs: Any, targets: Any) -> float:
-        params = self.objective.params
-        value = self.objective.checked(self.objective.loss(self.objective.model(inputs), targets))
-        grads = torch.autograd.grad(value, params, create_graph=True, allow_unused=True)
-        reached = [grad is not None and grad.requires_grad for grad in grads]  # others are constant: linear in them
-        graph = [grad for grad, there in zip(grads, reached, strict=True) if there and grad is not None]
-        for row, vector in zip(total, vectors, strict=True):
-            parts = [part for part, there in zip(self.objective.split(vector), reached, strict=True) if there]
-            if graph:
-                found = torch.autograd.grad(graph, params, parts, retain_graph=True, allow_unused=True)
-                row.add_(flat(found, params), alpha=weight)
-        return float(value.detach())
+    def _on(self, inputs: Any, targets: Any) -> HessianOn:
+        return HessianOn(self.objective, inputs, targets)
 
 
 class GaussNewton(Curvature):
@@ -230,7 +249,7 @@ class GaussNewton(Curvature):
 
     For the cross-entropy it is the Fisher matrix. `top` works on outputs instead of parameters where these are more:
     it holds ``k + 2`` vectors of the size of the model. Arguments and rules are those of `Curvature`; the model returns
-    one tensor, and its operations have derivatives in forward mode: products raise a ValueError where one has none.
+    one tensor.
 
     Example:
         >>> model = nn.Linear(2, 1, bias=False)
@@ -243,18 +262,8 @@ class GaussNewton(Curvature):
     _name = "the Gauss-Newton matrix"
     _gradients_per_product = 2.0
 
-    def _add_batch(self, total: Tensor, vectors: list[Tensor], weight: float, inputs: Any, targets: Any) -> float:
-        objective = self.objective
-        value = 0.0
-        for row, vector in zip(total, vectors, strict=True):
-            outputs, moved = tangent(objective, vector, inputs)
-            at = outputs.detach().requires_grad_()
-            loss = objective.checked(objective.loss(at, targets))
-            value = float(loss.detach())
-            curved = loss_product(loss, at, moved)
-            grads = torch.autograd.grad(outputs, objective.params, curved, allow_unused=True)
-            row.add_(flat(grads, objective.params), alpha=weight)
-        return value
+    def _on(self, inputs: Any, targets: Any) -> GaussNewtonOn:
+        return GaussNewtonOn(self.objective, inputs, targets)
 
     def cost(self, k: int) -> Cost:
         """What `top` would cost for ``k`` pairs."""
@@ -309,3 +318,8 @@ class Difference(Symmetric):
     def product(self, directions: Tensor) -> Tensor:
         """(M_one - M_other) v for each row of ``directions`` [k, d], or for one [d]."""
         return self.one.product(directions) - self.other.product(directions)
+
+    @contextlib.contextmanager
+    def _repeated(self) -> Iterator[None]:
+        with self.one._repeated(), self.other._repeated():
+            yield

@@ -37,7 +37,7 @@ def diagnose(rows: Sequence[Row]) -> Diagnosis:
     """Is this a run where the components differ from the displacement?
 
     Args:
-        rows: of a `pgrad.analysis.Recorder`.
+        rows: of a `pgrad.analysis.Recorder`. Those in which nothing moved (a learning rate of zero) are left out.
 
     Returns:
         Quantiles of: the cosine of the outer gradient with the displacement; the angle between them, in degrees; the
@@ -45,7 +45,8 @@ def diagnose(rows: Sequence[Row]) -> Diagnosis:
         domains were named.
 
     Raises:
-        ValueError: if no roll-out kept its points: with ``aggregation=pgrad.aggregation.displacement`` none does.
+        ValueError: if no roll-out moved, or none kept its points: with ``aggregation=pgrad.aggregation.displacement``
+            none does.
 
     Example:
         >>> points = torch.tensor([[0.0, 0.0], [1.0, 0.1], [2.0, 0.0]], dtype=torch.float64)
@@ -53,12 +54,15 @@ def diagnose(rows: Sequence[Row]) -> Diagnosis:
         >>> diagnose([pgrad.analysis.measures(pgrad.principal_weights(points @ points.T))]).verdict
         'one direction'
     """
-    kept = [row for row in rows if number(row, "points") > 2]
-    if not kept:
+    pointed = [row for row in rows if number(row, "points") > 2]
+    if not pointed:
         raise ValueError(
             "rows must be of roll-outs of at least two steps whose points were all kept (aggregation=pgrad.aggregation."
             f"principal), got {len(rows)} rows without"
         )
+    kept = [row for row in pointed if number(row, "path") > 0]
+    if not kept:
+        raise ValueError(f"rows must be of roll-outs that moved, got {len(pointed)} in which no parameter changed")
     cosine = _column(kept, "cosine")
     first = _column(kept, "explained/1")
     found = {

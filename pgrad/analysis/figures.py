@@ -89,8 +89,9 @@ def cosine_over_training(rows: Sequence[Row], *, window: int = 20, ax: Any = Non
         ValueError: if there is no row, or ``window`` is below 1.
         ImportError: if matplotlib is not installed.
     """
+    rows = [row for row in rows if number(row, "length") > 0]
     if not rows or window < 1:
-        raise ValueError(f"rows must hold one at least and window be at least 1, got {len(rows)} and {window}")
+        raise ValueError(f"rows must hold a roll-out that moved and window be at least 1, got {len(rows)} and {window}")
     ax = _axes(ax)
     angles = [math.degrees(math.acos(max(-1.0, min(1.0, number(row, "cosine"))))) for row in rows]
     steps = [number(row, "inner_steps") for row in rows]
@@ -128,8 +129,8 @@ def overlap_over_training(
         ValueError: if lengths differ or there is no line.
         ImportError: if matplotlib is not installed.
     """
-    if not shares or any(len(line) != len(steps) for line in shares.values()):
-        raise ValueError(f"shares must hold lines of {len(steps)} intervals, one for each of steps")
+    if not shares or not len(steps) or any(len(line) != len(steps) for line in shares.values()):
+        raise ValueError(f"shares must hold lines of {len(steps)} intervals, one for each of steps, which are not none")
     ax = _axes(ax)
     if null is not None:
         nulls = [null] * len(steps) if isinstance(null, Interval) else list(null)
@@ -137,8 +138,14 @@ def overlap_over_training(
             raise ValueError(f"null must be one interval, or one for each of {len(steps)} steps, got {len(nulls)}")
         low, high = [each.low for each in nulls], [each.high for each in nulls]
         name = f"{null_label}, {100 * nulls[0].level:.0f} %"
-        ax.fill_between(steps, low, high, facecolor="none", edgecolor=_GREY, hatch="////", linewidth=0, label=name)
-        ax.plot(steps, [each.mean for each in nulls], color=_GREY, linewidth=1)
+        means = [each.mean for each in nulls]
+        hatched = {"facecolor": "none", "edgecolor": _GREY, "hatch": "////", "linewidth": 0, "label": name}
+        if len(steps) == 1:  # an area of one place has no width
+            ax.axhspan(low[0], high[0], **hatched)
+            ax.axhline(means[0], color=_GREY, linewidth=1)
+        else:
+            ax.fill_between(steps, low, high, **hatched)
+            ax.plot(steps, means, color=_GREY, linewidth=1)
     apart = (max(steps) - min(steps)) / 150  # so that bars do not hide each other
     for index, (name, line) in enumerate(shares.items()):
         places = [step + apart * (index - (len(shares) - 1) / 2) for step in steps]
@@ -146,6 +153,8 @@ def overlap_over_training(
         marks = {"marker": _MARKERS[index % 6], "markersize": 4.5, "capsize": 2.5, "elinewidth": 1}
         ax.errorbar(places, [each.mean for each in line], yerr=bars, label=name, **marks, **_style(index))
     ax.set(xlabel="inner steps", ylabel="share in the top eigenspace")
+    if len(steps) == 1:
+        ax.set_xticks(list(steps))
     ax.set_ylim(0, min(1.02, 1.15 * max(each.high for line in shares.values() for each in line) + 1e-3))
     ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2)
     return ax

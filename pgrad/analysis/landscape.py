@@ -242,6 +242,8 @@ def _check_points(objective: Objective, points: Tensor) -> None:
         raise ValueError(
             f"points must be [T+1, d] with T >= 1 and d = {objective.size} parameters, got {tuple(points.shape)}"
         )
+    if not points.isfinite().all():
+        raise ValueError("points must be finite, got inf or nan: cut the roll-out before it diverged")
 
 
 def _unit(name: str, vector: Tensor) -> Tensor:

@@ -120,6 +120,7 @@ def random_null(
         >>> null.mean, round(null.low, 4), round(null.high, 4)
         (0.01, 0.0033, 0.0204)
     """
+    _check_draws(level, draws)
     if not 1 <= m < size or not 1 <= k <= size - m:
         raise ValueError(f"m and k must be at least 1 with m + k <= size, got m={m}, k={k} and size={size}")
     low, high = (1 - level) / 2, (1 + level) / 2
@@ -162,6 +163,7 @@ def mirrored_null(
     Raises:
         ValueError: as `overlap` and `pgrad.analysis.principal_directions`.
     """
+    _check_draws(level, draws)
     found = principal_directions(points, k).directions
     _check(found, basis)
     basis = basis.to(found.device, found.dtype)
@@ -196,8 +198,10 @@ def walk_null(
         generator: draws the signs (a CPU generator); None for torch's global one.
 
     Raises:
-        ValueError: if ``momentum`` is not in [0, 1), or as `overlap` and `pgrad.analysis.principal_directions`.
+        ValueError: if ``momentum`` is not in [0, 1), a number is out of range, or as `overlap` and
+            `pgrad.analysis.principal_directions`.
     """
+    _check_draws(level, draws)
     _check(points[:1] * 0 + 1, basis)
     beta = measured_momentum(points) if momentum is None else momentum
     if not 0 <= beta < 1:
@@ -242,6 +246,7 @@ def bootstrap(
     Raises:
         ValueError: if there are fewer than two values, one is not finite, or ``block`` is out of range.
     """
+    _check_draws(level, draws)
     values = values.detach().double().cpu().reshape(-1)
     if len(values) < 2 or not values.isfinite().all():
         raise ValueError(f"values must be at least two finite numbers, got {len(values)}")
@@ -253,9 +258,14 @@ def bootstrap(
     return _interval(values[chosen].mean(1), level, mean=float(values.mean()))
 
 
-def _interval(values: Tensor, level: float, mean: float | None = None) -> Interval:
+def _check_draws(level: float, draws: int) -> None:
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
+    if draws < 1:
+        raise ValueError(f"draws must be at least 1, got {draws}")
+
+
+def _interval(values: Tensor, level: float, mean: float | None = None) -> Interval:
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64, device="cpu")
     low, high = torch.quantile(values, ends).tolist()
     return Interval(float(values.mean()) if mean is None else mean, low, high, level)

@@ -31,8 +31,8 @@ class Recorder:
         every: record one in so many outer steps.
 
     Raises:
-        TypeError: if ``opt`` is no `pgrad.PGrad`.
-        ValueError: if ``parts`` or ``every`` is something else.
+        TypeError: if ``opt`` is no `pgrad.PGrad`, or ``parts`` is something else.
+        ValueError: if no part holds a parameter of ``opt``, or ``every`` is below 1.
 
     Example:
         >>> import torch, pgrad
@@ -57,8 +57,7 @@ class Recorder:
         self._every = every
         self._parts: dict[str, list[Tensor]] | None = None
         if parts is not None:
-            given = _by_group(found) if isinstance(parts, str) else parts
-            self._parts = {str(name): list(params) for name, params in given.items()}
+            self._parts = _by_group(found) if isinstance(parts, str) else _checked(parts, found)
         self._hooks: list[Any] = []
         self._rows: list[Row] = []
         self._outer_steps = self._inner_steps = 0
@@ -67,8 +66,17 @@ class Recorder:
     # ----------------------------------------------------------------------------------------------------- collecting
 
     def attach(self) -> Recorder:
-        """Record from the next outer step on."""
+        """Record from the next outer step on.
+
+        Raises:
+            RuntimeError: if it has parts, and the optimizer is watched for other parts already.
+        """
         if not self._hooks:
+            if self._parts is not None and self._opt._watched:
+                raise RuntimeError(
+                    "opt is watched for the parts of one recorder at a time, got a second one: detach the "
+                    f"first, of {', '.join(map(repr, self._opt._watched))}"
+                )
             self._seen = self._opt.last_update
             self._hooks = [
                 self._opt.register_step_pre_hook(self._look),
@@ -212,6 +220,19 @@ def read_jsonl(path: Path | str) -> list[Row]:
             raise ValueError(f"path must hold a JSON object a line, got {type(row).__name__} in line {line_number}")
         rows.append(row)
     return rows
+
+
+def _checked(parts: Any, opt: PGrad) -> dict[str, list[Tensor]]:
+    """Parts of the user's, some of which the optimizer has; a frozen one has no share."""
+    if not isinstance(parts, Mapping):
+        raise TypeError(f"parts must be parameters by name, such as of layers(model), got {type(parts).__name__}")
+    found = {str(name): list(params) for name, params in parts.items()}
+    own = {p for group in opt.param_groups for p in group["params"]}
+    if not any(p in own for params in found.values() for p in params):
+        raise ValueError(
+            "parts must hold parameters that the optimizer has, got none: make them of the model that it was made for"
+        )
+    return found
 
 
 def _by_group(opt: PGrad) -> dict[str, list[Tensor]]:

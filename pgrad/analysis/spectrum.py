@@ -104,7 +104,8 @@ def density(
     weights = torch.zeros(samples, steps, dtype=torch.float64, device="cpu")
     generator = torch.Generator().manual_seed(seed)
     for sample in range(samples):
-        small = tridiagonal(matrix.product, _signs(matrix, generator), steps, counter)
+        with matrix._repeated():
+            small = tridiagonal(matrix.product, _signs(matrix, generator), steps, counter)
         values, vectors = torch.linalg.eigh(small)
         nodes[sample, : len(values)] = values
         nodes[sample, len(values) :] = values[-1]  # of weight zero
@@ -129,10 +130,11 @@ def trace(matrix: Symmetric, samples: int = 30, *, seed: int = 0, progress: bool
     counter = Progress(progress, f"trace of {matrix._name}", samples, _cost(matrix, samples))
     generator = torch.Generator().manual_seed(seed)
     values = []
-    for _ in range(samples):
-        vector = _signs(matrix, generator)
-        values.append(float(vector.double() @ matrix.product(vector).double()))
-        counter.step()
+    with matrix._repeated():
+        for _ in range(samples):
+            vector = _signs(matrix, generator)
+            values.append(float(vector.double() @ matrix.product(vector).double()))
+            counter.step()
     counter.end()
     return Estimate.of(torch.tensor(values, dtype=torch.float64, device="cpu"))
 

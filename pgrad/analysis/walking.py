@@ -44,8 +44,8 @@ def walk(
         inner: Of the optimizer.
 
     Raises:
-        TypeError: if ``batches`` cannot be looped over again, or a batch is something else.
-        ValueError: if there are no batches, or a number is out of range.
+        TypeError: if ``model`` is none, ``batches`` cannot be looped over again, or a batch is something else.
+        ValueError: if there are no batches, no parameter is to be trained, or a number is out of range.
         FloatingPointError: if a roll-out diverges.
 
     Example:
@@ -55,6 +55,8 @@ def walk(
         >>> [row["inner_steps"] for row in rows]
         [3, 6, 9, 12, 15]
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     if isinstance(batches, Iterator) or not isinstance(batches, Iterable):
         raise TypeError(
             "batches must be an iterable that can be looped over again, such as a DataLoader or a list, "
@@ -65,6 +67,8 @@ def walk(
             raise ValueError(f"{name} must be an int of at least {least}, got {value!r}")
     walker = copy.deepcopy(model).train()
     trained = [parameter for parameter in walker.parameters() if parameter.requires_grad]
+    if not trained:
+        raise ValueError("model must have a parameter that requires a gradient, got none")
     opt = PGrad(trained, lr=lr, rollout_length=rollout_length, inner=inner, nonfinite="raise")
     device = trained[0].device
     given = _again_and_again(batches)
@@ -72,7 +76,8 @@ def walk(
         for _ in range(rollouts * rollout_length):
             inputs, targets, domain = next(given)
             opt.zero_grad()
-            loss(walker(_moved(inputs, device)), _moved(targets, device)).backward()
+            with torch.enable_grad():
+                loss(walker(_moved(inputs, device)), _moved(targets, device)).backward()
             opt.step(domain=domain)
     return recorder.rows
 

@@ -1,8 +1,12 @@
 """The page of the theory: its code runs, and its numbers are what comes out. Its formulas: test_quadratic.py."""
 
+import json
+import lzma
+
 import pytest
 import torch
 
+from benchmarks.studies.analyse import Look, table
 from pgrad import analysis
 from tests.docs.pages import ROOT, blocks, run
 
@@ -50,6 +54,35 @@ def test_what_is_said_of_the_tables_of_networks_holds(number, name):
         assert (abs(first - displacement) < 0.03) == (row is not rows[-1])
     further = [100 * float(row["components 2 to 4"]) for row in rows]
     assert f"{min(further):.0f} to {max(further):.0f} % on {name}" in text
+
+
+def table_after(words):
+    """Rows of the first table behind these words, by the names of its columns."""
+    text = (ROOT / "docs/theory.md").read_text(encoding="utf-8").split(words)[1]
+    head, _, *body = next(part for part in text.split("\n\n") if part.startswith("|")).splitlines()
+    names, *cells = ([cell.strip() for cell in line.strip("|").split("|")] for line in (head, *body))
+    return [dict(zip(names, row, strict=True)) for row in cells]
+
+
+def test_the_table_of_decisions_is_that_of_the_record_and_what_is_said_of_it_holds():
+    shown = table_after("analyse job-scheduling")
+    path = ROOT / "benchmarks/studies/analyse/records/looks-job-scheduling.jsonl.xz"
+    with lzma.open(path, "rt", encoding="utf-8") as file:
+        looks = [Look(**json.loads(line)) for line in file]
+    assert {look.size for look in looks} == {86_057}
+    found = table(looks)
+    assert shown == [{name: row[name] for name in shown[0]} for row in found]
+    names = ("component 1", "components 2 to 4", "displacement")
+    adam, without, sgd = ([float(row[name].split(" [")[0]) for name in names] for row in found)
+    for first, others, displacement in (adam, without):
+        assert others > first
+        assert abs(first - displacement) < 0.02
+    assert sgd[0] > max(sgd[1:])
+    assert found[2]["lr T h_1"] == "10.27"
+    text = (ROOT / "docs/theory.md").read_text(encoding="utf-8")
+    cosines = [float(line.split("|")[3]) for line in text.splitlines() if line.startswith(("| adam", "| sgd"))]
+    assert len(cosines) == 18
+    assert float(found[2]["cosine"]) == min(cosines)
 
 
 def test_the_files_it_names_exist():

@@ -111,9 +111,9 @@ def diagnose_command(
     Parameters
     ----------
     what:
-        A file that `to_jsonl` of a `pgrad.analysis.Recorder` wrote; the key of a stored run of pgrad, or its beginning,
-        which is done once more; or a Python file whose function checkpoint() returns a model, a loss and batches, from
-        where roll-outs are walked.
+        A file that `to_jsonl` or `to_parquet` of a `pgrad.analysis.Recorder` wrote; the key of a stored run of pgrad,
+        or its beginning, which is done once more; or a Python file whose function checkpoint() returns a model, a loss
+        and batches, from where roll-outs are walked.
     output:
         Folder of the sweep, of a stored run.
     store:

@@ -1,6 +1,7 @@
 """From a file of a recorder, a stored run or a checkpoint to a table and a picture."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -31,6 +32,10 @@ def test_a_table_and_a_picture(tmp_path, capsys):
         assert [cell.strip() for cell in row.strip("|").split("|")] == [name, *(f"{value:.4f}" for value in values)]
     assert "disagreement of domains" in written
     assert (tmp_path / "rows.png").stat().st_size > 10_000
+    recorder.to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(SystemExit):
+        app(["diagnose", str(tmp_path / "rows.parquet")])
+    assert capsys.readouterr().out == written
 
 
 @pytest.mark.slow
@@ -49,7 +54,6 @@ def test_a_file_that_is_no_table_is_refused_in_words(tmp_path, capsys, content, 
 
 MINE = """
 import torch
-from torch import nn
 
 
 def checkpoint():
@@ -82,9 +86,11 @@ def test_a_stored_run_is_done_once_more(said, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_a_python_file(said, tmp_path):
+def test_a_checkpoint_of_a_python_file(said, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
     file = tmp_path / "mine.py"
-    file.write_text(MINE)
+    (tmp_path / "beside_mine.py").write_text("from torch import nn")
+    file.write_text(f"from beside_mine import nn\n{MINE}")
     code, written, _ = said("diagnose", file, "--rollout-length", "3", "--rollouts", "5", "--lr", "0.01")
     assert code == 0
     assert written.startswith("5 roll-outs: ")

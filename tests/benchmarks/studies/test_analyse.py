@@ -6,13 +6,18 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import pgrad
 from benchmarks.__main__ import app
+from benchmarks.base.values import BINS
+from benchmarks.datasets.decisions.losses import DecisionLoss
+from benchmarks.models.decisions import decisions
 from benchmarks.runs.config import RunConfig
 from benchmarks.studies.analyse import Curve, Look, curve, smooth, table
 from benchmarks.studies.analyse.begin import begin
 from benchmarks.studies.analyse.look import look_at
+from tests.pgrad.analysis.small import dense_hessian
 
 FIXED = {"dataset": "coloured-digits", "algorithm": "pgrad", "held_out": "10%", "seed": 0, "point": 0, "hparams": {}}
 
@@ -77,6 +82,24 @@ def test_a_look_has_the_shares_of_what_it_names():
         "displacement": [pytest.approx(share(points[0] - points[-1]))],
         "first step": [pytest.approx(share(points[0] - points[1]))],
     }
+
+
+def test_a_look_at_sequences_of_decisions():
+    """Windows with padding, attention in the model, a loss over the steps that count: against the dense Hessian."""
+    torch.manual_seed(0)
+    windows = torch.randn(5, 4, 3, 2)  # 4 steps; a row of context and two options, of which the first column is legal
+    windows[:, :, 1:, 0] = 1
+    labels = torch.zeros(5, 4, 3)
+    labels[..., :2] = torch.randint(2, (5, 4, 1))
+    labels[0, 3] = -1
+    model = decisions((4, 3, 2), 2 + BINS, width=4, depth=1).eval()
+    loss, split = DecisionLoss(), SimpleNamespace(inputs=windows, labels=labels)
+    size = sum(p.numel() for p in model.parameters())
+    found = look_at(model, loss, split, [torch.randn(6, size).cumsum(0)], eigenpairs=2, seed=0)
+    with sdpa_kernel(SDPBackend.MATH):
+        dense = dense_hessian(model, loss, [(windows, labels)])
+    assert found["size"] == size
+    assert found["top"] == pytest.approx(torch.linalg.eigvalsh(dense).flip(0)[:2].tolist(), rel=1e-3)
 
 
 def test_the_table_has_means_over_seeds():

@@ -49,6 +49,7 @@ def test_products_are_those_of_the_dense_matrix(kind, loss):
     torch.testing.assert_close(curvature.product(directions), directions @ dense, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(curvature.product(directions[0]), dense @ directions[0], rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(curvature.dense(), dense, rtol=1e-9, atol=1e-12)
+    assert curvature.product(directions[:0]).shape == (0, len(dense))
     expected = (directions @ dense * directions).sum(1) / directions.square().sum(1)
     torch.testing.assert_close(curvature.quadratic(directions), expected)
 
@@ -231,6 +232,8 @@ def test_what_cannot_be_analysed_is_refused_in_words():
         hessian(model, cross_entropy, [{"x": 1}])
     with pytest.raises(TypeError, match="one number, the mean over the batch"):
         hessian(model, nn.CrossEntropyLoss(reduction="none"), pairs)
+    with pytest.raises(RuntimeError, match="inference_mode must be off"), torch.inference_mode():
+        hessian(model, cross_entropy, pairs)
     with pytest.raises(FloatingPointError, match="loss is nan"):
         hessian(model, lambda z, y: z.sum() * float("nan"), pairs)
     with pytest.raises(TypeError, match="half precision are noise"):
@@ -250,6 +253,31 @@ def test_a_model_in_training_mode_is_refused_where_that_matters(layer):
         analysis.Hessian(nn.Sequential(layer, network()).double(), cross_entropy, pairs)
     analysis.Hessian(nn.Sequential(layer, network()).double().eval(), cross_entropy, pairs)
     analysis.Hessian(network().train(), cross_entropy, pairs)
+
+
+class Dropping(nn.Module):
+    """Dropout that is no module."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = network()
+
+    def forward(self, x):
+        return self.inner(nn.functional.dropout(x, 1e-3, self.training))
+
+
+def test_chance_and_writing_in_training_mode_are_refused_wherever_they_come_from():
+    torch.manual_seed(0)
+    sizes = (2000,)
+    with pytest.raises(ValueError, match=r"for the same batch: something in it draws at random.*model\.eval\(\)"):
+        analysis.Hessian(Dropping(), cross_entropy, batches(sizes=sizes))
+    analysis.Hessian(Dropping().eval(), cross_entropy, batches(sizes=sizes))
+    norm = nn.InstanceNorm1d(1, track_running_stats=True).double()
+    model = nn.Sequential(nn.Unflatten(1, (1, 4)), norm, nn.Flatten(), network())
+    with pytest.raises(ValueError, match=r"writes to its buffer '1\.running_mean'.*model\.eval\(\)"):
+        analysis.Hessian(model, cross_entropy, batches())
+    assert (norm.running_mean.item(), norm.running_var.item(), norm.num_batches_tracked.item()) == (0, 1, 0)
+    analysis.Hessian(model.eval(), cross_entropy, batches())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -299,23 +327,133 @@ def test_a_loss_that_is_no_mean_of_convex_losses_has_no_top_on_the_outputs():
             analysis.GaussNewton(network(), loss, few).top(2)
 
 
-def test_an_operation_without_forward_mode_is_named():
-    class Opaque(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            return x.clone()
+class Opaque(torch.autograd.Function):
+    """Tripled, without a derivative in forward mode."""
 
-        @staticmethod
-        def backward(ctx, grad):
-            return grad
+    @staticmethod
+    def forward(ctx, x):
+        return 3 * x
 
-    class Model(nn.Linear):
+    @staticmethod
+    def backward(ctx, grad):
+        return 3 * grad
+
+
+class Dead(Opaque):
+    """The same without a second derivative."""
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        return 3 * grad
+
+
+def through(operation):
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = network()
+
         def forward(self, x):
-            return Opaque.apply(super().forward(x))
+            return operation(self.inner(x))
 
-    curvature = analysis.GaussNewton(Model(4, 3).double(), cross_entropy, batches())
-    with pytest.raises(ValueError, match=r"model must have derivatives in forward mode.*or the Hessian \(.*jvp"):
-        curvature.product(torch.randn(15))
+    return Model()
+
+
+def test_an_operation_without_forward_mode_is_taken_by_two_backward_passes():
+    expected = dense_gauss_newton(through(lambda z: 3 * z), cross_entropy, batches())
+    curvature = analysis.GaussNewton(through(Opaque.apply), cross_entropy, batches())
+    torch.testing.assert_close(curvature.dense(), expected, rtol=1e-9, atol=1e-12)
+    few = batches(sizes=(2, 3))
+    expected = dense_gauss_newton(through(lambda z: 3 * z), cross_entropy, few)
+    found = analysis.GaussNewton(through(Opaque.apply), cross_entropy, few).top(3).values
+    torch.testing.assert_close(found, torch.linalg.eigvalsh(expected).flip(0)[:3], rtol=1e-6, atol=1e-12)
+
+
+def test_an_operation_without_second_derivatives_is_named():
+    for kind in KINDS:
+        with pytest.raises(ValueError, match=r"must have second derivatives.*another implementation.*once_diff"):
+            kind(through(Dead.apply), cross_entropy, batches()).product(torch.randn(43))
+
+
+class Attention(nn.Module):
+    """One block, by torch's fused attention, or from products of matrices."""
+
+    def __init__(self, fused):
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        self.fused = fused
+        self.mixing = nn.Parameter(torch.randn(4, 12, generator=generator, dtype=torch.float64))
+        self.out = nn.Parameter(torch.randn(4, 3, generator=generator, dtype=torch.float64))
+
+    def forward(self, x):  # [n, 4]: four tokens
+        tokens = torch.stack([x, x.roll(1, 1), x.flip(1), -x], dim=1)
+        query, key, value = (tokens @ self.mixing).chunk(3, dim=-1)
+        if self.fused:
+            mixed = nn.functional.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None])[:, 0]
+        else:
+            mixed = (query @ key.mT / 2).softmax(-1) @ value
+        return (mixed @ self.out).mean(1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_attention_is_taken_from_products_of_matrices(kind):
+    """torch's fused kernel has no second derivatives."""
+    expected = KINDS[kind](Attention(fused=False), cross_entropy, batches())
+    found = kind(Attention(fused=True), cross_entropy, batches())
+    torch.testing.assert_close(found.dense(), expected, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(found.top(3, tol=1e-8).values, torch.linalg.eigvalsh(expected).flip(0)[:3])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_with_another_way_without_gradients(kind):
+    """`nn.TransformerEncoderLayer` has a fused one, without derivatives in forward mode."""
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).double().eval()
+    model = nn.Sequential(nn.Unflatten(1, (1, 4)), layer, nn.Flatten(), nn.Linear(4, 3).double()).eval()
+    fast = torch.backends.mha.get_fastpath_enabled()
+    found = kind(model, cross_entropy, batches(sizes=(4,))).top(2)
+    assert torch.backends.mha.get_fastpath_enabled() == fast
+    directions = found.directions
+    products = kind(model, cross_entropy, batches(sizes=(4,))).product(directions)
+    torch.testing.assert_close(products, found.values[:, None] * directions, rtol=1e-3, atol=1e-3)
+
+
+# ----------------------------------------------------------------------------------------------------- what is kept
+
+
+class Counted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.calls = network(), 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.inner(x)
+
+
+@pytest.mark.parametrize("sizes", [(20,), (7, 13)])
+def test_the_graph_of_a_single_batch_is_kept_for_all_products(sizes):
+    pairs = batches(sizes=sizes)
+    model = Counted()
+    hessian = analysis.Hessian(model, cross_entropy, pairs)
+    expected = dense_hessian(network(), cross_entropy, pairs)
+    before = model.calls
+    found = hessian.top(3, tol=1e-8)
+    torch.testing.assert_close(found.values, torch.linalg.eigvalsh(expected).flip(0)[:3])
+    assert model.calls - before == (1 if len(sizes) == 1 else 2 * found.products)
+    with torch.no_grad():
+        model.inner[0].weight.mul_(2)  # nothing is kept beyond
+    expected = dense_hessian(model.inner, cross_entropy, pairs)
+    torch.testing.assert_close(hessian.top(3, tol=1e-8).values, torch.linalg.eigvalsh(expected).flip(0)[:3])
+    torch.testing.assert_close(analysis.trace(hessian, 3).value, trace_of(expected, 3))
+
+
+def trace_of(dense, samples):
+    """From the vectors of signs that `trace` draws."""
+    generator = torch.Generator().manual_seed(0)
+    signs = [(torch.randint(2, (len(dense),), generator=generator) * 2 - 1).double() for _ in range(samples)]
+    return float(sum(sign @ dense @ sign for sign in signs) / samples)
 
 
 def test_the_cost_is_said_before(capsys):

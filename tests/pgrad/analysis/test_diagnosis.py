@@ -32,6 +32,15 @@ def test_verdicts():
     assert low <= middle <= high
 
 
+def test_roll_outs_that_did_not_move_have_no_direction():
+    still = rows(torch.zeros(7, 20).double())
+    assert analysis.diagnose(still + rows(STRAIGHT)) == analysis.diagnose(rows(STRAIGHT))
+    with pytest.raises(ValueError, match="roll-outs that moved, got 3 in which"):
+        analysis.diagnose(3 * still)
+    with pytest.raises(ValueError, match="a roll-out that moved"):
+        analysis.figures.cosine_over_training(3 * still)
+
+
 def test_rows_without_points_are_refused():
     points = STRAIGHT - STRAIGHT[0]
     two = pgrad.Update.of(torch.tensor([1.0, -1.0]), (points @ points.T)[[0, -1]][:, [0, -1]])
@@ -41,7 +50,7 @@ def test_rows_without_points_are_refused():
         analysis.diagnose([])
     with pytest.raises(ValueError, match="a number as points, got None"):
         analysis.diagnose([{"cosine": 1.0}])
-    with pytest.raises(ValueError, match="rows must hold one at least"):
+    with pytest.raises(ValueError, match="rows must hold a roll-out that moved"):
         analysis.figures.cosine_over_training([])
 
 

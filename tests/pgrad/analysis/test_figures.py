@@ -75,6 +75,28 @@ def test_overlap_has_its_intervals(tmp_path):
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 
+def test_the_null_of_one_step_is_seen():
+    """Pixels in the grey of the hatch, beside a figure without it."""
+
+    def grey(null):
+        ax = figures.overlap_over_training([40], {"component 1": [Interval(0.3, 0.2, 0.4)]}, null)
+        ax.get_legend().remove()
+        return (drawn(ax.figure) == int("8c", 16)).all(-1).sum()
+
+    assert grey(Interval(0.1, 0.05, 0.15)) > 10 * grey(None)  # letters have some of it
+
+
+def drawn(figure):
+    """[rows, columns, 3], the picture."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return torch.frombuffer(bytearray(canvas.buffer_rgba()), dtype=torch.uint8).view(
+        *canvas.get_width_height()[::-1], 4
+    )[..., :3]
+
+
 def test_every_cosine_is_written(rows):
     cosines = torch.tensor([[1.0, -0.25, 0.5], [-0.25, 1.0, 0.0], [0.5, 0.0, 1.0]])
     ax = figures.domain_cosines(["a", "b", "c"], cosines)

@@ -131,6 +131,9 @@ def test_bad_input():
         analysis.line(model, loss, pairs, torch.zeros(4), torch.ones(1))
     with pytest.raises(ValueError, match="points must move"):
         analysis.path(model, loss, pairs, torch.ones(2, 4).double())
+    for look in (analysis.path, analysis.plane):
+        with pytest.raises(ValueError, match="points must be finite"):
+            look(model, loss, pairs, straight * float("nan"))
     with pytest.raises(ValueError, match="number must be at least 2"):
         analysis.path(model, loss, pairs, straight, 1)
     with pytest.raises(ValueError, match="vectors of one length"):

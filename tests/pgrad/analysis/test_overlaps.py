@@ -268,6 +268,11 @@ def test_bad_input():
         analysis.walk_null(walk(), orthonormal(2, 20), momentum=1.0)
     with pytest.raises(ValueError, match="level must be between 0 and 1"):
         analysis.bootstrap(torch.ones(3), level=95)
+    with pytest.raises(ValueError, match="level must be between 0 and 1"):
+        analysis.random_null(10, 2, level=95)
+    for null in (analysis.mirrored_null, analysis.walk_null):
+        with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
+            null(walk(), orthonormal(2, 20), draws=0)
     with pytest.raises(ValueError, match="block must be from 1"):
         analysis.bootstrap(torch.ones(3), block=4)
     with pytest.raises(ValueError, match="at least two finite numbers"):

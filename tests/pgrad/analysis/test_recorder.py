@@ -260,6 +260,11 @@ def test_bad_input(net, monkeypatch):
     opt = optimizer(net)
     with pytest.raises(ValueError, match='parts must be "groups"'):
         analysis.Recorder(opt, parts="layers")
+    with pytest.raises(TypeError, match=r"parts must be parameters by name, .* got list"):
+        analysis.Recorder(opt, parts=list(net.parameters()))
+    for others in ({}, {"a": []}, analysis.layers(nn.Linear(2, 2))):
+        with pytest.raises(ValueError, match="parts must hold parameters that the optimizer has, got none"):
+            analysis.Recorder(opt, parts=others)
     with pytest.raises(ValueError, match="every must be an int of at least 1, got 0"):
         analysis.Recorder(opt, every=0)
     with pytest.raises(ValueError, match="depth must be at least 1"):
@@ -267,6 +272,15 @@ def test_bad_input(net, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"needs pandas: pip install pandas"):
         analysis.Recorder(opt).to_pandas()
+
+
+def test_one_recorder_with_parts_at_a_time(net):
+    opt = optimizer(net)
+    first, second = analysis.Recorder(opt, parts="groups"), analysis.Recorder(opt, parts=analysis.layers(net))
+    with first.attach(), pytest.raises(RuntimeError, match="one recorder at a time, got a second one: detach the"):
+        second.attach()
+    with second.attach(), analysis.Recorder(opt).attach():
+        assert "attached=True" in repr(second)
 
 
 def test_layers_by_depth():

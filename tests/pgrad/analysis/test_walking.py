@@ -62,3 +62,11 @@ def test_what_is_refused(batches, settings, error, said):
     model, good = problem()
     with pytest.raises(error, match=said):
         walk(model, LOSS, good if batches is None else batches, **{"lr": 1e-2, "rollout_length": 3, **settings})
+
+
+def test_a_model_without_anything_to_train_is_refused():
+    model, good = problem()
+    with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module, got function"):
+        walk(lambda x: x, LOSS, good, lr=1e-2, rollout_length=3)
+    with pytest.raises(ValueError, match="a parameter that requires a gradient, got none"):
+        walk(model.requires_grad_(False), LOSS, good, lr=1e-2, rollout_length=3)
