@@ -35,6 +35,7 @@ __all__ = ["choose_command", "study_command"]
 def choose_command(
     data: str,
     minutes: float,
+    size: int | None,
     output: Path,
     measure: str | None,
     model: tuple[str, ...],
@@ -58,7 +59,8 @@ def choose_command(
             show_findings(console, inventory)
         settings = {"metric": measure} if measure is not None else {}
         settings |= dict(_assigned(word) for word in assigned)
-        asked = Asked(name, minutes, output, model, settings, workers or os.cpu_count() or 1, device, _spent())
+        workers = workers or os.cpu_count() or 1
+        asked = Asked(name, minutes, output, model, settings, workers, device, _spent(), size=size)
         with alone(output):
             done = choose(asked, console)
     except RefusedError as error:
@@ -127,6 +129,7 @@ def _tell(done: Done) -> None:
     say.line(console, expected(done.about, done.verdict), style="bold")
     say.line(console, compared(done.about, done.verdict))
     choice = done.about.choice
-    say.line(console, f"Taken: {choice['algorithm']} on {choice['model']}, {choice['rollouts']} roll-outs.")
+    length = f"{choice['rollouts']} of {choice['of']} roll-outs"
+    say.line(console, f"Taken: {choice['algorithm']} on {choice['model']}, {length}.")
     say.line(console, f"The model and its card: {done.folder / CARD}")
     say.line(console, f"To predict: {called('predict', str(done.folder), 'DATA', '--output', 'predictions.csv')}")

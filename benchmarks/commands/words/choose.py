@@ -22,6 +22,7 @@ def choose_command(
     data: str,
     *,
     minutes: Minutes = 5.0,
+    size: Positive | None = None,
     output: Path = Path("runs/choose"),
     measure: str | None = None,
     model: Words = (),
@@ -44,6 +45,8 @@ def choose_command(
         domains, or the name of a data set.
     minutes:
         That it may take.
+    size:
+        Of the search, from 1, the smallest; by default the largest that fits into the minutes.
     output:
         Folder for the model and for all that led to it.
     measure:
@@ -70,7 +73,7 @@ def choose_command(
         raise ConfigError(f"--device must be cpu or cuda, got {device!r}")
     from benchmarks.commands import choose
 
-    return choose.choose_command(data, minutes, output, measure, model, groups, allow, device, workers, set)
+    return choose.choose_command(data, minutes, size, output, measure, model, groups, allow, device, workers, set)
 
 
 @refusing

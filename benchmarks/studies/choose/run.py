@@ -48,6 +48,7 @@ class Asked:
         workers, device: Where runs are done.
         spent: Seconds that the command has taken until here, imports above all; so long its workers will take to start.
         recipe: What is tried.
+        size: Of the search, from 1; None for the largest that fits into the time.
     """
 
     data: str
@@ -59,6 +60,7 @@ class Asked:
     device: str = "cpu"
     spent: float = 0.0
     recipe: Recipe = RECIPE
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,8 @@ def choose(asked: Asked, console: Console) -> Done:
     start = time.monotonic() - asked.spent
     if importlib.util.find_spec("safetensors") is None:
         raise ConfigError("a model is kept in a file of safetensors, which is missing: pip install 'pgrad[choose]'")
+    if asked.size is not None and not 1 <= asked.size <= len(asked.recipe.sizes):
+        raise ConfigError(f"--size must be in 1..{len(asked.recipe.sizes)}, got {asked.size}")
     before = earlier(asked.output)
     settings = settings_of(asked.settings or {})
     try:
@@ -134,6 +138,11 @@ def choose(asked: Asked, console: Console) -> Done:
         require_same(before, request, asked.output)
         if before.size >= len(asked.recipe.sizes):
             raise ConfigError(f"--output: {asked.output} holds a choice of another version; name another folder")
+        if asked.size not in (None, before.size + 1):
+            raise ConfigError(
+                f"--output: {asked.output} holds a search of size {before.size + 1}, where {asked.size} is asked for "
+                "now; name another folder"
+            )
     notes = told(space, data)
     for each in notes:
         console.print(f"note: {each}", soft_wrap=True, highlight=False, markup=False)
@@ -173,7 +182,8 @@ def _sized(space: Space, asked: Asked, console: Console, left: float) -> Fitting
     speeds = measured(space, asked.output)
     for (model, algorithm), why in speeds.failed.items():
         raise ConfigError(f"{asked.data}: a run of {algorithm} cannot begin (model {model + 1}): {why}")
-    fits = fitting(space, speeds, left, asked.workers, asked.spent)
+    wanted = None if asked.size is None else asked.size - 1
+    fits = fitting(space, speeds, left, asked.workers, asked.spent, wanted)
     if not fits.fits:
         raise ConfigError(
             f"--minutes {asked.minutes:g} is too short: the smallest search of {len(space.domains)} domains takes "
@@ -181,7 +191,7 @@ def _sized(space: Space, asked: Asked, console: Console, left: float) -> Fitting
         )
     size = fits.space.size
     console.print(
-        f"In {asked.minutes:g} minutes: {count(len(fits.space.candidates()), 'candidate')} "
+        f"{_in(asked)}: {count(len(fits.space.candidates()), 'candidate')} "
         f"({count(size.points, 'learning rate')} of each of {len(fits.space.algorithms)} ways to train), up to "
         f"{size.rollouts} roll-outs long, {count(size.seeds, 'seed')}; all of the recipe would take about "
         f"{_minutes(fits.whole)}.",
@@ -189,6 +199,11 @@ def _sized(space: Space, asked: Asked, console: Console, left: float) -> Fitting
         highlight=False,
     )
     return fits
+
+
+def _in(asked: Asked) -> str:
+    time = "1 minute" if asked.minutes == 1 else f"{asked.minutes:g} minutes"
+    return f"In {time}" if asked.size is None else f"Size {asked.size}, in {time} at most"
 
 
 def _minutes(number: float) -> str:

@@ -113,7 +113,9 @@ class Fitting:
     workers: int
 
 
-def fitting(space: Space, speeds: Speeds, minutes: float, workers: int, start: float) -> Fitting:
+def fitting(
+    space: Space, speeds: Speeds, minutes: float, workers: int, start: float, size: int | None = None
+) -> Fitting:
     """The largest search of the recipe that fits into the time.
 
     Args:
@@ -122,11 +124,12 @@ def fitting(space: Space, speeds: Speeds, minutes: float, workers: int, start: f
         minutes: There are.
         workers: That can be had.
         start: Seconds until processes of their own have imported everything.
+        size: Number of the one that is wanted, whether it fits or not; None for the largest that does.
     """
     spaces: Sequence[Space] = [replace(space, size=size) for size in space.recipe.sizes]
     needs = [need(each, speeds) for each in spaces]
     minutes_of = [each.minutes(workers, start) for each in needs]
-    number = max((i for i, each in enumerate(minutes_of) if each <= minutes), default=None)
+    number = max((i for i, each in enumerate(minutes_of) if each <= minutes), default=None) if size is None else size
     return Fitting(
         space=spaces[number or 0],
         need=needs[number or 0],
