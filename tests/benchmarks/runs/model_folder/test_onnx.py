@@ -79,6 +79,6 @@ def test_file_that_says_something_else_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setattr(
         exporting, "_held", lambda found, expected, what: plain(found + ("ONNX" in what), expected, what)
     )
-    with pytest.raises(ExportError, match="the program of ONNX.* differs from the model by"):
+    with pytest.raises(ExportError, match=r"the program of ONNX.* differs from the model by"):
         export(loaded, examples, tmp_path / "model.pt2")
     assert not (tmp_path / "model.onnx").exists()
