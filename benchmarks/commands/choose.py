@@ -83,11 +83,13 @@ def _spent() -> float:
     return min(time.time() - psutil.Process().create_time(), 60.0)
 
 
-def study_command(datasets: tuple[str, ...], minutes: float, output: Path, workers: int) -> int:
+def study_command(datasets: tuple[str, ...], minutes: tuple[float, ...], output: Path, workers: int) -> int:
     """See `benchmarks.commands.words.choose`."""
     console = say.console()
     try:
-        found = Study(output, minutes, workers, console, _spent()).run(datasets)
+        with alone(output):
+            for each in minutes:
+                found = Study(output, each, workers, console, _spent()).run(datasets)
     except KeyboardInterrupt:
         return _stopped("Stopped; trials that ended are kept")
     except (ConfigError, StoreError, SweepError, ImportError, RuntimeError, ValueError) as error:

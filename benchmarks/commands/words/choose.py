@@ -78,7 +78,10 @@ def choose_command(
 
 @refusing
 def study_command(
-    *datasets: str, minutes: Minutes = 5.0, output: Path = Path("runs/choose-study"), workers: Positive = 2
+    *datasets: str,
+    minutes: Annotated[tuple[Minutes, ...], Parameter(consume_multiple=True, negative="")] = (5.0,),
+    output: Path = Path("runs/choose-study"),
+    workers: Positive = 2,
 ) -> int:
     """Look how far choose can be trusted: choices on data sets where one more domain is known.
 
@@ -91,7 +94,7 @@ def study_command(
     datasets:
         Names of data sets of the list.
     minutes:
-        Of each choice.
+        Of each choice; several numbers are done one after the other.
     output:
         Folder; study.jsonl in it has a line for each trial.
     workers:
