@@ -70,9 +70,12 @@ def _table(reading: Mapping[str, Any], rest: str) -> Examples:
     columns = reading["columns"]
     gone = [each["name"] for each in columns if each["name"] not in frame.columns]
     if gone:
+        known = [str(name) for name in frame.columns]
+        near = {name.strip().casefold() for name in known} & {name.strip().casefold() for name in gone}
+        capitals = "; names must be the same, capitals and spaces too" if near else ""
         raise ValueError(
             f"{path}: there is no column {some(map(repr, gone), 5)}, which the model asks for; columns are "
-            f"{', '.join(map(str, frame.columns))}"
+            f"{', '.join(known)}{capitals}"
         )
     decoded = [_column(each, frame, marks, path) for each in columns]
     empty = {column.name: int(column.empty.sum()) for column in decoded if column.empty.any()}
@@ -80,7 +83,7 @@ def _table(reading: Mapping[str, Any], rest: str) -> Examples:
         found = ", ".join(f"{name} ({number})" for name, number in empty.items())
         raise ValueError(
             f"{path} has empty cells in {found}, and the model was trained without any: fill them, or say missing=mean "
-            "to have the mean of the training examples there"
+            f"to have the mean of the training examples there, 'table:{path}?missing=mean'"
         )
     parts = [
         column.values.astype(np.float64)[:, np.newaxis] if column.numeric else one_hot(column.values, each["words"])
@@ -113,9 +116,12 @@ def _column(code: Mapping[str, Any], frame: pd.DataFrame, marks: Marks, path: Pa
 
 def _folder(reading: Mapping[str, Any], rest: str) -> Examples:
     path, options = parse("folder", rest, ("allow",))
-    if not path.is_dir():
-        raise ValueError(f"there is no folder {path}{'; it is a file' if path.is_file() else ''}")
-    files = [file for file in _below(path) if is_picture(file)]
+    if path.is_file() and is_picture(path):
+        files, path = [path], path.parent
+    elif not path.is_dir():
+        raise ValueError(f"there is no folder {path}{'; it is a file, and no picture' if path.is_file() else ''}")
+    else:
+        files = [file for file in _below(path) if is_picture(file)]
     if not files:
         raise ValueError(f"{path} holds no pictures")
     span = reading["range"]
@@ -131,7 +137,7 @@ def _folder(reading: Mapping[str, Any], rest: str) -> Examples:
         if not good:
             raise ValueError(f"no picture of {path} can be read: {_wrong(files[0], reading, rules)}")
         files = good
-    return Examples("file", [shown(file, path) for file in files], _decoded(files, reading, rules), notes)
+    return Examples("file", [shown(file, path) for file in files], _decoded(files, reading, rules, path), notes)
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -144,9 +150,13 @@ def _below(folder: Path) -> Iterator[Path]:
             yield each
 
 
-def _decoded(files: Sequence[Path], reading: Mapping[str, Any], rules: Rules) -> Iterator[Tensor]:
+def _decoded(files: Sequence[Path], reading: Mapping[str, Any], rules: Rules, path: Path) -> Iterator[Tensor]:
     for start in range(0, len(files), AT_ONCE):
-        yield torch.from_numpy(np.stack([_picture(file, reading, rules) for file in files[start : start + AT_ONCE]]))
+        try:
+            parts = [_picture(file, reading, rules) for file in files[start : start + AT_ONCE]]
+        except PictureError as error:
+            raise PictureError(f"{error}; 'folder:{path}?allow=unreadable' leaves such pictures out") from error
+        yield torch.from_numpy(np.stack(parts))
 
 
 def _picture(file: Path, reading: Mapping[str, Any], rules: Rules) -> np.ndarray[Any, Any]:

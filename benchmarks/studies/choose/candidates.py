@@ -9,9 +9,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks.algorithms import ALGORITHMS
 from benchmarks.datasets import DATASETS
+from benchmarks.models import known_model
 from benchmarks.models.backbones import PREFIX, skeleton
 from benchmarks.models.settings import FROZEN, FULL
-from benchmarks.models.weights import NONE, PACKAGE, PACKAGE_FITS
+from benchmarks.models.weights import NONE, PACKAGE, PACKAGE_FITS, TIMM, pinned
 from benchmarks.runs.config import RunConfig
 from benchmarks.runs.fits import fit_of
 from benchmarks.studies.choose.recipe import Recipe, Size
@@ -233,15 +234,19 @@ def _of_model(name: str | None) -> dict[str, str]:
     if name is None:
         return {}
     model, _, weights = name.partition("=")
-    if not model.startswith("timm:"):
-        if weights:
-            raise ValueError(f"--model {name}: weights are for networks of timm; {model} is trained from scratch")
-        return {"model": model}
-    if not weights and model == PACKAGE_FITS:
-        weights = PACKAGE
-    if weights in ("", NONE, "timm"):
-        raise ValueError(
-            f"--model {name}: say where its weights are, {model}=FILE; nothing is downloaded here ({PACKAGE_FITS} has "
-            "them from the extra models)"
-        )
-    return {"model": model, "weights": weights, "tuning": FROZEN}
+    try:
+        known_model(model)
+        if not model.startswith(PREFIX):
+            if weights:
+                raise ValueError(f"weights are for networks of timm; {model} is trained from scratch")
+            return {"model": model}
+        if not weights and model == PACKAGE_FITS:
+            weights = PACKAGE
+        if weights in ("", NONE, TIMM):
+            raise ValueError(
+                f"say where its weights are, {model}=FILE; nothing is downloaded here ({PACKAGE_FITS} has them from "
+                "the extra models)"
+            )
+        return {"model": model, "weights": pinned(weights), "tuning": FROZEN}
+    except ValueError as error:
+        raise ValueError(f"--model {name}: {error}") from error

@@ -104,7 +104,9 @@ def settings_of(given: Mapping[str, Any]) -> SweepSettings:
         return SweepSettings(**given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        name = ".".join(map(str, first["loc"]))
+        option = "--measure" if name == "metric" else f"--set {name}"
+        raise ConfigError(f"{option}: {str(first['msg']).removeprefix('Value error, ')}") from error
 
 
 def choose(asked: Asked, console: Console) -> Done:

@@ -95,9 +95,13 @@ def test_path_alone_is_enough(saved):
     ("change", "told"),
     [
         (lambda frame: frame.drop(columns="age"), "there is no column 'age'"),
+        (lambda frame: frame.rename(columns={"age": "Age "}), "'age'.*names must be the same, capitals and spaces too"),
         (lambda frame: frame.assign(ward="north"), "column 'ward' holds 'north', which the model has not seen"),
         (lambda frame: frame.assign(age="old"), "column 'age' holds words, and the model was trained on numbers"),
-        (lambda frame: frame.assign(age=frame.age.where(frame.index > 0)), "has empty cells in age"),
+        (
+            lambda frame: frame.assign(age=frame.age.where(frame.index > 0)),
+            r"empty cells in age.*'table:.*new\.csv\?missing=mean'",
+        ),
         (lambda frame: frame.assign(smokes=1), "column 'smokes' holds numbers"),
     ],
 )
@@ -144,8 +148,14 @@ def test_pictures_anywhere_below_a_folder(tmp_path):
     with pytest.raises(ValueError, match=r"no picture of .* can be read"):
         predict(load(tmp_path / "model"), f"folder:{deep}?allow=unreadable")
     (deep / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
-    with pytest.raises(ValueError, match=r"broken\.png cannot be read as a picture"):
+    with pytest.raises(
+        ValueError, match=r"broken\.png cannot be read .*; 'folder:.*deep\?allow=unreadable' leaves such"
+    ):
         predict(load(tmp_path / "model"), f"folder:{deep}")
+    one = tmp_path / "pets/a/cat/0.png"
+    alone = predict(load(tmp_path / "model"), str(one)).table()
+    assert alone.file.tolist() == ["0.png"]
+    assert alone["p(cat)"][0] == pytest.approx(found.loc["a/cat/0.png", "p(cat)"], abs=1e-5)
 
 
 def edited(folder, **changes):
