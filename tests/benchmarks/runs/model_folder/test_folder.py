@@ -148,9 +148,7 @@ def test_pictures_anywhere_below_a_folder(tmp_path):
     with pytest.raises(ValueError, match=r"no picture of .* can be read"):
         predict(load(tmp_path / "model"), f"folder:{deep}?allow=unreadable")
     (deep / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
-    with pytest.raises(
-        ValueError, match=r"broken\.png cannot be read .*; 'folder:.*deep\?allow=unreadable' leaves such"
-    ):
+    with pytest.raises(ValueError, match=r"broken\.png cannot be read .*deep\?allow=unreadable' leaves such"):
         predict(load(tmp_path / "model"), f"folder:{deep}")
     one = tmp_path / "pets/a/cat/0.png"
     alone = predict(load(tmp_path / "model"), str(one)).table()
