@@ -1,8 +1,9 @@
 """Examples that come after a model was made: read as those that it was trained on, without labels and domains.
 
 What a model keeps of its data is the `benchmarks.datasets.base.Origin.reading` of their entry. Columns of a table are
-matched by name, and everything else in the table is left alone, the columns of target and domain among it. Pictures may
-lie anywhere below a folder. What would be read in another way than in training is refused, one sentence each.
+matched by name, and everything else in the table is left alone, the columns of target and domain among it; its text is
+read as that of training was, unless its name says otherwise. Pictures may lie anywhere below a folder. What would be
+read in another way than in training is refused, one sentence each.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from benchmarks.datasets.levels import PictureError, Rules
 from benchmarks.datasets.named import listed, parse
 from benchmarks.datasets.pictures import decode as decode_picture
 from benchmarks.datasets.pictures import is_picture, look
-from benchmarks.datasets.table import OPTIONS, marks_of
+from benchmarks.datasets.table import AS_WRITTEN, OPTIONS, marks_of
 from benchmarks.datasets.table_cells import Column, as_words, decode
 from benchmarks.datasets.table_columns import one_hot
-from benchmarks.datasets.table_files import read
+from benchmarks.datasets.table_files import FILE_OPTIONS, read
 from benchmarks.datasets.table_texts import EMPTY, WORDS, Marks
 
 AT_ONCE = 256
@@ -64,9 +65,22 @@ def further(reading: Mapping[str, Any], rest: str) -> Examples:
 
 
 def _table(reading: Mapping[str, Any], rest: str) -> Examples:
-    path, options = parse("table", rest, OPTIONS)
+    path, given = parse("table", rest, OPTIONS)
+    own = {
+        name: str(value)
+        for name, value in reading.get("file", {}).items()
+        if name in AS_WRITTEN and name not in given and path.name.lower().endswith(FILE_OPTIONS.get(name, ""))
+    }
+    options = {**own, **given}
     marks = marks_of({"empty": ",".join(reading["empty"]), **options} if reading["empty"] else options)
-    frame, _ = read(path, options)
+    said = ", ".join(f"{name}={value}" for name, value in own.items())
+    alike = (
+        f"; it was read with {said}, as the training table was: say behind its name what is otherwise" if own else ""
+    )
+    try:
+        frame, _ = read(path, options)
+    except ValueError as error:
+        raise ValueError(f"{error}{alike}") from error
     columns = reading["columns"]
     gone = [each["name"] for each in columns if each["name"] not in frame.columns]
     if gone:
@@ -75,7 +89,7 @@ def _table(reading: Mapping[str, Any], rest: str) -> Examples:
         capitals = "; names must be the same, capitals and spaces too" if near else ""
         raise ValueError(
             f"{path}: there is no column {some(map(repr, gone), 5)}, which the model asks for; columns are "
-            f"{', '.join(known)}{capitals}"
+            f"{', '.join(known)}{capitals}{alike}"
         )
     decoded = [_column(each, frame, marks, path) for each in columns]
     empty = {column.name: int(column.empty.sum()) for column in decoded if column.empty.any()}

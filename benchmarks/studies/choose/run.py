@@ -21,6 +21,7 @@ from benchmarks.runs.judging import judging
 from benchmarks.runs.model_folder import Description
 from benchmarks.runs.model_folder.files import INSIDE
 from benchmarks.runs.prepared import prepared
+from benchmarks.runs.training import DivergedError
 from benchmarks.studies.choose.candidates import Space, space_of
 from benchmarks.studies.choose.expectation import Verdict, verdict
 from benchmarks.studies.choose.final import last_training, train_all
@@ -188,13 +189,16 @@ def _sized(space: Space, asked: Asked, console: Console, left: float) -> Fitting
             f"--size {asked.size} fine-tunes a pretrained network, and none is among the models; sizes 1 to {every} do "
             "not, and pip install 'pgrad[models]' brings one for pictures"
         )
-    speeds, begun = _timed(space, asked), time.monotonic()
+    speeds, begun = _timed(space, asked, console), time.monotonic()
     wanted = None if asked.size is None else min(asked.size, kept) - 1
     fits = fitting(space, speeds, left, asked.workers, asked.spent, wanted)
     number = asked.recipe.sizes.index(fits.space.size) + 1
     if every > kept and fits.fits and number == kept != asked.size:
         console.print("timing a few steps of fine-tuning", soft_wrap=True, highlight=False)
-        speeds, left = speeds.with_those(_timed(space, asked, tuned=True)), left - (time.monotonic() - begun) / 60
+        speeds, left = (
+            speeds.with_those(_timed(space, asked, console, tuned=True)),
+            left - (time.monotonic() - begun) / 60,
+        )
         fits = fitting(space, speeds, left, asked.workers, asked.spent, None if wanted is None else asked.size - 1)
         everything = "all of the recipe"
     else:
@@ -233,10 +237,18 @@ def _shorter(space: Space) -> str:
     )
 
 
-def _timed(space: Space, asked: Asked, tuned: bool = False) -> Speeds:
+def _timed(space: Space, asked: Asked, console: Console, tuned: bool = False) -> Speeds:
+    """The speeds; a way to train that diverges is no reason to stop, unless it is plain ERM: its runs drop out."""
     speeds = measured(space, asked.output, launcher_of(asked.workers, asked.device), tuned=tuned)
-    for (model, algorithm), why in speeds.failed.items():
-        raise ConfigError(f"{asked.data}: a run of {algorithm} cannot begin (model {model + 1}): {why}")
+    default = (space.default.model, space.default.algorithm)
+    for way, why in speeds.failed.items():
+        model, algorithm = way
+        if why.startswith(DivergedError.__name__) and way != default:
+            text = f"note: {algorithm} (model {model + 1}) diverged in its first steps: {why.partition(': ')[2]}"
+            console.print(text, soft_wrap=True, highlight=False, markup=False)
+            continue
+        hint = f"; --size {len(space.sizes(tuned=False))} searches without fine-tuning" if tuned else ""
+        raise ConfigError(f"{asked.data}: a run of {algorithm} cannot begin (model {model + 1}): {why}{hint}")
     return speeds
 
 

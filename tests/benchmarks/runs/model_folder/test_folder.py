@@ -113,6 +113,27 @@ def test_table_that_is_read_otherwise_is_one_sentence(saved, tmp_path, change, t
         predict(load(folder), f"table:{new}")
 
 
+def test_table_is_taken_to_be_written_as_that_of_training_was(table, tmp_path):
+    """As a spreadsheet in German writes it: semicolons, decimal commas, another encoding."""
+    frame = pd.read_csv(table).rename(columns={"age": "Größe"})
+    german = {"sep": ";", "decimal": ",", "encoding": "latin-1"}
+    frame.to_csv(tmp_path / "german.csv", index=False, **german)
+    options = "separator=;&decimal=,&encoding=latin-1"
+    model_of(f"table:{tmp_path / 'german.csv'}?domain=clinic&target=outcome&{options}", tmp_path / "german")
+    loaded = load(tmp_path / "german")
+    new = frame.drop(columns=["clinic", "outcome"])
+    new.to_csv(tmp_path / "new.csv", index=False, **german)
+    found = predict(loaded, str(tmp_path / "new.csv")).outputs
+    torch.testing.assert_close(predict(loaded, str(tmp_path / "german.csv")).outputs, found)
+    new.to_csv(tmp_path / "plain.csv", index=False)
+    with pytest.raises(ValueError, match=r"it was read with separator=;, .*, as the training table was"):
+        predict(loaded, str(tmp_path / "plain.csv"))
+    said = f"table:{tmp_path / 'plain.csv'}?separator=,&decimal=.&encoding=utf-8"
+    torch.testing.assert_close(predict(loaded, said).outputs, found)
+    new.to_excel(tmp_path / "new.xlsx", index=False)
+    torch.testing.assert_close(predict(loaded, str(tmp_path / "new.xlsx")).outputs, found)
+
+
 def test_missing_numbers_are_the_mean_where_it_is_said(saved, tmp_path):
     (_, data, _), folder, table = saved
     frame = pd.read_csv(table)

@@ -232,6 +232,18 @@ def test_quantity_two_domains_and_one_class(tmp_path):
     assert done.about.expectation["mean"] is not None
 
 
+def test_a_way_to_train_that_diverges_drops_out_and_the_others_are_chosen_among(tmp_path):
+    """A quantity far from 1, on which SGD at its usual learning rate ends in infinity."""
+    patients(tmp_path / "patients.csv", sites=("a", "b", "c"), rows=90)
+    table = pd.read_csv(tmp_path / "patients.csv")
+    table.assign(outcome=1e6 * table.age + table.pressure).to_csv(tmp_path / "money.csv", index=False)
+    name = f"table:{tmp_path / 'money.csv'}?domain=site&target=outcome"
+    done, text = said(Asked(name, 5.0, tmp_path / "out", recipe=TINY))
+    assert "note: erm-sgd-ema (model 1) diverged in its first steps" in text
+    assert done.about.choice["algorithm"] in ("erm", "reptile")
+    assert (done.folder / "model.json").exists()
+
+
 def test_intervals_over_domains_are_student_s_on_logits():
     from scipy import special, stats
 
