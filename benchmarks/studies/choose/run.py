@@ -190,8 +190,9 @@ def _sized(space: Space, asked: Asked, console: Console, left: float) -> Fitting
             "not, and pip install 'pgrad[models]' brings one for pictures"
         )
     speeds, begun = _timed(space, asked, console), time.monotonic()
-    wanted = None if asked.size is None else min(asked.size, kept) - 1
-    fits = fitting(space, speeds, left, asked.workers, asked.spent, wanted)
+    wanted = None if asked.size is None else asked.size - 1
+    first = None if wanted is None else min(wanted, kept - 1)
+    fits = fitting(space, speeds, left, asked.workers, asked.spent, first)
     number = asked.recipe.sizes.index(fits.space.size) + 1
     if every > kept and fits.fits and number == kept != asked.size:
         console.print("timing a few steps of fine-tuning", soft_wrap=True, highlight=False)
@@ -199,7 +200,7 @@ def _sized(space: Space, asked: Asked, console: Console, left: float) -> Fitting
             speeds.with_those(_timed(space, asked, console, tuned=True)),
             left - (time.monotonic() - begun) / 60,
         )
-        fits = fitting(space, speeds, left, asked.workers, asked.spent, None if wanted is None else asked.size - 1)
+        fits = fitting(space, speeds, left, asked.workers, asked.spent, wanted)
         everything = "all of the recipe"
     else:
         everything = "all of the recipe but fine-tuning" if every > kept else "all of the recipe"
