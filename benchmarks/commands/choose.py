@@ -20,6 +20,8 @@ from benchmarks.commands.ahead import show_findings
 from benchmarks.datasets import DATASETS
 from benchmarks.datasets.inventory import RefusedError
 from benchmarks.datasets.named import with_allowed
+from benchmarks.models.settings import FULL
+from benchmarks.models.weights import NONE
 from benchmarks.studies.choose.card import compared, domain_rows, expected
 from benchmarks.studies.choose.request import alone
 from benchmarks.studies.choose.run import Asked, Done, choose
@@ -35,6 +37,7 @@ __all__ = ["choose_command", "study_command"]
 def choose_command(
     data: str,
     minutes: float,
+    size: int | None,
     output: Path,
     measure: str | None,
     model: tuple[str, ...],
@@ -58,7 +61,8 @@ def choose_command(
             show_findings(console, inventory)
         settings = {"metric": measure} if measure is not None else {}
         settings |= dict(_assigned(word) for word in assigned)
-        asked = Asked(name, minutes, output, model, settings, workers or os.cpu_count() or 1, device, _spent())
+        workers = workers or os.cpu_count() or 1
+        asked = Asked(name, minutes, output, model, settings, workers, device, _spent(), size=size)
         with alone(output):
             done = choose(asked, console)
     except RefusedError as error:
@@ -79,11 +83,13 @@ def _spent() -> float:
     return min(time.time() - psutil.Process().create_time(), 60.0)
 
 
-def study_command(datasets: tuple[str, ...], minutes: float, output: Path, workers: int) -> int:
+def study_command(datasets: tuple[str, ...], minutes: tuple[float, ...], output: Path, workers: int) -> int:
     """See `benchmarks.commands.words.choose`."""
     console = say.console()
     try:
-        found = Study(output, minutes, workers, console, _spent()).run(datasets)
+        with alone(output):
+            for each in minutes:
+                found = Study(output, each, workers, console, _spent()).run(datasets)
     except KeyboardInterrupt:
         return _stopped("Stopped; trials that ended are kept")
     except (ConfigError, StoreError, SweepError, ImportError, RuntimeError, ValueError) as error:
@@ -127,6 +133,8 @@ def _tell(done: Done) -> None:
     say.line(console, expected(done.about, done.verdict), style="bold")
     say.line(console, compared(done.about, done.verdict))
     choice = done.about.choice
-    say.line(console, f"Taken: {choice['algorithm']} on {choice['model']}, {choice['rollouts']} roll-outs.")
+    length = f"{choice['rollouts']} of {choice['of']} roll-outs"
+    length += ", all of the network fine-tuned" if choice["weights"] != NONE and choice["tuning"] == FULL else ""
+    say.line(console, f"Taken: {choice['algorithm']} on {choice['model']}, {length}.")
     say.line(console, f"The model and its card: {done.folder / CARD}")
     say.line(console, f"To predict: {called('predict', str(done.folder), 'DATA', '--output', 'predictions.csv')}")

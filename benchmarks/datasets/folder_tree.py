@@ -84,7 +84,8 @@ def walk(root: Path, deeper: bool) -> Walk:
         going.leave(LOOSE if loose else NO_PICTURE, file, int(loose))
     found = {name: classes for name, classes in tree.items() if classes}
     if not found:
-        raise ValueError(f"{root} holds no pictures in domain/class/*.jpg{_instead(going.left, root)}")
+        one = f"; {shown(root, root.parent)} alone would be one domain, and two are needed" if going.wrappers else ""
+        raise ValueError(f"{root} holds no pictures in domain/class/*.jpg{_instead(going.left, root)}{one}")
     return Walk(root, found, tuple(going.left), tuple(going.wrappers), deeper)
 
 
@@ -100,6 +101,11 @@ def _instead(left: Sequence[Left], root: Path) -> str:
     loose = next((each for each in left if each.why == NO_CLASSES and each.pictures), None)
     if loose is not None:
         return f"; {shown(loose.path, root)} holds {loose.pictures} without folders of classes"
+    pictures = sum(each.pictures for each in left if each.why == LOOSE)
+    if pictures:
+        return f"; it holds {pictures} itself: each belongs in the folder of its class, in the folder of its domain"
+    if not any(root.iterdir()):
+        return "; it is empty"
     return f"; endings of pictures are {', '.join(sorted(endings()))}"
 
 

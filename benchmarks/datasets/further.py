@@ -1,8 +1,9 @@
 """Examples that come after a model was made: read as those that it was trained on, without labels and domains.
 
 What a model keeps of its data is the `benchmarks.datasets.base.Origin.reading` of their entry. Columns of a table are
-matched by name, and everything else in the table is left alone, the columns of target and domain among it. Pictures may
-lie anywhere below a folder. What would be read in another way than in training is refused, one sentence each.
+matched by name, and everything else in the table is left alone, the columns of target and domain among it; its text is
+read as that of training was, unless its name says otherwise. Pictures may lie anywhere below a folder. What would be
+read in another way than in training is refused, one sentence each.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from benchmarks.datasets.levels import PictureError, Rules
 from benchmarks.datasets.named import listed, parse
 from benchmarks.datasets.pictures import decode as decode_picture
 from benchmarks.datasets.pictures import is_picture, look
-from benchmarks.datasets.table import OPTIONS, marks_of
+from benchmarks.datasets.table import AS_WRITTEN, OPTIONS, marks_of
 from benchmarks.datasets.table_cells import Column, as_words, decode
 from benchmarks.datasets.table_columns import one_hot
-from benchmarks.datasets.table_files import read
+from benchmarks.datasets.table_files import FILE_OPTIONS, read
 from benchmarks.datasets.table_texts import EMPTY, WORDS, Marks
 
 AT_ONCE = 256
@@ -64,15 +65,31 @@ def further(reading: Mapping[str, Any], rest: str) -> Examples:
 
 
 def _table(reading: Mapping[str, Any], rest: str) -> Examples:
-    path, options = parse("table", rest, OPTIONS)
+    path, given = parse("table", rest, OPTIONS)
+    own = {
+        name: str(value)
+        for name, value in reading.get("file", {}).items()
+        if name in AS_WRITTEN and name not in given and path.name.lower().endswith(FILE_OPTIONS.get(name, ""))
+    }
+    options = {**own, **given}
     marks = marks_of({"empty": ",".join(reading["empty"]), **options} if reading["empty"] else options)
-    frame, _ = read(path, options)
+    said = ", ".join(f"{name}={value}" for name, value in own.items())
+    alike = (
+        f"; it was read with {said}, as the training table was: say behind its name what is otherwise" if own else ""
+    )
+    try:
+        frame, _ = read(path, options)
+    except ValueError as error:
+        raise ValueError(f"{error}{alike}") from error
     columns = reading["columns"]
     gone = [each["name"] for each in columns if each["name"] not in frame.columns]
     if gone:
+        known = [str(name) for name in frame.columns]
+        near = {name.strip().casefold() for name in known} & {name.strip().casefold() for name in gone}
+        capitals = "; names must be the same, capitals and spaces too" if near else ""
         raise ValueError(
             f"{path}: there is no column {some(map(repr, gone), 5)}, which the model asks for; columns are "
-            f"{', '.join(map(str, frame.columns))}"
+            f"{', '.join(known)}{capitals}{alike}"
         )
     decoded = [_column(each, frame, marks, path) for each in columns]
     empty = {column.name: int(column.empty.sum()) for column in decoded if column.empty.any()}
@@ -80,7 +97,7 @@ def _table(reading: Mapping[str, Any], rest: str) -> Examples:
         found = ", ".join(f"{name} ({number})" for name, number in empty.items())
         raise ValueError(
             f"{path} has empty cells in {found}, and the model was trained without any: fill them, or say missing=mean "
-            "to have the mean of the training examples there"
+            f"to have the mean of the training examples there, 'table:{path}?missing=mean'"
         )
     parts = [
         column.values.astype(np.float64)[:, np.newaxis] if column.numeric else one_hot(column.values, each["words"])
@@ -113,9 +130,12 @@ def _column(code: Mapping[str, Any], frame: pd.DataFrame, marks: Marks, path: Pa
 
 def _folder(reading: Mapping[str, Any], rest: str) -> Examples:
     path, options = parse("folder", rest, ("allow",))
-    if not path.is_dir():
-        raise ValueError(f"there is no folder {path}{'; it is a file' if path.is_file() else ''}")
-    files = [file for file in _below(path) if is_picture(file)]
+    if path.is_file() and is_picture(path):
+        files, path = [path], path.parent
+    elif not path.is_dir():
+        raise ValueError(f"there is no folder {path}{'; it is a file, and no picture' if path.is_file() else ''}")
+    else:
+        files = [file for file in _below(path) if is_picture(file)]
     if not files:
         raise ValueError(f"{path} holds no pictures")
     span = reading["range"]
@@ -131,7 +151,7 @@ def _folder(reading: Mapping[str, Any], rest: str) -> Examples:
         if not good:
             raise ValueError(f"no picture of {path} can be read: {_wrong(files[0], reading, rules)}")
         files = good
-    return Examples("file", [shown(file, path) for file in files], _decoded(files, reading, rules), notes)
+    return Examples("file", [shown(file, path) for file in files], _decoded(files, reading, rules, path), notes)
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -144,9 +164,13 @@ def _below(folder: Path) -> Iterator[Path]:
             yield each
 
 
-def _decoded(files: Sequence[Path], reading: Mapping[str, Any], rules: Rules) -> Iterator[Tensor]:
+def _decoded(files: Sequence[Path], reading: Mapping[str, Any], rules: Rules, path: Path) -> Iterator[Tensor]:
     for start in range(0, len(files), AT_ONCE):
-        yield torch.from_numpy(np.stack([_picture(file, reading, rules) for file in files[start : start + AT_ONCE]]))
+        try:
+            parts = [_picture(file, reading, rules) for file in files[start : start + AT_ONCE]]
+        except PictureError as error:
+            raise PictureError(f"{error}; 'folder:{path}?allow=unreadable' leaves such pictures out") from error
+        yield torch.from_numpy(np.stack(parts))
 
 
 def _picture(file: Path, reading: Mapping[str, Any], rules: Rules) -> np.ndarray[Any, Any]:

@@ -23,7 +23,8 @@ class Standardised:
 
     def __call__(self, others: Tensor) -> Tensor:
         """The inputs as float32; what is missing is 0, the mean."""
-        return torch.where(self.varies, (others.double() - self.mean) / self.scale, 0.0).nan_to_num().float()
+        scaled = torch.where(self.varies, (others.double() - self.mean) / self.scale, 0.0)
+        return scaled.float().nan_to_num()  # in this order: ONNX has no constant for the largest float64
 
 
 def standardise(inputs: Tensor, labels: Tensor) -> Standardised:  # noqa: ARG001  the protocol gives both

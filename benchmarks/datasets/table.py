@@ -134,6 +134,10 @@ def entry(rest: str) -> DatasetEntry:
     )
 
 
+AS_WRITTEN = ("separator", "encoding", "decimal", "thousands")
+"""Options that say how the text of a table is written; another one of the same source is written alike."""
+
+
 def _reading(parts: Parts, target: str, options: Mapping[str, str], marks: Marks) -> dict[str, Any]:
     """What `benchmarks.datasets.further` has to know of the table to read others like it."""
     columns = [{"name": code.name, "kind": code.kind, "words": list(code.words)} for code in parts.inputs.codes]
@@ -144,6 +148,7 @@ def _reading(parts: Parts, target: str, options: Mapping[str, str], marks: Marks
         "scale": float(options.get("scale", "1")),
         "missing": "missing" in options,
         "empty": sorted(marks.empty),
+        "file": {name: options[name] for name in AS_WRITTEN if name in options},
     }
 
 

@@ -211,7 +211,8 @@ def _hint(path: Path, options: Mapping[str, str], problem: str) -> str:
         try:
             content.decode("utf-8-sig")
         except UnicodeDecodeError:
-            return ". It is not UTF-8: say its encoding, such as encoding=cp1252 (Windows) or encoding=latin-1"
+            example = f"'table:{path}?encoding=cp1252' (Windows) or encoding=latin-1"
+            return f". It is not UTF-8: say its encoding, such as {example}"
     lines = content.decode(options.get("encoding", "utf-8-sig"), errors="replace").splitlines()[:1] or [""]
     used = separator(path, options)
     count = {sign: lines[0].count(sign) for sign in ";\t,|" if sign != used}

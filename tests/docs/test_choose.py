@@ -12,9 +12,12 @@ PAGE = (ROOT / "docs/choose.md").read_text(encoding="utf-8")
 
 def test_the_table_of_sizes_is_that_of_the_recipe():
     for number, size in enumerate(RECIPE.sizes):
-        row = (number + 1, size.algorithms, size.points, size.rollouts, size.seeds, size.rungs)
+        row = (number + 1, size.algorithms, size.points, size.rollouts, size.seeds, size.rungs, size.tuned)
         assert f"| {' | '.join(map(str, row))} |" in PAGE
-    assert f": {', '.join(f'`{name}`' for name in RECIPE.algorithms)}." in " ".join(PAGE.split())
+    text = " ".join(PAGE.split())
+    assert f": {', '.join(f'`{name}`' for name in RECIPE.algorithms)}." in text
+    *names, last = (f"`{name}`" for name in RECIPE.tuned)
+    assert f"by {', '.join(names)} and {last}." in text
 
 
 def test_the_walk_is_on_data_that_the_example_draws(tmp_path):

@@ -22,6 +22,7 @@ def choose_command(
     data: str,
     *,
     minutes: Minutes = 5.0,
+    size: Positive | None = None,
     output: Path = Path("runs/choose"),
     measure: str | None = None,
     model: Words = (),
@@ -44,6 +45,8 @@ def choose_command(
         domains, or the name of a data set.
     minutes:
         That it may take.
+    size:
+        Of the search, from 1, the smallest; by default the largest that fits into the minutes.
     output:
         Folder for the model and for all that led to it.
     measure:
@@ -64,18 +67,27 @@ def choose_command(
     """
     output_folder(output)
     if ":" not in data and data not in known("datasets"):
-        hint = f" For files of your own: folder:{data} or table:{data}." if Path(data).exists() else ""
-        raise ConfigError(f"DATA: {unknown(data, known('datasets'))}{hint}")
+        if Path(data).is_dir():
+            raise ConfigError(f"DATA: {data} is a folder; for pictures in it give folder:{data}")
+        if Path(data).exists():
+            columns = f"'table:{data}?domain=COLUMN&target=COLUMN'"
+            raise ConfigError(
+                f"DATA: {data} is a file; for a table say which columns hold domains and labels, {columns}"
+            )
+        raise ConfigError(f"DATA: {unknown(data, known('datasets'))} Files of yours are folder:PATH or table:PATH.")
     if device not in ("cpu", "cuda"):
         raise ConfigError(f"--device must be cpu or cuda, got {device!r}")
     from benchmarks.commands import choose
 
-    return choose.choose_command(data, minutes, output, measure, model, groups, allow, device, workers, set)
+    return choose.choose_command(data, minutes, size, output, measure, model, groups, allow, device, workers, set)
 
 
 @refusing
 def study_command(
-    *datasets: str, minutes: Minutes = 5.0, output: Path = Path("runs/choose-study"), workers: Positive = 2
+    *datasets: str,
+    minutes: Annotated[tuple[Minutes, ...], Parameter(consume_multiple=True, negative="")] = (5.0,),
+    output: Path = Path("runs/choose-study"),
+    workers: Positive = 2,
 ) -> int:
     """Look how far choose can be trusted: choices on data sets where one more domain is known.
 
@@ -88,7 +100,7 @@ def study_command(
     datasets:
         Names of data sets of the list.
     minutes:
-        Of each choice.
+        Of each choice; several numbers are done one after the other.
     output:
         Folder; study.jsonl in it has a line for each trial.
     workers:

@@ -57,8 +57,7 @@ def export(loaded: Loaded, examples: Tensor, path: Path) -> Exported:
         with torch.enable_grad():  # networks take many examples in parts without gradients, which has no one program
             program = torch.export.export(model, (examples,), dynamic_shapes=({0: batch},))
     except Exception as error:
-        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ExportError(f"torch.export cannot take this network: {text}") from error
+        raise ExportError(f"torch.export cannot take this network: {_first_line(error)}") from error
     with whole(path) as partial:
         with partial.open("wb") as file:
             torch.export.save(program, file)
@@ -79,11 +78,30 @@ def _onnx(loaded: Loaded, examples: Tensor, expected: Tensor, path: Path) -> flo
     import onnxruntime
 
     batch = torch.export.Dim("examples", min=1)
-    torch.onnx.export(loaded.model, (examples,), path, dynamo=True, dynamic_shapes=({0: batch},), external_data=False)
-    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    (name,) = (each.name for each in session.get_inputs())
-    (found,) = session.run(None, {name: examples.numpy()})
-    return _held(torch.from_numpy(found), expected, "ONNX")
+    try:
+        torch.onnx.export(
+            loaded.model,
+            (examples,),
+            path,
+            input_names=["inputs"],
+            output_names=["outputs"],
+            dynamo=True,
+            dynamic_shapes=({0: batch},),
+            external_data=False,
+            verbose=False,
+        )
+        session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ExportError(f"ONNX cannot take this network: {_first_line(error)}") from error
+    difference = 0.0
+    for given, wanted, what in ((examples, expected, "ONNX"), (examples[:1], expected[:1], "ONNX, of one example,")):
+        (found,) = session.run(["outputs"], {"inputs": given.numpy()})
+        difference = max(difference, _held(torch.from_numpy(found), wanted, what))
+    return difference
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _held(found: Tensor, expected: Tensor, what: str) -> float:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from torch.nn.modules.batchnorm import _BatchNorm
+
 from benchmarks.algorithms import ALGORITHMS
 from benchmarks.datasets import DATASETS
-from benchmarks.models.settings import FROZEN
-from benchmarks.models.weights import NONE, PACKAGE, PACKAGE_FITS
+from benchmarks.models import known_model
+from benchmarks.models.backbones import PREFIX, skeleton
+from benchmarks.models.settings import FROZEN, FULL
+from benchmarks.models.weights import NONE, PACKAGE, PACKAGE_FITS, TIMM, pinned
 from benchmarks.runs.config import RunConfig
+from benchmarks.runs.fits import fit_of
 from benchmarks.studies.choose.recipe import Recipe, Size
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.search import Search
@@ -43,9 +48,11 @@ class Space:
     Attributes:
         dataset: Its name.
         domains: All of them.
-        sweeps: For each model the sweep whose settings and points its runs have.
+        sweeps: For each model the sweep whose settings and points its runs have; after them one for each pretrained
+            network that can be fine-tuned.
         size, recipe: Of the search.
         unseen: Further domains, which all runs hold out and no choice looks at: those of a study.
+        tunable: How many of the sweeps fine-tune.
     """
 
     dataset: str
@@ -54,6 +61,7 @@ class Space:
     size: Size
     recipe: Recipe
     unseen: tuple[str, ...] = ()
+    tunable: int = 0
     _settings: dict[int, SweepSettings] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -62,9 +70,22 @@ class Space:
         return Candidate(0, self.recipe.default, 0)
 
     @property
+    def kept(self) -> range:
+        """Numbers of the models that are not fine-tuned."""
+        return range(len(self.sweeps) - self.tunable)
+
+    @property
     def algorithms(self) -> tuple[str, ...]:
-        """Those of the size."""
+        """Those of the size, without fine-tuning."""
         return self.recipe.algorithms[: self.size.algorithms]
+
+    def algorithms_of(self, model: int) -> tuple[str, ...]:
+        """Those of the size for a model; none if it is fine-tuned and the size has no fine-tuning."""
+        return self.algorithms if model in self.kept else self.recipe.tuned[: self.size.tuned]
+
+    def sizes(self, tuned: bool) -> list[Size]:
+        """Those of the recipe, with fine-tuning or without."""
+        return [size for size in self.recipe.sizes if not size.tuned or (tuned and self.tunable)]
 
     @property
     def rungs(self) -> range:
@@ -78,7 +99,7 @@ class Space:
             Candidate(model, algorithm, point)
             for point in range(self.size.points)
             for model in range(len(self.sweeps))
-            for algorithm in self.algorithms
+            for algorithm in self.algorithms_of(model)
         ]
         return list(dict.fromkeys([self.default, *found]))
 
@@ -172,41 +193,60 @@ def space_of(
     entry = DATASETS[dataset]
     domains = tuple(name for name in entry.domains if name not in unseen)
     if len(domains) == 2:  # each run trains on one of them, and a roll-out over domains asks for two
-        pooled = tuple(name for name in recipe.algorithms if ALGORITHMS[name].batches != "single-domain")
-        recipe = replace(recipe, algorithms=pooled)
-    found = []
+        pooled, tuned = (
+            tuple(name for name in names if ALGORITHMS[name].batches != "single-domain")
+            for names in (recipe.algorithms, recipe.tuned)
+        )
+        recipe = replace(recipe, algorithms=pooled, tuned=tuned)
+
+    def sweep(own: SweepSettings, algorithms: tuple[str, ...]) -> SweepConfig:
+        return SweepConfig(
+            datasets={dataset: Overrides()},
+            algorithms=algorithms,
+            seeds=tuple(range(size.seeds)),
+            points=size.points,
+            search=Search(ranges="wide"),
+            share_points=True,
+            settings=own,
+        )
+
+    common = {"batch_size": recipe.batch_size, "splits": recipe.splits}
+    given = {key: getattr(settings, key) for key in settings.model_fields_set}
+    found, fine = [], []
     for name in models or (None,):
-        own = settings.model_copy(
-            update={"batch_size": recipe.batch_size, "splits": recipe.splits, **_of_model(name)}
-            | {key: getattr(settings, key) for key in settings.model_fields_set}
-        )
-        found.append(
-            SweepConfig(
-                datasets={dataset: Overrides()},
-                algorithms=recipe.algorithms,
-                seeds=tuple(range(size.seeds)),
-                points=size.points,
-                search=Search(ranges="wide"),
-                share_points=True,
-                settings=own,
-            )
-        )
-    return Space(dataset, domains, tuple(found), size, recipe, unseen)
+        own = settings.model_copy(update={**common, **_of_model(name), **given})
+        found.append(sweep(own, recipe.algorithms))
+        own = found[-1].of_dataset(dataset)
+        if own.tuning == FROZEN and fit_of(dataset, own.model) is None:
+            fine.append(sweep(own.model_copy(update=_fine_tuned(own.model or "")), recipe.tuned))
+    return Space(dataset, domains, (*found, *fine), size, recipe, unseen, len(fine))
+
+
+def _fine_tuned(model: str) -> dict[str, str | None]:
+    """The settings of a pretrained network all of which is trained; BatchNorm, where it has some, keeps its statistics,
+    for mini-batches of one domain would move them from domain to domain."""
+    layers = skeleton(model.removeprefix(PREFIX)).modules()
+    normalises = any(isinstance(layer, _BatchNorm) for layer in layers)
+    return {"tuning": FULL, "batch_norm": "frozen-statistics" if normalises else None}
 
 
 def _of_model(name: str | None) -> dict[str, str]:
     if name is None:
         return {}
     model, _, weights = name.partition("=")
-    if not model.startswith("timm:"):
-        if weights:
-            raise ValueError(f"--model {name}: weights are for networks of timm; {model} is trained from scratch")
-        return {"model": model}
-    if not weights and model == PACKAGE_FITS:
-        weights = PACKAGE
-    if weights in ("", NONE, "timm"):
-        raise ValueError(
-            f"--model {name}: say where its weights are, {model}=FILE; nothing is downloaded here ({PACKAGE_FITS} has "
-            "them from the extra models)"
-        )
-    return {"model": model, "weights": weights, "tuning": FROZEN}
+    try:
+        known_model(model)
+        if not model.startswith(PREFIX):
+            if weights:
+                raise ValueError(f"weights are for networks of timm; {model} is trained from scratch")
+            return {"model": model}
+        if not weights and model == PACKAGE_FITS:
+            weights = PACKAGE
+        if weights in ("", NONE, TIMM):
+            raise ValueError(
+                f"say where its weights are, {model}=FILE; nothing is downloaded here ({PACKAGE_FITS} has them from "
+                "the extra models)"
+            )
+        return {"model": model, "weights": pinned(weights), "tuning": FROZEN}
+    except ValueError as error:
+        raise ValueError(f"--model {name}: {error}") from error

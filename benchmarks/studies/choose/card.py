@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from benchmarks.base.wording import count
+from benchmarks.models.settings import FULL
 from benchmarks.runs.model_folder import Description
 from benchmarks.studies.choose.expectation import NOTHING, Interval, Left, Verdict
 
@@ -202,8 +203,13 @@ def _inputs(about: Description) -> str:
 
 
 def _weights(about: Description) -> str:
-    weights = about.choice.get("weights", "none")
-    return "" if weights == "none" else f" with the weights of {weights}, frozen under a head"
+    weights, tuning = about.choice.get("weights", "none"), about.choice.get("tuning")
+    if weights == "none":
+        return ""
+    how = "all of it fine-tuned" if tuning == FULL else "frozen under a head"
+    if about.choice.get("batch_norm") == "frozen-statistics":
+        how += " but the statistics of BatchNorm"
+    return f" with the weights of {weights}, {how}"
 
 
 def _without_labels(verdict: Verdict) -> list[str]:

@@ -25,6 +25,8 @@ from benchmarks.studies.choose.search import Found
 
 RESAMPLES = 300
 LEVEL = 0.95
+_EDGE = 1e-3
+"""Of shares: what is nearer to 0 or 1 is that."""
 Floats = NDArray[np.float64]
 
 
@@ -148,28 +150,45 @@ def verdict(found: Found, data: MultiDomainData, folder: Path) -> Verdict:
     return replace(decided, default=_with_intervals(default, found, data))
 
 
-def over_domains(values: Floats, share: bool = False) -> tuple[Interval, Interval]:
+def over_domains(values: Floats, numbers: Sequence[int] | None = None) -> tuple[Interval, Interval]:
     """Student's intervals over domains ``[n]``: of their mean, and of one more domain.
+
+    Domains that happen to agree do not make it narrower than what the examples of one let be told: the deviation that
+    such a share has by chance alone, times the normal quantile.
 
     Args:
         values: One for each domain.
-        share: Whether they are shares in 0..1: the intervals are taken on the scale of logits then, and stay inside.
+        numbers: Of examples of each, where values are shares in 0..1: the intervals are taken on the scale of logits
+            then, half an example away from 0 and 1, and stay inside; they hold the mean.
 
     Example:
         >>> of_mean, of_next = over_domains(np.array([1.0, 2.0, 3.0]))
         >>> [round(end, 2) for end in (of_mean.low, of_mean.high, of_next.low, of_next.high)]
         [-0.48, 4.48, -2.97, 6.97]
+        >>> _, of_next = over_domains(np.array([1.0, 1.0, 1.0]), [24, 24, 24])
+        >>> [round(end, 2) for end in (of_next.low, of_next.high)]
+        [0.64, 1.0]
     """
     n = len(values)
     if n < 2:
         return NOTHING, NOTHING
-    scale = special.logit(np.clip(values, 1e-3, 1 - 1e-3)) if share else values
+    scale, chance = values, 0.0
+    if numbers is not None:
+        many = np.maximum(np.array(numbers, dtype=float), 1.0)
+        shares = np.clip(values, 0.5 / (many + 1), 1 - 0.5 / (many + 1))
+        scale = special.logit(np.clip(shares, _EDGE, 1 - _EDGE))
+        chance = math.sqrt(float(np.mean(1 / (many * shares * (1 - shares)))))
     mean, deviation = float(scale.mean()), float(scale.std(ddof=1))
-    reach = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1)) * deviation
+    level = 0.5 + LEVEL / 2
+    reach = max(float(stats.t.ppf(level, n - 1)) * deviation, float(stats.norm.ppf(level)) * chance)
     found = []
     for factor in (math.sqrt(1 / n), math.sqrt(1 + 1 / n)):
         low, high = mean - reach * factor, mean + reach * factor
-        found.append(Interval(*(float(special.expit(end)) if share else end for end in (low, high))))
+        if numbers is not None:
+            low, high = float(special.expit(low)), float(special.expit(high))
+            low = min(0.0 if low < _EDGE else low, float(values.mean()))
+            high = max(1.0 if high > 1 - _EDGE else high, float(values.mean()))
+        found.append(Interval(low, high))
     return found[0], found[1]
 
 
@@ -179,7 +198,8 @@ def _expectation(found: Found, refits: Mapping[str, Sequence[str]], data: MultiD
     known = values[~np.isnan(values)]
     if not len(known):
         raise ValueError("the measure is defined on no domain: each holds examples of one class only; take another one")
-    of_mean, of_next = over_domains(known, share=not _quantity(data))
+    numbers = [one.examples for one in domains.values() if not math.isnan(one.value)]
+    of_mean, of_next = over_domains(known, None if _quantity(data) else numbers)
     confidence = None
     if not _quantity(data):
         confidence = confidence_of({one.name: (one.outputs[0], one.labels[0]) for one in domains.values()})

@@ -23,6 +23,7 @@ from benchmarks.base.seeds import seed_from
 from benchmarks.datasets import DATASETS, MultiDomainData
 from benchmarks.models import build
 from benchmarks.models.backbones import Backbone
+from benchmarks.models.tuning import Tuned
 from benchmarks.runs.config import RunConfig
 from benchmarks.runs.features import FrozenBackbone, featured, frozen_backbone
 from benchmarks.runs.fits import fit_of
@@ -136,7 +137,10 @@ def train_all(last: LastTraining, folder: Path | None, device: str = "cpu") -> T
             "although it went well with each domain left out; give more minutes, or other settings"
         )
     seen = Seen.of(features(model, inputs.cpu()))
-    network, constants = _whole(config, raw, backbone, constants)
+    pretrained = model.get_submodule("backbone") if isinstance(model, Tuned) else None
+    if backbone is not None:
+        pretrained = _backbone(backbone, raw)
+    network, constants = _whole(config, raw, pretrained, constants)
     about = Description(
         network=network,
         constants=constants,
@@ -145,7 +149,9 @@ def train_all(last: LastTraining, folder: Path | None, device: str = "cpu") -> T
         scale=entry.origin.reading.get("scale", 1.0) if entry.origin else 1.0,
     )
     whole = built(about)
-    state = model if backbone is None else with_head(_backbone(backbone, raw), model)
+    state = model
+    if isinstance(pretrained, Backbone):
+        state = with_head(pretrained, model.get_submodule("head") if isinstance(model, Tuned) else model)
     whole.network.load_state_dict(state.state_dict())
     weight = getattr(loss, "keywords", {}).get("weight")
     return Trained(about, whole, seen, torch.cat([own.inputs for own in raw.domains])[:256], weight)
@@ -187,13 +193,12 @@ def _train(last: LastTraining, model: nn.Module, inputs: Tensor, labels: Tensor,
 
 
 def _whole(
-    config: RunConfig, raw: MultiDomainData, backbone: FrozenBackbone | None, constants: Constants
+    config: RunConfig, raw: MultiDomainData, pretrained: nn.Module | None, constants: Constants
 ) -> tuple[NetworkShape, Constants]:
     """The network that predicts: the head on its backbone, where there is one."""
     size = None
-    if backbone is not None:
-        net = _backbone(backbone, raw)
-        constants, size = timm_constants(net), net.size
+    if isinstance(pretrained, Backbone):
+        constants, size = timm_constants(pretrained), pretrained.size
     network = NetworkShape(
         model=config.model or "mlp",
         input_shape=raw.input_shape,

@@ -15,6 +15,7 @@ class Size:
         rollouts: Length of the longest runs.
         seeds: Of the last rung: splits, initialisations and orders. Earlier rungs have one.
         rungs: So many of the rungs, the last ones: few candidates need no halving.
+        tuned: So many of the list for fine-tuning, from its beginning; only where a pretrained network is at hand.
     """
 
     algorithms: int
@@ -22,6 +23,7 @@ class Size:
     rollouts: int
     seeds: int = 1
     rungs: int = 1
+    tuned: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,10 @@ class Recipe:
 
     Attributes:
         algorithms: The shortlist; what is most likely to be chosen stands first.
+        tuned: The same for fine-tuning of a whole pretrained network, whose BatchNorm keeps its statistics.
         fixed: What one would take without a search, at point 0, trained to the end: the study compares with it.
         default: Plain ERM, at point 0, trained to the end: the baseline.
-        sizes: Smallest first; the last one is all that the recipe asks for.
+        sizes: Smallest first; the last one is all that the recipe asks for. Those with fine-tuning stand at the end.
         rungs: Shortest first.
         least: Candidates that a rung has at least, the default apart.
         checkpoints: Of a run, among which the length is chosen.
@@ -57,6 +60,7 @@ class Recipe:
         *("erm", "erm-ema", "erm-sgd-ema", "reptile", "erm-sgd-swad", "erm-swad", "erm-sgd", "pgrad"),
         *("erm-swa", "erm-sgd-swa", "reptile-ema", "pgrad-ema"),
     )
+    tuned: tuple[str, ...] = ("erm-ema", "erm", "reptile-ema", "erm-swad", "reptile", "pgrad")
     fixed: str = "erm-ema"
     default: str = "erm"
     sizes: tuple[Size, ...] = (
@@ -68,6 +72,8 @@ class Recipe:
         Size(algorithms=12, points=4, rollouts=160, seeds=2, rungs=3),
         Size(algorithms=12, points=8, rollouts=160, seeds=3, rungs=3),
         Size(algorithms=12, points=12, rollouts=240, seeds=3, rungs=3),
+        Size(algorithms=12, points=2, rollouts=160, seeds=1, rungs=3, tuned=2),
+        Size(algorithms=12, points=4, rollouts=240, seeds=2, rungs=3, tuned=6),
     )
     rungs: tuple[Rung, ...] = (Rung(0.25, 1 / 3), Rung(0.5, 1 / 3), Rung(1.0, 0.0))
     least: int = 2

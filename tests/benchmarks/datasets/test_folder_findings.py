@@ -371,3 +371,27 @@ def test_a_link_to_a_folder_inside_a_class_is_said(root):
     (root / "a" / "cat" / "more").symlink_to(root / "b" / "cat")
     assert "a/cat/more" in findings(root)["links"]
     assert [row["what"] for row in section(root, "Not taken")] == ["folder more"]
+
+
+def drawn(*paths):
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("paths", "told"),
+    [
+        (["1.png", "2.png"], "it holds 2 itself: each belongs in the folder of its class, in the folder of its domain"),
+        (["a/1.png", "b/2.png"], "a holds 1 without folders of classes"),
+        (["here/cat/1.png", "here/dog/2.png"], "here alone would be one domain, and two are needed"),
+        ([], "it is empty"),
+    ],
+    ids=["no folders", "domains alone", "one domain", "nothing"],
+)
+def test_what_is_missing_in_a_tree_is_said(tmp_path, paths, told):
+    root = tmp_path / "mine"
+    root.mkdir()
+    drawn(*(root / path for path in paths))
+    with pytest.raises(ValueError, match=rf"holds no pictures in domain/class/\*\.jpg; .*{told}"):
+        DATASETS[f"folder:{root}"]

@@ -95,9 +95,13 @@ def test_path_alone_is_enough(saved):
     ("change", "told"),
     [
         (lambda frame: frame.drop(columns="age"), "there is no column 'age'"),
+        (lambda frame: frame.rename(columns={"age": "Age "}), "'age'.*names must be the same, capitals and spaces too"),
         (lambda frame: frame.assign(ward="north"), "column 'ward' holds 'north', which the model has not seen"),
         (lambda frame: frame.assign(age="old"), "column 'age' holds words, and the model was trained on numbers"),
-        (lambda frame: frame.assign(age=frame.age.where(frame.index > 0)), "has empty cells in age"),
+        (
+            lambda frame: frame.assign(age=frame.age.where(frame.index > 0)),
+            r"empty cells in age.*'table:.*new\.csv\?missing=mean'",
+        ),
         (lambda frame: frame.assign(smokes=1), "column 'smokes' holds numbers"),
     ],
 )
@@ -107,6 +111,27 @@ def test_table_that_is_read_otherwise_is_one_sentence(saved, tmp_path, change, t
     change(pd.read_csv(table)).to_csv(new, index=False)
     with pytest.raises(ValueError, match=told):
         predict(load(folder), f"table:{new}")
+
+
+def test_table_is_taken_to_be_written_as_that_of_training_was(table, tmp_path):
+    """As a spreadsheet in German writes it: semicolons, decimal commas, another encoding."""
+    frame = pd.read_csv(table).rename(columns={"age": "Größe"})
+    german = {"sep": ";", "decimal": ",", "encoding": "latin-1"}
+    frame.to_csv(tmp_path / "german.csv", index=False, **german)
+    options = "separator=;&decimal=,&encoding=latin-1"
+    model_of(f"table:{tmp_path / 'german.csv'}?domain=clinic&target=outcome&{options}", tmp_path / "german")
+    loaded = load(tmp_path / "german")
+    new = frame.drop(columns=["clinic", "outcome"])
+    new.to_csv(tmp_path / "new.csv", index=False, **german)
+    found = predict(loaded, str(tmp_path / "new.csv")).outputs
+    torch.testing.assert_close(predict(loaded, str(tmp_path / "german.csv")).outputs, found)
+    new.to_csv(tmp_path / "plain.csv", index=False)
+    with pytest.raises(ValueError, match=r"it was read with separator=;, .*, as the training table was"):
+        predict(loaded, str(tmp_path / "plain.csv"))
+    said = f"table:{tmp_path / 'plain.csv'}?separator=,&decimal=.&encoding=utf-8"
+    torch.testing.assert_close(predict(loaded, said).outputs, found)
+    new.to_excel(tmp_path / "new.xlsx", index=False)
+    torch.testing.assert_close(predict(loaded, str(tmp_path / "new.xlsx")).outputs, found)
 
 
 def test_missing_numbers_are_the_mean_where_it_is_said(saved, tmp_path):
@@ -144,8 +169,12 @@ def test_pictures_anywhere_below_a_folder(tmp_path):
     with pytest.raises(ValueError, match=r"no picture of .* can be read"):
         predict(load(tmp_path / "model"), f"folder:{deep}?allow=unreadable")
     (deep / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
-    with pytest.raises(ValueError, match=r"broken\.png cannot be read as a picture"):
+    with pytest.raises(ValueError, match=r"broken\.png cannot be read .*deep\?allow=unreadable' leaves such"):
         predict(load(tmp_path / "model"), f"folder:{deep}")
+    one = tmp_path / "pets/a/cat/0.png"
+    alone = predict(load(tmp_path / "model"), str(one)).table()
+    assert alone.file.tolist() == ["0.png"]
+    assert alone["p(cat)"][0] == pytest.approx(found.loc["a/cat/0.png", "p(cat)"], abs=1e-5)
 
 
 def edited(folder, **changes):

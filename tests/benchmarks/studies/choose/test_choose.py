@@ -188,7 +188,7 @@ def test_time_that_is_too_short_says_what_would_do(tmp_path):
 def test_settings_that_are_not_to_be_set_are_refused():
     with pytest.raises(ConfigError, match="--set rollouts: cannot be set here"):
         settings_of({"rollouts": 3})
-    with pytest.raises(ConfigError, match="--set metric: "):
+    with pytest.raises(ConfigError, match=r"--measure: .nonsense. is not known"):
         settings_of({"metric": "nonsense"})
 
 
@@ -232,11 +232,23 @@ def test_quantity_two_domains_and_one_class(tmp_path):
     assert done.about.expectation["mean"] is not None
 
 
+def test_a_way_to_train_that_diverges_drops_out_and_the_others_are_chosen_among(tmp_path):
+    """A quantity far from 1, on which SGD at its usual learning rate ends in infinity."""
+    patients(tmp_path / "patients.csv", sites=("a", "b", "c"), rows=90)
+    table = pd.read_csv(tmp_path / "patients.csv")
+    table.assign(outcome=1e6 * table.age + table.pressure).to_csv(tmp_path / "money.csv", index=False)
+    name = f"table:{tmp_path / 'money.csv'}?domain=site&target=outcome"
+    done, text = said(Asked(name, 5.0, tmp_path / "out", recipe=TINY))
+    assert "note: erm-sgd-ema (model 1) diverged in its first steps" in text
+    assert done.about.choice["algorithm"] in ("erm", "reptile")
+    assert (done.folder / "model.json").exists()
+
+
 def test_intervals_over_domains_are_student_s_on_logits():
     from scipy import special, stats
 
     shares = np.array([0.6, 0.7, 0.9])
-    of_mean, of_next = over_domains(shares, share=True)
+    of_mean, of_next = over_domains(shares, [1000, 1000, 1000])
     logits = special.logit(shares)
     low, high = stats.t.interval(0.95, 2, logits.mean(), stats.sem(logits))
     assert (of_mean.low, of_mean.high) == pytest.approx((special.expit(low), special.expit(high)))
@@ -244,3 +256,21 @@ def test_intervals_over_domains_are_student_s_on_logits():
     low, high = stats.t.interval(0.95, 2, logits.mean(), spread)
     assert (of_next.low, of_next.high) == pytest.approx((special.expit(low), special.expit(high)))
     assert not over_domains(np.array([0.5]))[0].known
+
+
+def test_domains_that_agree_promise_no_more_than_their_examples_tell():
+    """All of 24 right in three domains: what a fourth would show of a share that 24 examples cannot tell from 1."""
+    from scipy import stats
+
+    of_mean, of_next = over_domains(np.ones(3), [24, 24, 24])
+    assert of_mean.high == of_next.high == 1.0
+    assert 0.5 < of_next.low < of_mean.low < 0.95
+    few, many = (over_domains(np.full(4, 0.8), [number] * 4)[1] for number in (50, 5000))
+    for interval, number in ((few, 50), (many, 5000)):
+        # Near enough to the binomial spread of a share of one domain, and of the mean of four.
+        half = 1.96 * stats.binom(number, 0.8).std() / number * np.sqrt(1 + 1 / 4)
+        assert interval.high - interval.low == pytest.approx(2 * half, rel=0.05)
+        assert interval.low < 0.8 < interval.high
+    below, above = over_domains(np.array([0.0, 0.0, 1.0]), [10, 10, 10])
+    assert below.low <= 1 / 3 <= below.high
+    assert (above.low, above.high) == (0.0, 1.0)

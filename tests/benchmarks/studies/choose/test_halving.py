@@ -157,7 +157,9 @@ def test_models_are_candidates_of_their_own_and_runs_of_a_rung_cost_the_same():
 
 
 def test_sizes_of_the_recipe_grow_and_the_last_has_all_of_it():
-    spaces = [space_of("rotated-digits", (), SweepSettings(), size, RECIPE) for size in RECIPE.sizes]
+    first = space_of("rotated-digits", (), SweepSettings(), RECIPE.sizes[0], RECIPE)
+    assert first.sizes(tuned=True) == [size for size in RECIPE.sizes if not size.tuned] == list(RECIPE.sizes[:8])
+    spaces = [space_of("rotated-digits", (), SweepSettings(), size, RECIPE) for size in first.sizes(tuned=False)]
     costs = [sum(run.budget() for one in space.candidates() for run in space.runs(one, frozenset(), space.rungs[-1]))
              for space in spaces]  # fmt: skip
     assert costs == sorted(costs)

@@ -13,8 +13,11 @@ from benchmarks.datasets import DATASETS
 from benchmarks.studies.choose.candidates import space_of
 from benchmarks.studies.choose.halves import halved, register
 from benchmarks.studies.choose.recipe import Recipe, Rung, Size
+from benchmarks.studies.choose.resumed import earlier
+from benchmarks.studies.choose.search import Search
 from benchmarks.studies.choose.study import COLUMNS, LINES, Study, Trial, rows, trials, unseen_of
 from benchmarks.sweeps.settings import SweepSettings
+from benchmarks.sweeps.store import Store
 
 FAST = Recipe(
     algorithms=("erm", "erm-sgd"),
@@ -84,3 +87,50 @@ def test_a_trial_looks_at_the_unseen_domain_once_and_is_done_once(tmp_path):
     assert not math.isnan(trial.hindsight_half)
     (tmp_path / LINES).write_text(json.dumps(asdict(replace(trial, unseen="90%"))) + "\n")
     assert [one.unseen for one in trials(tmp_path)] == ["90%"]
+
+
+def test_a_line_that_was_cut_off_is_gone_and_the_others_stay(tmp_path):
+    text = json.dumps(asdict(TRIAL))
+    (tmp_path / LINES).write_text(f"{text}\n{text[:40]}")
+    assert trials(tmp_path) == [TRIAL]
+    assert (tmp_path / LINES).read_text() == f"{text}\n"
+
+
+@pytest.mark.slow
+def test_a_trial_that_was_killed_after_its_search_has_the_same_choice(tmp_path, monkeypatch):
+    """Killed before it looked; then the same trial from its folder, where no search is done again."""
+
+    def study(folder):
+        return Study(folder, 60.0, 1, Console(file=io.StringIO(), width=1000), 0.0, FAST)
+
+    whole = study(tmp_path / "whole").trial("coloured-digits", "10%")
+    looked = Study._looked
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Study, "_looked", killed)
+    with pytest.raises(KeyboardInterrupt):
+        study(tmp_path / "killed").trial("coloured-digits", "10%")
+    monkeypatch.setattr(Study, "_looked", looked)
+    again = study(tmp_path / "killed")
+    assert again.trial("coloured-digits", "10%") == whole
+    assert "rung" not in again.console.file.getvalue()
+
+
+@pytest.mark.slow
+def test_a_search_that_was_killed_begins_anew(tmp_path, monkeypatch):
+    """Else it would have more than its minutes."""
+    study = Study(tmp_path, 60.0, 1, Console(file=io.StringIO(), width=1000), 0.0, FAST)
+    monkeypatch.setattr(Search, "must", _interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        study.trial("coloured-digits", "10%")
+    (folder,) = tmp_path.iterdir()
+    with Store(str(folder / "store.sqlite")) as store:
+        assert list(store.each_record())
+    assert earlier(folder) is None
+    assert list(folder.iterdir()) == []
+
+
+def _interrupted(*_):
+    raise KeyboardInterrupt
