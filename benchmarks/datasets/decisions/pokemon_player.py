@@ -33,6 +33,7 @@ class Own:
         moves: Those that are known, by name, in order.
         item: By identifier; empty for none, or for one that is not known.
         hidden: The type of its Hidden Power; empty where it is not known.
+        whole: Whether these are all its moves.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Own:
     moves: tuple[str, ...]
     item: str = ""
     hidden: str = ""
+    whole: bool = True
 
 
 Team = Mapping[str, Own]
@@ -144,7 +146,7 @@ def rebuilt(dex: Dex, scene: Scene, side: str, team: Team, forced: bool) -> Firs
         else:
             usable = _usable(dex, scene, mine, own, names)
             moves = [(name, name in usable) for name in names]
-            if not usable and names:
+            if not usable and own.whole:
                 moves = [("struggle", True)]
     return FirstPerson(dex, scene, side, team, tuple(moves), tuple(bench), forced)
 

@@ -45,8 +45,9 @@ class Mon:
         level: Its level.
         hp: The share that is left.
         status: One of `STATUSES`, or nothing.
-        moves: Its own moves that were seen -> how often they were used.
+        moves: Its own moves that were seen -> how often they were used, twice each time against Pressure.
         item: By identifier, empty where it has none; None where nothing was shown.
+        ability: By identifier; empty where it was not shown.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Mon:
     status: str = ""
     moves: dict[str, int] = field(default_factory=dict)
     item: str | None = None
+    ability: str = ""
 
     @property
     def fainted(self) -> bool:
@@ -276,7 +278,10 @@ def _move(scene: Scene, words: list[str]) -> None:
         return
     own.active.last = move
     if not own.active.copied_moves and move != own.active.learned and move != "struggle":
-        mon.moves[move] = mon.moves.get(move, 0) + 1
+        foe = scene.sides[other(words[0][:2])]
+        aimed = len(words) > 2 and words[2][:2] == other(words[0][:2])
+        pressed = aimed and foe.mon is not None and foe.mon.ability == "pressure"
+        mon.moves[move] = mon.moves.get(move, 0) + 1 + pressed
 
 
 def _health(scene: Scene, words: list[str]) -> None:
@@ -414,6 +419,11 @@ def _no_item(scene: Scene, words: list[str]) -> None:
     mon.item = ""
 
 
+def _ability(scene: Scene, words: list[str]) -> None:
+    _, mon = scene.who(words[0])
+    mon.ability = identifier(words[1])
+
+
 def _weather(scene: Scene, words: list[str]) -> None:
     scene.weather = "" if words[0] == "none" else identifier(words[0])
 
@@ -474,6 +484,7 @@ _READERS: Mapping[str, _Reader] = {
     "-transform": _transform,
     "-item": _item,
     "-enditem": _no_item,
+    "-ability": _ability,
     "-weather": _weather,
     "-sidestart": _side_start,
     "-sideend": _side_end,
