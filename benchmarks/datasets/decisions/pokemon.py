@@ -2,8 +2,8 @@
 
 Battles of two teams that the simulator draws, one against one, are fought by bots; each is two episodes, one for each
 player, whose return is 1 where the battle was won. *What a player saw and did is rebuilt from the log that every
-spectator sees* (`benchmarks.datasets.decisions.pokemon_logs`), in the same way as from a folder of logs of real players;
-moments whose choice does not show are left out. There are nine options: four moves and five others to send out.
+spectator sees* (`benchmarks.datasets.decisions.pokemon_logs`), as from a folder of logs of real players; moments whose
+choice does not show are left out. There are nine options: four moves and five others to send out.
 
 The option ``log`` says which bots fought, each side by itself:
 
@@ -11,8 +11,8 @@ The option ``log`` says which bots fought, each side by itself:
 - ``poor``: any option in two of three, else the strongest attack;
 - ``good``: the teacher.
 
-and ``team`` what is known of the own team: ``given``, all of it, as a player knows it; or ``shown``, what the log of the
-battle shows of it, as where nobody tells.
+and ``team`` what is known of the own team: ``given``, all of it, as a player knows it; or ``shown``, what the log of
+the battle shows of it, as where nobody tells.
 """
 
 from __future__ import annotations

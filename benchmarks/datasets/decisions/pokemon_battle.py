@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.datasets.decisions.games import Game, Policy
 from benchmarks.datasets.decisions.pokemon_bots import Bot, anything, strongest, teacher
-from benchmarks.datasets.decisions.pokemon_dex import Dex
+from benchmarks.datasets.decisions.pokemon_dex import Dex, identifier
 from benchmarks.datasets.decisions.pokemon_player import MOVES, FirstPerson, Team, asked, team_of
 from benchmarks.datasets.decisions.pokemon_scene import SIDES, Scene, named
 from benchmarks.datasets.decisions.pokemon_simulator import Battles, Update
@@ -85,8 +85,6 @@ class Fought:
 
 
 def _name(move: Mapping[str, str]) -> str:
-    from benchmarks.datasets.decisions.pokemon_dex import identifier
-
     return identifier(move["id"])
 
 

@@ -89,7 +89,13 @@ class Dex:
 
 
 _NOTHING: Mapping[str, Any] = {
-    **{"type": "", "basePower": 0, "accuracy": 100, "pp": 5, "priority": 0, "category": "Status", "target": "normal"},
+    "type": "",
+    "basePower": 0,
+    "accuracy": 100,
+    "pp": 5,
+    "priority": 0,
+    "category": "Status",
+    "target": "normal",
 }
 
 

@@ -8,8 +8,7 @@ A log has no player's view. What a player saw is the scene of that moment; what 
   have seen the same.
 
 The own team is the one that the player was given, where somebody tells (the simulator does). Else it is what the whole
-log shows of it, moves used later among them, as a player who knows the own team would know; *what the log never shows is
-no option then*.
+log shows of it, moves used later among them; *what the log never shows is no option then*.
 """
 
 from __future__ import annotations

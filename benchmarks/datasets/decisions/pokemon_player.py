@@ -144,14 +144,14 @@ def rebuilt(dex: Dex, scene: Scene, side: str, team: Team, forced: bool) -> Firs
         if scene.generation == 1 and (mine.mon.status in ("slp", "frz") or "partiallytrapped" in active.volatile):
             moves = [("fight", True)]
         else:
-            usable = _usable(dex, scene, mine, own, names)
+            usable = _usable(dex, mine, own, names)
             moves = [(name, name in usable) for name in names]
             if not usable and own.whole:
                 moves = [("struggle", True)]
     return FirstPerson(dex, scene, side, team, tuple(moves), tuple(bench), forced)
 
 
-def _usable(dex: Dex, scene: Scene, mine: Side, own: Own, names: Sequence[str]) -> set[str]:
+def _usable(dex: Dex, mine: Side, own: Own, names: Sequence[str]) -> set[str]:
     """Of the moves, those that may be chosen."""
     active, mon = mine.active, mine.mon
     used: Mapping[str, int] = mon.moves if mon is not None else {}

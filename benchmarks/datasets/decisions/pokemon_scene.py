@@ -338,7 +338,7 @@ def _clear_negative(scene: Scene, words: list[str]) -> None:
     own.active.boosts = {name: max(stage, 0) for name, stage in own.active.boosts.items()}
 
 
-def _clear_all(scene: Scene, words: list[str]) -> None:
+def _clear_all(scene: Scene, words: list[str]) -> None:  # noqa: ARG001  nobody is named
     for side in scene.sides.values():
         side.active.boosts.clear()
 
@@ -444,7 +444,7 @@ def _win(scene: Scene, words: list[str]) -> None:
         raise BrokenLogError(f"{words[0]!r} has won, and players are {', '.join(scene.players.values()) or 'none'}")
 
 
-def _tie(scene: Scene, words: list[str]) -> None:
+def _tie(scene: Scene, words: list[str]) -> None:  # noqa: ARG001  nobody is named
     scene.over = True
 
 

@@ -19,7 +19,12 @@ VOLATILE = (
     *("protect", "curse", "yawn", "attract"),
 )
 LAYERS: Mapping[str, int] = {
-    **{"spikes": 3, "toxicspikes": 2, "stealthrock": 1, "reflect": 1, "lightscreen": 1, "safeguard": 1},
+    "spikes": 3,
+    "toxicspikes": 2,
+    "stealthrock": 1,
+    "reflect": 1,
+    "lightscreen": 1,
+    "safeguard": 1,
 }
 """Conditions of a side of the field, and how many layers there are at most."""
 
