@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks.datasets.decisions.games import Game, Policy
 from benchmarks.datasets.decisions.pokemon_bots import Bot, anything, strongest, teacher
 from benchmarks.datasets.decisions.pokemon_dex import Dex, identifier
+from benchmarks.datasets.decisions.pokemon_lines import take
 from benchmarks.datasets.decisions.pokemon_player import MOVES, FirstPerson, Team, asked, team_of
 from benchmarks.datasets.decisions.pokemon_scene import SIDES, Scene, named
 from benchmarks.datasets.decisions.pokemon_simulator import Battles, Update
@@ -76,7 +77,7 @@ class Fought:
 
     def _take(self, update: Update) -> None:
         for line in update.lines:
-            self.scene.read(line)
+            take(self.scene, line)
         self.lines += update.lines
         self._requests = update.asked
         self._asked = {

@@ -14,8 +14,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.datasets.decisions.pokemon_damage import (
-    Fighter, damage, feared, fighting, most, opponent, standing, waiting,
-)  # fmt: skip
+    Fighter,
+    damage,
+    feared,
+    fighting,
+    most,
+    opponent,
+    standing,
+    waiting,
+)
 from benchmarks.datasets.decisions.pokemon_player import MOVES, FirstPerson
 
 Bot = Callable[[FirstPerson, np.random.Generator], int]

@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmarks.datasets.decisions.pokemon_bots import teacher
 from benchmarks.datasets.decisions.pokemon_dex import Dex, identifier
+from benchmarks.datasets.decisions.pokemon_lines import take
 from benchmarks.datasets.decisions.pokemon_player import MOVES, FirstPerson, Own, Team, rebuilt
 from benchmarks.datasets.decisions.pokemon_scene import SIDES, BrokenLogError, Scene, effect, named, said
 from benchmarks.datasets.decisions.pokemon_view import view
@@ -117,7 +118,7 @@ def shown(lines: Sequence[str]) -> dict[str, Team]:
     scene = Scene()
     for number, line in enumerate(lines, start=1):
         try:
-            scene.read(line)
+            take(scene, line)
         except BrokenLogError as error:
             raise BrokenLogError(f"line {number}: {error}") from error
     return {
@@ -154,7 +155,7 @@ class _Reader:
         act = self.acts.get(word)
         if act is not None and words:
             act(named(words[0])[0], words)
-        self.scene.read(line)
+        take(self.scene, line)
         if word == "gen" and self.scene.generation not in self.dexes:
             known = ", ".join(map(str, self.dexes))
             raise BrokenLogError(f"it is of generation {self.scene.generation}; known are {known}")
