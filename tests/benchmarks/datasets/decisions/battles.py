@@ -11,9 +11,11 @@ from benchmarks.datasets.decisions.pokemon_simulator import Simulator, Update
 from benchmarks.studies.play.episodes import play_policy
 
 GIVEN = {"log": "mixed", "team": "given"}
-PLAYERS = {"teacher": as_teacher, "random": at_random}
-LOGGED, PLAYED = 2, 2
-"""Battles of each generation that are in the recording: of the log, and of each player."""
+LOGGED = 2
+"""Battles of each generation that are in the recording as those of the log."""
+
+PLAYED = {"teacher": (as_teacher, 5), "random": (at_random, 2)}
+"""Who plays, and how many battles of each generation."""
 
 
 class Recorder:
@@ -107,16 +109,18 @@ def used(battles, known):
     data = pokemon.build(GIVEN, LOGGED, lambda: contextlib.nullcontext(battles), lambda: known).data
     stored = type("Stored", (), {"play": pokemon.play(GIVEN, lambda: battles, lambda: known)})
     played = {
-        (domain, name): play_policy(stored, domain, PLAYED, policy, name)
+        (domain, name): play_policy(stored, domain, number, policy, name)
         for domain in GENERATIONS
-        for name, policy in PLAYERS.items()
+        for name, (policy, number) in PLAYED.items()
     }
     return data, played
 
 
 def record():
     """The bytes of the fixture; needs Node.js."""
-    known = {number: Dex(number, _Noted(dex.moves), _Noted(dex.species), dex.chart) for number, dex in kept_dexes().items()}
+    known = {
+        number: Dex(number, _Noted(dex.moves), _Noted(dex.species), dex.chart) for number, dex in kept_dexes().items()
+    }
     with Simulator() as simulator:
         recorder = Recorder(simulator)
         used(recorder, known)

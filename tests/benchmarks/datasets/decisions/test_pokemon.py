@@ -14,8 +14,8 @@ from benchmarks.datasets import DATASETS, cache, fetch
 from benchmarks.datasets.decisions import pokemon, pokemon_simulator
 from benchmarks.datasets.decisions.games import as_teacher
 from benchmarks.datasets.decisions.packages import kept
-from benchmarks.datasets.decisions.pokemon_battle import Battle, Fought, fight
-from benchmarks.datasets.decisions.pokemon_bots import BOTS, strongest, teacher
+from benchmarks.datasets.decisions.pokemon_battle import BOTS, Battle, Fought, fight
+from benchmarks.datasets.decisions.pokemon_bots import strongest, teacher
 from benchmarks.datasets.decisions.pokemon_dex import GENERATIONS, kept_dexes
 from benchmarks.datasets.decisions.pokemon_logs import read
 from benchmarks.datasets.decisions.pokemon_player import MOVES, OPTIONS
@@ -55,7 +55,7 @@ def played(content):
 
 
 def watched(dex, battles, seed, bots, rng):
-    """A battle, and everything that was asked: side, lines by then, who was asked, the request, the state, the choice."""
+    """A battle, and all that was asked: side, lines by then, who was asked, the request, the state, the choice."""
     battle, asks = Fought(dex, battles, seed), []
     while not battle.over:
         options = {side: bots[side](first, rng) for side, first in battle.asked.items()}
@@ -131,9 +131,9 @@ def test_the_same_data_twice(content, played):
 @pytest.mark.parametrize("domain", GENERATIONS)
 def test_the_teacher_is_far_above_random(played, domain):
     """Against the strongest attack."""
-    teacher_wins, random_wins = (played[1][domain, name].outcomes for name in ("teacher", "random"))
-    assert sum(teacher_wins) > sum(random_wins)
-    assert sum(random_wins) == 0
+    won = {name: float(np.mean(played[1][domain, name].outcomes)) for name in ("teacher", "random")}
+    assert won["random"] == 0.0
+    assert won["teacher"] >= 0.4
 
 
 def test_what_is_known_of_the_own_team(content, played):
@@ -240,7 +240,7 @@ def test_bots_draw_nothing(battles, known):
         assert strongest(first, None) < MOVES
 
 
-def test_without_node(monkeypatch, own_cache, tmp_path, said):  # noqa: ARG001
+def test_without_node(monkeypatch, own_cache, tmp_path, said):
     monkeypatch.setenv("PATH", str(tmp_path))
     status, _, err = said("data", "pokemon-generations")
     assert status == 1
@@ -307,7 +307,7 @@ def test_the_recording_can_be_made_again(played):
 @pytest.mark.slow
 @pytest.mark.parametrize("domain", GENERATIONS)
 def test_more_battles_against_the_simulators_requests(domain):
-    """What nobody can see, such as an ability that holds a player, may differ; and the move that Encore puts in place."""
+    """What nobody can see may differ: an ability that holds a player, and a choice that Encore changes."""
     dexes, counts = kept_dexes(), dict.fromkeys(("moments", "masks", "views", "choices", "states"), 0)
     with Simulator() as simulator:
         for seed in range(8):
