@@ -57,7 +57,10 @@ class Fought:
     def choose(self, options: Mapping[str, int]) -> None:
         """Goes on with these options; all that are asked must be there."""
         choices = {side: self._words(side, option) for side, option in options.items()}
-        self._take(self.battles.choose(self.number, choices))
+        update = self.battles.choose(self.number, choices)
+        if not update.lines and update.asked == self._requests:
+            raise RuntimeError(f"the simulator does not take the choices {choices} on turn {self.scene.turn}")
+        self._take(update)
         if self.over:
             self.battles.end(self.number)
 
