@@ -139,4 +139,5 @@ POKEMON = DecisionSet(
     options={"log": tuple(LOGS), "team": ("given", "shown")},
     play=play,
     page=page,
+    digest="86e5d6b760281779efefd9ed2ea257f7d7e8a75d59d3251f06d072606871f053",
 )
