@@ -88,7 +88,7 @@ def damage(first: FirstPerson, one: Fighter, another: Fighter, name: str, kind: 
     move = first.dex.move(name)
     if move["category"] == "Status":
         return 0.0
-    chance = move["accuracy"] / 100
+    chance = float(move["accuracy"]) / 100
     effect = first.dex.effect(kind, another.types)
     fixed = move.get("damage")
     if fixed or name == "superfang":

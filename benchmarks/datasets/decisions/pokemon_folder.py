@@ -100,14 +100,15 @@ def lines_of(ending: str, content: bytes) -> Sequence[str]:
             replay = json.loads(text)
         except ValueError as error:
             raise BrokenLogError(f"it is no JSON: {error}") from error
-        text = replay.get("log") if isinstance(replay, dict) else None
-        if not isinstance(text, str):
+        found = replay.get("log") if isinstance(replay, dict) else None
+        if not isinstance(found, str):
             raise BrokenLogError("it is no replay: an object whose field 'log' is a text")
+        text = found
     elif ending == ".html":
-        found = re.search(r'<script[^>]*class="battle-log-data"[^>]*>(.*?)</script>', text, flags=re.DOTALL)
-        if found is None:
+        script = re.search(r'<script[^>]*class="battle-log-data"[^>]*>(.*?)</script>', text, flags=re.DOTALL)
+        if script is None:
             raise BrokenLogError("it is no saved battle: it has no script of the class battle-log-data")
-        text = found[1].replace("<\\/", "</")
+        text = script[1].replace("<\\/", "</")
     lines = text.splitlines()
     if not any(line.startswith("|turn|") for line in lines):
         raise BrokenLogError("it is no log of a battle: no line begins with |turn|")
