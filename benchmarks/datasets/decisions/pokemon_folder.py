@@ -25,6 +25,7 @@ from benchmarks.datasets.decisions.pokemon_dex import GENERATIONS, Dex, kept_dex
 from benchmarks.datasets.decisions.pokemon_logs import read as read_log
 from benchmarks.datasets.decisions.pokemon_scene import BrokenLogError
 from benchmarks.datasets.decisions.steps import Episode, windows
+from benchmarks.datasets.fetch import FetchError
 from benchmarks.datasets.named import checked_domains
 
 ENDINGS = (".log", ".txt", ".json", ".html")
@@ -58,13 +59,15 @@ def read(folder: Path, length: int, discount: float, dexes: Mapping[int, Dex] | 
 
     Raises:
         ValueError: If a file holds no log of a battle that can be read, or battles are of one generation alone; names
-            the file and the line.
-        FetchError: If the tables of the game are not kept yet, and cannot be had.
+            the file and the line. Or if the tables of the game are not kept yet, and cannot be had.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     if not paths:
         raise ValueError(f"{folder} is a folder without a log of a battle; its files must end in {', '.join(ENDINGS)}")
-    known = kept_dexes() if dexes is None else dexes
+    try:
+        known = kept_dexes() if dexes is None else dexes
+    except FetchError as error:
+        raise ValueError(f"{folder}: to read battles, tables of the game are needed, and {error}") from error
     domains = {number: domain for domain, number in GENERATIONS.items()}
     episodes, unfinished, hashed = list[Episode](), 0, hashlib.sha256()
     for path in paths:

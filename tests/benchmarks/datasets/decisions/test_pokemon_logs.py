@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.datasets import DATASETS
+from benchmarks.datasets import DATASETS, cache
 from benchmarks.datasets.decisions import own_logs, pokemon, pokemon_folder
 from benchmarks.datasets.decisions.pokemon_dex import GENERATIONS, PSEUDO, identifier
 from benchmarks.datasets.decisions.pokemon_lines import take
@@ -267,3 +267,12 @@ def test_folders_that_are_none(tmp_path, folder):
             path.unlink()
     with pytest.raises(ValueError, match=r"has the domains \['generation-4'\]; there must be at least two"):
         own_logs.entry(str(folder))
+
+
+def test_a_folder_where_the_tables_cannot_be_had(tmp_path, monkeypatch):
+    (tmp_path / "x.log").write_text("\n".join(BEGIN), encoding="utf-8")
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ValueError, match=r"tables of the game are needed, and battles are simulated by Node\.js"):
+        own_logs.entry(str(tmp_path))
+    assert not list((tmp_path / "cache").rglob("*.json"))
