@@ -2,7 +2,7 @@
 wheels.
 
 Which registry, proxy or certificate they use is configured there. Nothing is installed and nothing of a package is
-run. Every file is pinned: its version and its checksum. A folder of files that were fetched by hand
+run by fetching it. Every file is pinned: its version and its checksum. A folder of files that were fetched by hand
 (``$PGRAD_SOURCE``) goes first.
 """
 

@@ -1,4 +1,5 @@
-"""Logged trajectories of a user's own: ``decisions:PATH``, a Parquet file or JSON lines.
+"""Logged trajectories of a user's own: ``decisions:PATH``, a Parquet file or JSON lines, or a folder of Showdown logs
+(`benchmarks.datasets.decisions.pokemon_folder`).
 
 A row (or a line) is one step, with these fields:
 
@@ -42,6 +43,7 @@ from torch import Tensor
 
 from benchmarks.base.values import BINS
 from benchmarks.datasets.base import DatasetEntry, MultiDomainData
+from benchmarks.datasets.decisions import pokemon_folder
 from benchmarks.datasets.decisions.metrics import agreement
 from benchmarks.datasets.decisions.sets import LEARNING, in_units, learning, parsed
 from benchmarks.datasets.decisions.steps import Episode, Step, View, windows
@@ -80,6 +82,8 @@ def entry(rest: str) -> DatasetEntry:
     path, options = parse("decisions", rest, OPTIONS)
     query = "&".join(f"{name}={value}" for name, value in options.items() if name in LEARNING)
     chosen = parsed(f"decisions:{path}", query, LEARNING)
+    if path.is_dir():
+        return _battles(path, options, chosen, rest)
     rows = list(_rows(path))
     try:
         episodes = _episodes(rows)
@@ -88,7 +92,7 @@ def entry(rest: str) -> DatasetEntry:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     data = in_units(data) if chosen["units"] == "different" else data
-    identity = hashlib.sha256(path.read_bytes() + b"\0" + rest.partition("?")[2].encode()).hexdigest()[:16]
+    identity = _identity(path.read_bytes(), rest)
     return learning(
         chosen,
         DatasetEntry(
@@ -102,6 +106,27 @@ def entry(rest: str) -> DatasetEntry:
             fit=Scale(data.n_outputs - BINS),
         ),
     )
+
+
+def _battles(path: Path, options: Mapping[str, str], chosen: Mapping[str, str], rest: str) -> DatasetEntry:
+    """Of a folder; its numbers need no scaling."""
+    found = pokemon_folder.read(path, positive(options, "window", 32), _discount(options))
+    data = in_units(found.data) if chosen["units"] == "different" else found.data
+    return learning(
+        chosen,
+        DatasetEntry(
+            factory=Logs(data, _identity(found.identity, rest)),
+            description=found.description,
+            metric=agreement,
+            domains=data.names,
+            licence="see where you have them from",
+            source=str(path),
+        ),
+    )
+
+
+def _identity(content: bytes, rest: str) -> str:
+    return hashlib.sha256(content + b"\0" + rest.partition("?")[2].encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from benchmarks.datasets.cache import folder
 from benchmarks.datasets.decisions import job_power, tool_wheel
 from benchmarks.datasets.decisions.packages import kept
 from benchmarks.datasets.fetch import source_folder
+from tests.benchmarks.datasets.decisions import battles
 
 FOLDER = Path(__file__).with_name("fixtures")
 DAYS = slice(24 * 100, 24 * 140)
@@ -94,7 +95,7 @@ def load_babyai():
         return MultiDomainData(tuple(domains), int(arrays["n_outputs"]))
 
 
-FIXTURES = {"weather.json": weather, "tools.whl": tools, "babyai.npz": babyai}
+FIXTURES = {"weather.json": weather, "tools.whl": tools, "babyai.npz": babyai, "pokemon.json": battles.record}
 
 
 def load(name):
