@@ -1,0 +1,30 @@
+"""What ``decisions:PATH`` leads to: logged decisions, jobs of a cluster, or Minari's data sets."""
+
+from __future__ import annotations
+
+from benchmarks.datasets.base import DatasetEntry
+from benchmarks.datasets.decisions import job_own, own_logs
+from benchmarks.datasets.decisions.sets import DecisionSet
+from benchmarks.datasets.named import taken_apart
+
+
+def entry(rest: str) -> DatasetEntry:
+    """The data set that stands after ``decisions:``.
+
+    Raises:
+        ValueError: If it cannot be used, and why.
+    """
+    path, _ = taken_apart("decisions", rest)
+    if job_own.of_jobs(path):
+        return job_own.entry(rest)
+    return own_logs.entry(rest)
+
+
+def game_set(rest: str) -> tuple[DecisionSet | None, str]:
+    """The set that can be played, and the options of its name; None where a log is all there is.
+
+    Raises:
+        ValueError: If there is one, and it cannot be used.
+    """
+    path, _ = taken_apart("decisions", rest)
+    return job_own.decision_set(rest) if job_own.of_jobs(path) else (None, "")
