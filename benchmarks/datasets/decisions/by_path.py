@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.datasets.base import DatasetEntry
-from benchmarks.datasets.decisions import job_own, own_logs
+from benchmarks.datasets.decisions import job_own, minari_logs, own_logs
+from benchmarks.datasets.decisions.job_logs import ENDINGS
 from benchmarks.datasets.decisions.sets import DecisionSet
 from benchmarks.datasets.named import taken_apart
 
@@ -17,6 +18,13 @@ def entry(rest: str) -> DatasetEntry:
     path, _ = taken_apart("decisions", rest)
     if job_own.of_jobs(path):
         return job_own.entry(rest)
+    if minari_logs.of_minari(path):
+        return minari_logs.entry(rest)
+    if path.is_dir():
+        raise ValueError(
+            f"decisions: {path} is a folder without what is read from one: job logs ({' or '.join(ENDINGS)}) or data "
+            "sets of Minari; name a Parquet file or JSON lines"
+        )
     return own_logs.entry(rest)
 
 

@@ -78,23 +78,50 @@ def entry(rest: str) -> DatasetEntry:
         ValueError: If the file cannot be read, or holds what is no log of decisions; names the line or row.
     """
     path, options = parse("decisions", rest, OPTIONS)
-    query = "&".join(f"{name}={value}" for name, value in options.items() if name in LEARNING)
-    chosen = parsed(f"decisions:{path}", query, LEARNING)
     rows = list(_rows(path))
     try:
         episodes = _episodes(rows)
         names = checked_domains(sorted({episode.domain for episode in episodes}), "the file")
-        data = windows(episodes, names, positive(options, "window", 32), _discount(options), "float32")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    identity = hashlib.sha256(path.read_bytes() + b"\0" + rest.partition("?")[2].encode()).hexdigest()[:16]
+    return logged_entry(path, options, episodes, names, identity, "a word of its column 'domain'")
+
+
+def logged_entry(
+    path: Path,
+    options: Mapping[str, str],
+    episodes: Sequence[Episode],
+    names: tuple[str, ...],
+    identity: str,
+    what: str,
+) -> DatasetEntry:
+    """The line of the registry for episodes that were logged.
+
+    Args:
+        path: Of the log.
+        options: Of the name.
+        episodes: Of the log.
+        names: Of the domains.
+        identity: Of its content and the options.
+        what: A domain is.
+
+    Raises:
+        ValueError: If an option has another value, or the episodes are none.
+    """
+    query = "&".join(f"{name}={value}" for name, value in options.items() if name in LEARNING)
+    chosen = parsed(f"decisions:{path}", query, LEARNING)
+    length, discount = positive(options, "window", 32), _discount(options)
+    try:
+        data = windows(episodes, names, length, discount, "float32")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     data = in_units(data) if chosen["units"] == "different" else data
-    identity = hashlib.sha256(path.read_bytes() + b"\0" + rest.partition("?")[2].encode()).hexdigest()[:16]
     return learning(
         chosen,
         DatasetEntry(
             factory=Logs(data, identity),
-            description=f"{path.name}: logged decisions among {data.n_outputs - BINS} options; a domain is a word of "
-            "its column 'domain'",
+            description=f"{path.name}: logged decisions among {data.n_outputs - BINS} options; a domain is {what}",
             metric=agreement,
             domains=names,
             licence="see where you have it from",
