@@ -21,7 +21,8 @@ import numpy as np
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets.cache import Built, track
 from benchmarks.datasets.decisions.babyai_game import ATTEMPTS, LEVELS, Level, practising
-from benchmarks.datasets.decisions.games import Game, LostError, as_teacher
+from benchmarks.datasets.decisions.drawing import Picture, side_by_side
+from benchmarks.datasets.decisions.games import Game, LostError
 from benchmarks.datasets.decisions.sets import DecisionSet, Play
 from benchmarks.datasets.decisions.steps import Episode, Step, windows
 
@@ -30,6 +31,8 @@ TASKS = 200
 
 LENGTH = 48
 """Steps of a window."""
+
+SHOWN = 4
 
 LOGS: Mapping[str, tuple[float, ...]] = {"mixed": (0.6, 0.3, 0.0), "poor": (0.6, 0.6, 0.6), "good": (0.1, 0.1, 0.1)}
 
@@ -89,16 +92,16 @@ def play(options: Mapping[str, str]) -> Play:
     return Play(game, practising(LOGS[options["log"]]))
 
 
-def page(options: Mapping[str, str]) -> dict[str, str]:
-    """A level of each domain as it begins, and where the bot is after some steps."""
+def page(options: Mapping[str, str]) -> dict[str, Picture]:
+    """The bot's first attempt in a level of each domain, in `SHOWN` pictures from the beginning on."""
     own, pages = play(options), {}
     for domain in LEVELS:
-        game = own.game(domain, 0)
-        begin, rng = game.text().splitlines(), np.random.default_rng(0)
-        for _ in range(6):
-            game.act(as_teacher(game, rng))
-        later = game.text().splitlines()
-        pages[domain] = "\n".join(f"{one:60s}{other}" for one, other in zip(begin, later, strict=False))
+        game, pictures = own.game(domain, 0), []
+        while isinstance(game, Level) and game.attempt == 0:
+            pictures.append(game.picture())
+            game.act(game.teacher())
+        chosen = np.linspace(0, len(pictures) - 1, min(SHOWN, len(pictures))).round().astype(int)
+        pages[domain] = side_by_side([pictures[number] for number in chosen])
     return pages
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.datasets.decisions.drawing import Picture, captioned
 from benchmarks.datasets.decisions.games import Game, LostError, Policy
 from benchmarks.datasets.decisions.steps import View
 
@@ -32,6 +33,9 @@ LEVELS = {
 ATTEMPTS = 3
 CAP = 40
 """Steps of an attempt at most."""
+
+TILE = 24
+"""Pixels of a cell in pictures for people."""
 
 ACTIONS = ("left", "right", "forward", "pickup", "drop", "toggle")
 """In the order of minigrid; its seventh, "done", does nothing in these levels."""
@@ -149,6 +153,13 @@ class Level:
         with contextlib.redirect_stdout(io.StringIO()):
             grid = self.env.pprint_grid()
         return f"attempt {self.attempt + 1}, step {self.time}: {self.seen['mission']}\n{grid}"
+
+    def picture(self) -> Picture:
+        """The grid, what the player sees of it highlighted, and the mission."""
+        shown: Picture = self.env.get_frame(highlight=True, tile_size=TILE)
+        ended = ", ".join("succeeded" if success else "failed" for success in self.succeeded)
+        said = f"attempt {min(self.attempt + 1, self.attempts)}, step {self.time}: {self.seen['mission']}"
+        return captioned(shown, f"{said} ({ended} before)" if ended else said)
 
     def _begin(self) -> None:
         from minigrid.utils.baby_ai_bot import BabyAIBot

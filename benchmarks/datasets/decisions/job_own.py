@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets.base import DatasetEntry
 from benchmarks.datasets.cache import Built, Recipe, track
+from benchmarks.datasets.decisions.drawing import Picture
 from benchmarks.datasets.decisions.games import Game, log
 from benchmarks.datasets.decisions.job_cluster import Cluster
 from benchmarks.datasets.decisions.job_logs import ENDINGS, JobLog, is_log, name_of, read
@@ -27,10 +28,10 @@ from benchmarks.datasets.decisions.job_scheduling import (
     LOGS,
     MIXED,
     Source,
-    by_the_hour,
     cluster,
     fetched_weather,
     logged,
+    schedule,
 )
 from benchmarks.datasets.decisions.job_workloads import WORKLOADS
 from benchmarks.datasets.decisions.sets import LEARNING, DecisionSet, Play
@@ -145,6 +146,6 @@ def _play(logs: Mapping[str, JobLog], options: Mapping[str, str], weather: Sourc
     return Play(game, logged(LOGS[options["log"]]), outcome="value")
 
 
-def _page(domains: Sequence[str], logs: Mapping[str, JobLog], weather: Source) -> dict[str, str]:
+def _page(domains: Sequence[str], logs: Mapping[str, JobLog], weather: Source) -> dict[str, Picture]:
     found = weather()
-    return {domain: by_the_hour(_game(found, logs, domain, 0, "log")[0]) for domain in domains}
+    return {domain: schedule(_game(found, logs, domain, 0, "log")[0]) for domain in domains}

@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets.cache import Built, track
+from benchmarks.datasets.decisions.drawing import Picture
 from benchmarks.datasets.decisions.games import Game, Policy, as_teacher, at_random, log, noisy
 from benchmarks.datasets.decisions.job_cluster import END, Cluster, green_first, shortest_first
 from benchmarks.datasets.decisions.job_power import FILES, HOURS, WHEEL, Weather, green, read
@@ -117,22 +118,16 @@ def page(
     domains: tuple[str, ...],
     options: Mapping[str, str],  # noqa: ARG001  the teacher is the same whoever made the log
     weather: Source = fetched_weather,
-) -> dict[str, str]:
-    """The teacher's schedule of one episode, hour by hour: # on green power, ! on other, . green power left over."""
+) -> dict[str, Picture]:
+    """The teacher's schedule of one episode of each domain, as a chart."""
     found = weather()
-    return {domain: by_the_hour(cluster(found, *places(domain, 0), "log", 0)) for domain in domains}
+    return {domain: schedule(cluster(found, *places(domain, 0), "log", 0)) for domain in domains}
 
 
-def by_the_hour(game: Cluster, most: int = 14) -> str:
-    """What the teacher does, in so many lines at most."""
-    lines: list[str] = []
-    last = -6
-    while not game.over and len(lines) < most:
-        if game.time - last >= 6:
-            lines.append(game.text())
-            last = game.time
-        game.act(as_teacher(game, np.random.default_rng(0)))
-    return "\n".join(lines)
+def schedule(game: Cluster) -> Picture:
+    """What the teacher does, to the end."""
+    log(game, as_teacher, np.random.default_rng(0))
+    return game.picture()
 
 
 def _set(name: str, domains: tuple[str, ...], what: str, digest: str) -> DecisionSet:

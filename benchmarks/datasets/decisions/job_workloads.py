@@ -35,7 +35,8 @@ LONGEST = 48
 LEAST, SPREAD = 36, 72
 """A user's patience is `LEAST` steps, three times the run time, and up to `SPREAD` more."""
 
-DAY = 144
+DAY, HOUR = 144, 6
+"""Steps."""
 
 
 @dataclass(frozen=True)

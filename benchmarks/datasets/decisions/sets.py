@@ -22,6 +22,7 @@ from typing import cast
 from benchmarks.base.errors import unknown
 from benchmarks.datasets.base import DatasetEntry, Metric, MultiDomainData
 from benchmarks.datasets.cache import Built, Recipe
+from benchmarks.datasets.decisions.drawing import Picture
 from benchmarks.datasets.decisions.games import Game, Policy
 from benchmarks.datasets.decisions.losses import Cloning, Critic, DecisionLoss, Learn
 from benchmarks.datasets.decisions.metrics import agreement, agreement_on_success, most_frequent, value_error
@@ -68,7 +69,7 @@ class DecisionSet:
         options: Its own options and their values, the default first.
         play: ``play(options)``: what can be played; None for nothing.
         revision: Of what `build` makes.
-        page: Whoever shows the set: ``page(options)`` gives a few lines for each domain.
+        page: Whoever shows the set: ``page(options)`` gives a few lines, or a picture, for each domain.
         digest: What `MultiDomainData.digest` must give with the defaults, where every machine builds the same bytes.
     """
 
@@ -81,7 +82,7 @@ class DecisionSet:
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     play: Callable[[Mapping[str, str]], Play] | None = None
     revision: str = "1"
-    page: Callable[[Mapping[str, str]], Mapping[str, str]] | None = None
+    page: Callable[[Mapping[str, str]], Mapping[str, str | Picture]] | None = None
     digest: str | None = None
 
     def entry(self, query: str = "") -> DatasetEntry:
