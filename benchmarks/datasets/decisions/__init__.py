@@ -12,7 +12,14 @@ from benchmarks.datasets.decisions import babyai, job_scheduling, tool_calls
 from benchmarks.datasets.decisions.sets import DecisionSet
 
 SETS: dict[str, DecisionSet] = {
-    one.name: one for one in (job_scheduling.SCHEDULING, job_scheduling.SITES, tool_calls.TOOL_CALLS, babyai.BABYAI)
+    one.name: one
+    for one in (
+        job_scheduling.SCHEDULING,
+        job_scheduling.SITES,
+        tool_calls.TOOL_CALLS,
+        babyai.BABYAI,
+        babyai.PIXELS,
+    )
 }
 """By name."""
 

@@ -10,10 +10,14 @@ in the same window (of `LENGTH` steps; long ones go on in another). The option `
 and ``attempts`` how they stand: ``ordered`` by that share, ``shuffled``, or each ``alone`` in windows of its own.
 
 The bot cannot go on after some random actions; such tasks are left out, and counted.
+
+``babyai-pixels`` is the same with the view as a picture, and actions as words; it has fewer tasks, and windows of 24
+steps, so that it stays small.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -32,12 +36,13 @@ TASKS = 200
 LENGTH = 48
 """Steps of a window."""
 
+PIXEL_TASKS, PIXEL_LENGTH = 60, 24
 SHOWN = 4
 
 LOGS: Mapping[str, tuple[float, ...]] = {"mixed": (0.6, 0.3, 0.0), "poor": (0.6, 0.6, 0.6), "good": (0.1, 0.1, 0.1)}
 
 
-def build(options: Mapping[str, str], tasks: int = TASKS) -> Built:
+def build(options: Mapping[str, str], tasks: int = TASKS, pixels: bool = False) -> Built:
     """Plays and logs.
 
     Raises:
@@ -50,17 +55,18 @@ def build(options: Mapping[str, str], tasks: int = TASKS) -> Built:
     for domain in LEVELS:
         for task in track(range(tasks), f"tasks of {domain}", tasks):
             try:
-                episodes += practised(domain, task, options)
+                episodes += practised(domain, task, options, pixels)
             except LostError:
                 lost[domain] += 1
-    data = windows(episodes, tuple(LEVELS), LENGTH, discount=1.0, kind="uint8")
+    length = PIXEL_LENGTH if pixels else LENGTH
+    data = windows(episodes, tuple(LEVELS), length, discount=1.0, kind="uint8")
     left = ", ".join(f"{domain} {number}" for domain, number in lost.items())
     return Built(
         data, {"minigrid": importlib.metadata.version("minigrid"), f"left out of {tasks} tasks of each domain": left}
     )
 
 
-def practised(domain: str, task: int, options: Mapping[str, str]) -> list[Episode]:
+def practised(domain: str, task: int, options: Mapping[str, str], pixels: bool = False) -> list[Episode]:
     """One task.
 
     Raises:
@@ -70,7 +76,7 @@ def practised(domain: str, task: int, options: Mapping[str, str]) -> list[Episod
     shares = LOGS[options["log"]]
     if options["attempts"] == "shuffled":
         shares = tuple(shares[number] for number in rng.permutation(len(shares)))
-    game = Level(domain, seed_from("babyai task", domain, task))
+    game = Level(domain, seed_from("babyai task", domain, task), pixels=pixels)
     attempts: list[list[Step]] = [[] for _ in range(ATTEMPTS)]
     policy = practising(shares)
     while not game.over:
@@ -83,11 +89,11 @@ def practised(domain: str, task: int, options: Mapping[str, str]) -> list[Episod
     return [Episode(domain, str(task), [step for each in attempts for step in each], ends)]
 
 
-def play(options: Mapping[str, str]) -> Play:
+def play(options: Mapping[str, str], pixels: bool = False) -> Play:
     """Tasks that no log has."""
 
     def game(domain: str, seed: int) -> Game:
-        return Level(domain, seed_from("babyai play", domain, seed))
+        return Level(domain, seed_from("babyai play", domain, seed), pixels=pixels)
 
     return Play(game, practising(LOGS[options["log"]]))
 
@@ -105,14 +111,22 @@ def page(options: Mapping[str, str]) -> dict[str, Picture]:
     return pages
 
 
-BABYAI = DecisionSet(
-    name="babyai",
-    domains=tuple(LEVELS),
-    build=build,
-    description="which of 6 actions a player in a grid world takes next, in 3 attempts; a domain is a kind of mission",
-    licence="MIT (minigrid)",
-    source="levels and bot of BabyAI, in minigrid",
-    options={"attempts": ("ordered", "shuffled", "alone"), "log": tuple(LOGS)},
-    play=play,
-    page=page,
+def _set(name: str, description: str, pixels: bool, model: str) -> DecisionSet:
+    return DecisionSet(
+        name=name,
+        domains=tuple(LEVELS),
+        build=functools.partial(build, tasks=PIXEL_TASKS if pixels else TASKS, pixels=pixels),
+        description=f"{description}; a domain is a kind of mission",
+        licence="MIT (minigrid)",
+        source="levels and bot of BabyAI, in minigrid",
+        options={"attempts": ("ordered", "shuffled", "alone"), "log": tuple(LOGS)},
+        play=functools.partial(play, pixels=pixels),
+        page=page,
+        model=model,
+    )
+
+
+BABYAI = _set(
+    "babyai", "which of 6 actions a player in a grid world takes next, in 3 attempts", pixels=False, model="decisions"
 )
+PIXELS = _set("babyai-pixels", "the same from a picture of what the player sees", pixels=True, model="decisions-pixels")

@@ -1,8 +1,8 @@
 """Grid worlds of BabyAI as games: several attempts at the same task, one after the other, with BabyAI's bot as teacher.
 
-The player sees 7 x 7 cells before it, which way it faces, the mission in words, what it did last, which attempt this is
-and whether the one before succeeded. It does not see the grid behind, or what the bot plans. An attempt ends with
-success, whose reward is 1, or after `CAP` steps.
+The player sees 7 x 7 cells before it (as codes, or with ``pixels`` as a picture of 56 x 56), which way it faces, the
+mission in words, what it did last, which attempt this is and whether the one before succeeded. It does not see the grid
+behind, or what the bot plans. An attempt ends with success, whose reward is 1, or after `CAP` steps.
 
 minigrid is an extra of its own: ``pip install 'pgrad[babyai]'``.
 """
@@ -36,6 +36,12 @@ CAP = 40
 
 TILE = 24
 """Pixels of a cell in pictures for people."""
+
+PIXELS = 8
+"""Of a cell in the view of a player who sees a picture."""
+
+SAID = ("turn left", "turn right", "go forward", "pick up", "drop", "open")
+"""`ACTIONS` in words, for that player."""
 
 ACTIONS = ("left", "right", "forward", "pickup", "drop", "toggle")
 """In the order of minigrid; its seventh, "done", does nothing in these levels."""
@@ -78,6 +84,7 @@ class Level:
         domain: One of `LEVELS`.
         seed: Of the task.
         attempts: How many.
+        pixels: Whether the view is a picture, and actions are words.
 
     Raises:
         ImportError: If minigrid is not installed.
@@ -89,7 +96,8 @@ class Level:
     asked: bool
     time: int
 
-    def __init__(self, domain: str, seed: int, attempts: int = ATTEMPTS) -> None:
+    def __init__(self, domain: str, seed: int, attempts: int = ATTEMPTS, pixels: bool = False) -> None:
+        self.pixels = pixels
         self.env, self.seed, self.attempts = _environment(LEVELS[domain]), seed, attempts
         self.attempt = 0
         self.succeeded: list[bool] = []
@@ -109,8 +117,14 @@ class Level:
             known[4 + self.last] = 1
         known[4 + len(ACTIONS) + min(self.attempt, ATTEMPTS - 1)] = 1
         known[-1] = before
-        context = np.concatenate([known, words_of(self.seen["mission"]), cells_of(self.seen["image"])])
-        return View(context, np.zeros((len(ACTIONS), 0)), np.ones(len(ACTIONS), dtype=bool))
+        legal, mission = np.ones(len(ACTIONS), dtype=bool), words_of(self.seen["mission"])
+        if self.pixels:
+            row = np.zeros(3 * SIDE * PIXELS)  # a row of the step's table, so that the picture begins with the next
+            row[: len(known) + len(mission)] = np.concatenate([known, mission])
+            shown = self.env.get_frame(highlight=True, tile_size=PIXELS, agent_pov=True)
+            return View(np.concatenate([row, shown.reshape(-1)]), said_as(len(row) - 1), legal)
+        context = np.concatenate([known, mission, cells_of(self.seen["image"])])
+        return View(context, np.zeros((len(ACTIONS), 0)), legal)
 
     def teacher(self) -> int:
         """What the bot would do.
@@ -184,6 +198,15 @@ def words_of(mission: str) -> np.ndarray[Any, Any]:
         half = 1 if word in PARTING else half
         found[half, WORDS.index(word)] = 1
     return found.reshape(-1)
+
+
+def said_as(length: int) -> np.ndarray[Any, Any]:
+    """``[actions, length]``: which words each action is said with, zeros behind them."""
+    words = list(dict.fromkeys(word for each in SAID for word in each.split()))
+    found = np.zeros((len(SAID), length))
+    for place, each in enumerate(SAID):
+        found[place, [words.index(word) for word in each.split()]] = 1
+    return found
 
 
 def cells_of(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

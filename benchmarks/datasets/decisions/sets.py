@@ -70,6 +70,7 @@ class DecisionSet:
         play: ``play(options)``: what can be played; None for nothing.
         revision: Of what `build` makes.
         page: Whoever shows the set: ``page(options)`` gives a few lines, or a picture, for each domain.
+        model: Of a sweep that names none.
         digest: What `MultiDomainData.digest` must give with the defaults, where every machine builds the same bytes.
     """
 
@@ -83,6 +84,7 @@ class DecisionSet:
     play: Callable[[Mapping[str, str]], Play] | None = None
     revision: str = "1"
     page: Callable[[Mapping[str, str]], Mapping[str, str | Picture]] | None = None
+    model: str = MODEL
     digest: str | None = None
 
     def entry(self, query: str = "") -> DatasetEntry:
@@ -114,6 +116,7 @@ class DecisionSet:
                 variants=self.entry,
                 shown=None if self.page is None else functools.partial(self.page, own),
             ),
+            self.model,
         )
 
     def chosen(self, query: str) -> dict[str, str]:
@@ -150,7 +153,7 @@ def parsed(name: str, query: str, known: Mapping[str, tuple[str, ...]]) -> dict[
     return found
 
 
-def learning(chosen: Mapping[str, str], entry: DatasetEntry) -> DatasetEntry:
+def learning(chosen: Mapping[str, str], entry: DatasetEntry, model: str = MODEL) -> DatasetEntry:
     """The entry with the loss and the figures that options ask for."""
     critic = cast("Critic", chosen["critic"])
     if chosen["loss"] == "filtered" and critic == "none":
@@ -159,7 +162,7 @@ def learning(chosen: Mapping[str, str], entry: DatasetEntry) -> DatasetEntry:
     measures: dict[str, Metric] = {"agreement on successful steps": agreement_on_success}
     if critic != "none":
         measures["value error"] = functools.partial(value_error, critic=critic)
-    return replace(entry, loss=loss, measures=measures, model=MODEL, constant=most_frequent)
+    return replace(entry, loss=loss, measures=measures, model=model, constant=most_frequent)
 
 
 @dataclass(frozen=True)
