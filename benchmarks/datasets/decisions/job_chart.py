@@ -23,10 +23,9 @@ def chart(cluster: Cluster) -> Picture:
     """The time up to now from left to right; of the sky to come it shows as little as the player sees."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=SIZE, dpi=100, layout="constrained")
-    power, waiting = figure.subplots(1, 2, width_ratios=(3.2, 1.0))
-    _power(power, cluster)
-    _waiting(waiting, cluster)
+    figure = Figure(figsize=SIZE, dpi=100)
+    _power(figure.add_axes((0.055, 0.09, 0.69, 0.8)), cluster)
+    _waiting(figure.add_axes((0.77, 0.09, 0.22, 0.8)), cluster)
     return drawn(figure)
 
 
