@@ -115,8 +115,9 @@ def _pages(data: MultiDomainData, pages: Mapping[str, str | np.ndarray[Any, Any]
             lines = [plain(_cut(line, 150)) for line in one.splitlines()]
             axes.text(0.0, 0.97, "\n".join(lines), va="top", fontsize=8, family="monospace", transform=axes.transAxes)
         else:
-            axes.imshow(one, interpolation="none")
+            axes.imshow(one, interpolation="antialiased")
             axes.set_anchor("NW")
+    figure.subplots_adjust(top=1 - 0.8 / sum(heights), bottom=0.1 / sum(heights))
     return figure
 
 

@@ -50,6 +50,8 @@ from benchmarks.datasets.named import checked_domains, parse, positive
 REQUIRED = ("domain", "episode", "step", "features", "options", "done", "reward")
 OPTIONAL = ("legal", "teacher", "group")
 OPTIONS = (*LEARNING, "window", "discount")
+MOST = 4096
+"""Options without features: a vector is learned for each."""
 
 Row = Mapping[str, Any]
 
@@ -181,7 +183,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Row]]:
     """Where it stands, and the step."""
     if not path.is_file():
         raise ValueError(f"decisions: there is no file {path}")
-    if path.suffix == ".parquet":
+    if path.suffix.lower() in (".parquet", ".pq"):
         import pyarrow
         import pyarrow.parquet
 
@@ -192,17 +194,19 @@ def _rows(path: Path) -> Iterator[tuple[str, Row]]:
         yield from ((f"row {number}", row) for number, row in enumerate(table.to_pylist()))
         return
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # with or without a mark at its beginning
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} is no text in UTF-8 ({error}), as JSON lines are; Parquet ends in .parquet"
         ) from error
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # a text may hold other signs that part lines
         if line.strip():
             try:
                 row = json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number}: no JSON: {error}") from error
+            except (ValueError, RecursionError) as error:
+                raise ValueError(
+                    f"{path}, line {number}: no JSON: {error}; a line must be an object, and Parquet ends in .parquet"
+                ) from error
             if not isinstance(row, dict):
                 raise ValueError(f"{path}, line {number}: must be an object, got {type(row).__name__}")
             yield f"line {number}", row
@@ -220,12 +224,12 @@ def _episodes(rows: Sequence[tuple[str, Row]]) -> list[Episode]:
         if missing or strange:
             what = f"{', '.join(missing)} missing" if missing else f"{', '.join(strange)} not known"
             raise ValueError(f"{where}: {what}; a step has {', '.join(REQUIRED)}, and may have {', '.join(OPTIONAL)}")
-        key = (str(row["domain"]), str(row["episode"]))
+        key = (_word(where, "domain", row["domain"]), _word(where, "episode", row["episode"]))
         step, number = _step(where, row, with_teacher), _whole(where, "step", row["step"])
         steps = found.setdefault(key, {})
         if number in steps:
             raise ValueError(f"{where}: step {number} of episode {key[1]!r} of domain {key[0]!r} comes twice")
-        group = str(row["group"] if row.get("group") is not None else row["episode"])
+        group = key[1] if row.get("group") is None else _word(where, "group", row["group"])
         if groups.setdefault(key, group) != group:
             raise ValueError(f"{where}: episode {key[1]!r} of domain {key[0]!r} is in the groups {groups[key]!r} and "
                              f"{group!r}; it must be in one")  # fmt: skip
@@ -239,6 +243,8 @@ def _episodes(rows: Sequence[tuple[str, Row]]) -> list[Episode]:
 def _step(where: str, row: Row, with_teacher: bool) -> Step:
     options = row["options"]
     if isinstance(options, int) and not isinstance(options, bool):
+        if options > MOST:
+            raise ValueError(f"{where}: options must be at most {MOST}, got {options}")
         shown = np.zeros((max(options, 0), 0))
     else:
         shown = _numbers(where, "options", options, 2)
@@ -265,6 +271,12 @@ def _step(where: str, row: Row, with_teacher: bool) -> Step:
     return Step(View(_numbers(where, "features", row["features"], 1), shown, mask), done, teacher, float(reward))
 
 
+def _word(where: str, name: str, value: Any) -> str:
+    if isinstance(value, (list, dict, bool)) or not str(value).strip():
+        raise ValueError(f"{where}: {name} must be a word or a number, got {str(value)[:80]!r}")
+    return str(value)
+
+
 def _whole(where: str, name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{where}: {name} must be a whole number, got {value!r}")
@@ -272,11 +284,15 @@ def _whole(where: str, name: str, value: Any) -> int:
 
 
 def _numbers(where: str, name: str, value: Any, dimensions: int) -> np.ndarray[Any, Any]:
+    """Numbers, which 32 bits can hold; words are none, even if they look like some."""
     try:
-        found = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        found = np.array(np.nan)
+        found = np.array(value)
+    except ValueError:  # lists of several lengths
+        found = np.array("")
+    if found.size == 0:
+        found = found.astype(np.float64)
+    fits = found.dtype.kind in "biuf" and bool((np.abs(found.astype(np.float64)) <= np.finfo(np.float32).max).all())
     kind = ("a number", "a list of numbers", "a list of lists of numbers of one length")[dimensions]
-    if found.ndim != dimensions or not np.isfinite(found).all():
-        raise ValueError(f"{where}: {name} must be {kind}, all finite; got {str(value)[:80]}")
-    return found
+    if found.ndim != dimensions or not fits:
+        raise ValueError(f"{where}: {name} must be {kind}, all finite in 32 bits; got {str(value)[:80]}")
+    return found.astype(np.float64)
