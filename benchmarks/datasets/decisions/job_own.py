@@ -121,7 +121,7 @@ def _game(weather: Weather, logs: Mapping[str, JobLog], domain: str, seed: int, 
         return cluster(weather, domain, site, use, seed), str(seed)
     own = logs[domain]
     blocks = own.for_play if use == "play" else own.for_logs
-    block = blocks[seed % len(blocks)]
+    block = blocks[seed // len(FILES) % len(blocks)]  # each with every site
     workloads = {domain: functools.partial(own.jobs, block)}
     return cluster(weather, domain, site, use, seed, workloads=workloads), f"block {block}"
 
