@@ -141,7 +141,9 @@ def test_files_as_others_write_them(tmp_path):
 
 def test_returns_that_are_not_finite(tmp_path):
     content = [{**row, "reward": 3e38} for row in rows(3)]
-    with pytest.raises(ValueError, match=r"log\.jsonl: domain 'a', episode '0', step 0: returns must be finite in 32 bits"):
+    with pytest.raises(
+        ValueError, match=r"log\.jsonl: domain 'a', episode '0', step 0: returns must be finite in 32 bits"
+    ):
         DATASETS[lines(tmp_path / "log.jsonl", content)]
 
 
