@@ -51,9 +51,7 @@ sampler = pgrad.DomainBatchSampler(domains, batch_size=10, generator=torch.Gener
 model = Policy()
 opt = pgrad.PGrad(model.parameters(), lr=1e-3, rollout_length=sampler)  # torch.optim.Adam(model.parameters(), lr=1e-3)
 with tempfile.TemporaryDirectory() as out:
-    args = TrainingArguments(
-        out, max_steps=30, use_cpu=True, disable_tqdm=True, report_to="none", label_names=["actions"]
-    )
+    args = TrainingArguments(out, max_steps=30, use_cpu=True, disable_tqdm=True, label_names=["actions"])
     data = {"train_dataset": rows, "eval_dataset": rows, "batch_sampler": sampler}
     trainer = DomainTrainer(model, args, optimizers=(opt, None), **data)
     before = trainer.evaluate()["eval_loss"]
