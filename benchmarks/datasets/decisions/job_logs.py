@@ -152,10 +152,10 @@ def read(path: Path) -> JobLog:
     largest = _largest(path, header)
     table = np.array(sorted(rows), dtype=np.int64).reshape(-1, 4)
     cut = int((table[:, 2] > largest).sum())
-    at = table[:, 0] + _clock(path, header)
+    moments = table[:, 0] + _clock(path, header)
     sizes = np.rint(table[:, 2] * PROCESSORS / largest).clip(1, PROCESSORS).astype(np.int64)
     asked = np.where(table[:, 3] > 0, table[:, 3], table[:, 1])
-    blocks = _busy(at)
+    blocks = _busy(moments)
     if len(blocks) < BLOCKS:
         raise ValueError(
             f"{path}: {len(rows)} jobs that ran are in {len(blocks)} busy blocks of two days, in which {LEAST} jobs or "
@@ -163,7 +163,7 @@ def read(path: Path) -> JobLog:
         )
     facts = f"{len(rows)} jobs of {largest} processors, {left} that never ran left out, {len(blocks)} busy blocks"
     facts += f", {cut} jobs of more than all processors taken as of all" if cut else ""
-    return JobLog(at, sizes, table[:, 1], asked, blocks, facts)
+    return JobLog(moments, sizes, table[:, 1], asked, blocks, facts)
 
 
 def _text(path: Path) -> str:
