@@ -55,7 +55,7 @@ BELOW, ABOVE = 1e-2, 5.0
 OUTER = LogUniform(default=0.5, low=0.1, high=1.0)
 LEARNING_RATES = ("lr", "outer_lr")
 
-SEQUENCES = ("decisions", "decisions-by-step")
+SEQUENCES = ("decisions", "decisions-by-step", "decisions-pixels")
 """Models that are transformers or recurrent networks."""
 
 _SGD_LIKE = SGD["lr"].default

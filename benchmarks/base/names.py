@@ -19,12 +19,13 @@ ALGORITHMS = (
 DATASETS = (
     "rotated-digits", "coloured-digits", "emoji-styles4-32", "emoji-styles4-64", "emoji-styles8-32",
     "emoji-styles8-64", "rotated-fashion", "coloured-fashion", "vader-tfidf", "vader-sentences", "bethe-heitler-plain",
-    "bethe-heitler-physics", "job-scheduling", "job-scheduling-sites", "tool-calls", "babyai", "pokemon-generations",
+    "bethe-heitler-physics", "job-scheduling", "job-scheduling-sites", "tool-calls", "babyai", "babyai-pixels",
+    "pokemon-generations",
 )
 """Of `benchmarks.datasets`; names with a colon say where a user's own data are."""
 
 MODELS = (
-    "mlp", "linear", "cnn", "decisions", "decisions-by-step",
+    "mlp", "linear", "cnn", "decisions", "decisions-by-step", "decisions-pixels",
 )
 """Of `benchmarks.models`; names with a colon are of a library."""
 

@@ -11,15 +11,24 @@ from benchmarks.base.errors import ConfigError, require_known
 from benchmarks.commands import say
 from benchmarks.datasets.decisions.games import as_teacher, at_random
 from benchmarks.datasets.fetch import FetchError
-from benchmarks.studies.play import Played, load, play_model, play_policy, rendered, rows
+from benchmarks.studies.play import ENDINGS, Played, load, play_model, play_policy, rendered, rows, write
 
 
 def play_command(
-    model: str, dataset: str | None, *, episodes: int, domains: tuple[str, ...], show: bool, output: Path
+    model: str,
+    dataset: str | None,
+    *,
+    episodes: int,
+    domains: tuple[str, ...],
+    show: bool,
+    render: Path | None,
+    output: Path,
 ) -> int:
     """See `benchmarks.commands.words.play`."""
     torch.set_num_threads(1)  # the networks are too small for more
     console = say.console()
+    if render is not None and render.suffix.lower() not in ENDINGS:
+        raise ConfigError(f"--render must be a file that ends in {', '.join(ENDINGS)}; got {render}")
     try:
         stored = load(_file(model, output), dataset)
         domains = domains or stored.domains
@@ -34,11 +43,14 @@ def play_command(
         table = rows(found, held_out)
         say.line(console, f"{stored.play.outcome} of {episodes} episodes of {stored.name}: mean and 95 % interval")
         say.raw(console, tabulate(table, headers="keys", tablefmt="github", disable_numparse=True))
+        chosen = next((name for name in domains if name in held_out), domains[0])
         if show:
-            domain = next((name for name in domains if name in held_out), domains[0])
-            say.line(console, f"one episode of {domain}:")
-            for text in rendered(stored, domain, seed=0):
+            say.line(console, f"one episode of {chosen}:")
+            for text in rendered(stored, chosen, seed=0):
                 say.raw(console, text)
+        if render is not None:
+            write(stored, chosen, render)
+            say.line(console, f"one episode of {chosen}: {render}")
     except (FetchError, ImportError) as error:
         raise ConfigError(str(error)) from error
     return 0

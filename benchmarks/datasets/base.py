@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -144,7 +145,8 @@ class DatasetEntry:
         constant: ``constant(labels, n_outputs)`` gives the answer ``[1, ...]`` that does not look at the inputs and
             everything is compared with; None for the largest class, or the mean target.
         variants: Makes the entry of ``NAME?query`` from the query; None where a name has no options.
-        shown: Domain -> lines that a person can read; None where the examples themselves are drawn.
+        shown: Domain -> lines that a person can read, or a picture ``[height, width, 3]``; None where the examples
+            themselves are drawn.
     """
 
     factory: Callable[[], MultiDomainData]
@@ -166,4 +168,4 @@ class DatasetEntry:
     origin: Origin | None = None
     constant: Callable[[Tensor, int], Tensor] | None = None
     variants: Callable[[str], DatasetEntry] | None = None
-    shown: Callable[[], Mapping[str, str]] | None = None
+    shown: Callable[[], Mapping[str, str | NDArray[Any]]] | None = None

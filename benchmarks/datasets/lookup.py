@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.datasets import folders, table
 from benchmarks.datasets.base import DatasetEntry
-from benchmarks.datasets.decisions import own_logs
+from benchmarks.datasets.decisions import by_path
 
 SCHEMES: Mapping[str, Callable[[str], DatasetEntry]] = {
     "folder": folders.entry,
     "table": table.entry,
-    "decisions": own_logs.entry,
+    "decisions": by_path.entry,
 }
 """What stands before the colon -> what makes an entry of the rest."""
 

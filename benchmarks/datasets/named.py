@@ -24,7 +24,7 @@ def parse(scheme: str, rest: str, allowed: Collection[str]) -> tuple[Path, dict[
         >>> parse("folder", "data/PACS?size=32&limit=100", ("size", "limit"))[1]
         {'size': '32', 'limit': '100'}
     """
-    path, query = _taken_apart(scheme, rest)
+    path, query = taken_apart(scheme, rest)
     options: dict[str, str] = {}
     for word in query.split("&") if query else ():
         name, equals, value = (urllib.parse.unquote(part) for part in word.partition("="))
@@ -38,8 +38,12 @@ def parse(scheme: str, rest: str, allowed: Collection[str]) -> tuple[Path, dict[
     return path, options
 
 
-def _taken_apart(scheme: str, rest: str) -> tuple[Path, str]:
-    """The path, and what follows the question mark behind it."""
+def taken_apart(scheme: str, rest: str) -> tuple[Path, str]:
+    """The path, and what follows the question mark behind it.
+
+    Raises:
+        ValueError: if there is no path, or it could be one of two.
+    """
     ends = [place for place, sign in enumerate(rest) if sign == "?"]
     ways = [(rest[:end], rest[end + 1 :]) for end in (*ends, len(rest))]
     if not ways[0][0]:
@@ -81,7 +85,7 @@ def with_allowed(name: str, words: Collection[str]) -> str:
     scheme, colon, rest = name.partition(":")
     if not colon:
         raise ValueError(f"allow is for data of yours, folder:PATH and table:PATH; {name} has nothing to allow")
-    _, query = _taken_apart(scheme, rest)
+    _, query = taken_apart(scheme, rest)
     options = query.split("&") if query else []
     before = [word for option in options if option.startswith("allow=") for word in option[len("allow=") :].split(",")]
     others = [option for option in options if not option.startswith("allow=")]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from benchmarks.models.decisions import decisions, decisions_by_step
+from benchmarks.models.decisions import decisions, decisions_by_step, decisions_pixels
 from benchmarks.models.small import cnn, linear, mlp
 
 ModelFactory = Callable[..., nn.Module]
@@ -55,6 +55,12 @@ MODELS: dict[str, ModelEntry] = {
         decisions_by_step,
         "the same without attention: every step is by itself",
         "sequences of decisions, to tell what their history is worth",
+        "torch.nn",
+    ),
+    "decisions-pixels": ModelEntry(
+        decisions_pixels,
+        "the first, with two convolutions for the picture that every step has",
+        "sequences of decisions from pictures",
         "torch.nn",
     ),
 }

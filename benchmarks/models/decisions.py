@@ -9,6 +9,9 @@ c_t the context and o_tk the options of step t::
     s_tk = (Q h_t) . e_tk / sqrt(d) + v . relu(P h_t + U e_tk);   an illegal option has the score `NEVER`
 
 and the value's outputs are a linear map of h_t. Without history, every step is by itself: no attention, no position.
+
+With ``pictures`` the last S rows of the context, of W = 3 S columns, are a picture of S x S pixels in 0..255; two
+convolutions and a linear map take the place of A for it. Steps of padding have none, and cost nothing.
 """
 
 from __future__ import annotations
@@ -54,6 +57,30 @@ class Block(nn.Module):
         return out
 
 
+class PictureEncoder(nn.Module):
+    """A picture of S x S pixels to a vector: 8 x 8 and 4 x 4 convolutions with strides 4 and 2, then a linear map."""
+
+    def __init__(self, side: int, width: int) -> None:
+        super().__init__()
+        self.side = side
+        self.net = nn.Sequential(
+            nn.Conv2d(3, 16, 8, stride=4, padding=2),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(32 * (side // 8) ** 2, width),
+        )
+
+    def forward(self, rows: Tensor, there: Tensor) -> Tensor:
+        """``[n, T, S, 3 S]`` and which steps are no padding, ``[n, T]``, to ``[n, T, width]``; zeros where none is."""
+        chosen = rows[there].unflatten(-1, (self.side, 3)).permute(0, 3, 1, 2)
+        found = self.net(chosen.float() / 255)
+        out = found.new_zeros(*there.shape, found.shape[-1])
+        out[there] = found
+        return out
+
+
 class OptionScorer(nn.Module):
     """The transformer; see the module.
 
@@ -63,10 +90,17 @@ class OptionScorer(nn.Module):
         width: d, a multiple of `HEAD` if it is above it.
         depth: Blocks.
         history: Whether a step sees those before it.
+        pictures: Whether the context ends with one.
     """
 
     def __init__(
-        self, input_shape: tuple[int, ...], n_outputs: int, width: int, depth: int = 2, history: bool = True
+        self,
+        input_shape: tuple[int, ...],
+        n_outputs: int,
+        width: int,
+        depth: int = 2,
+        history: bool = True,
+        pictures: bool = False,
     ) -> None:
         super().__init__()
         if len(input_shape) != 3 or not 0 < n_outputs - BINS < input_shape[1]:
@@ -79,7 +113,15 @@ class OptionScorer(nn.Module):
         steps, rows, columns = input_shape
         self.options = n_outputs - BINS
         self.rows = rows - self.options
-        self.context = nn.Linear(self.rows * columns, width)
+        side = columns // 3 if pictures else 0
+        if pictures and (columns % 24 or self.rows <= side):
+            raise ValueError(
+                "this model takes contexts that end with a picture, S rows of 3 S columns for S a multiple of 8; the "
+                f"data set has {self.rows} rows of {columns} columns: take 'decisions'"
+            )
+        self.seen = PictureEncoder(side, width) if pictures else None
+        self.plain = self.rows - side
+        self.context = nn.Linear(self.plain * columns, width)
         if columns > 1:
             self.features = nn.Linear(columns - 1, width)
         else:
@@ -94,11 +136,12 @@ class OptionScorer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         steps = x.shape[1]
-        numbers = x if x.is_floating_point() else x.float() / (SCALE if x.dtype == torch.int16 else 1)
-        shown = numbers[:, :, self.rows :]
+        shown = _numbers(x[:, :, self.rows :])
         legal = shown[..., 0] > 0
         options = self.features(shown[..., 1:]) if shown.shape[-1] > 1 else self.vectors.expand(*legal.shape, -1)
-        token = self.context(numbers[:, :, : self.rows].flatten(2))
+        token = self.context(_numbers(x[:, :, : self.plain]).flatten(2))
+        if self.seen is not None:
+            token = token + self.seen(x[:, :, self.plain : self.rows], legal.any(dim=-1))
         share = legal.to(token.dtype)
         share = share / share.sum(dim=-1, keepdim=True).clamp(min=1.0)
         token = token + (share[..., None, :] @ options).squeeze(-2)
@@ -111,6 +154,10 @@ class OptionScorer(nn.Module):
         return torch.cat([scores, self.value(h)], dim=-1)
 
 
+def _numbers(x: Tensor) -> Tensor:
+    return x if x.is_floating_point() else x.float() / (SCALE if x.dtype == torch.int16 else 1)
+
+
 def decisions(input_shape: tuple[int, ...], n_outputs: int, width: int, depth: int = 2) -> OptionScorer:
     """The transformer."""
     return OptionScorer(input_shape, n_outputs, width, depth)
@@ -119,3 +166,8 @@ def decisions(input_shape: tuple[int, ...], n_outputs: int, width: int, depth: i
 def decisions_by_step(input_shape: tuple[int, ...], n_outputs: int, width: int, depth: int = 2) -> OptionScorer:
     """The same without what came before a step."""
     return OptionScorer(input_shape, n_outputs, width, depth, history=False)
+
+
+def decisions_pixels(input_shape: tuple[int, ...], n_outputs: int, width: int, depth: int = 2) -> OptionScorer:
+    """The transformer, with a picture at every step."""
+    return OptionScorer(input_shape, n_outputs, width, depth, pictures=True)

@@ -21,6 +21,8 @@ from benchmarks.reports.style import plain, without_warnings
 COLUMNS = 12
 LINES = 5
 INPUTS = 10
+WIDTH = 12
+"""Inches."""
 
 
 def draw(name: str, entry: DatasetEntry, data: MultiDomainData, output: Path) -> Path:
@@ -103,14 +105,27 @@ def _lines(data: MultiDomainData, rows: list[list[str]], classes: Sequence[str])
     return figure
 
 
-def _pages(data: MultiDomainData, pages: Mapping[str, str]) -> Figure:
-    """A panel of text for each domain, as long as the longest."""
-    longest = max(len(text.splitlines()) for text in pages.values())
-    figure = Figure(figsize=(12, (0.5 + 0.17 * longest) * len(pages)))
-    for axes, domain in zip(_panels(figure, data), data.domains, strict=True):
-        lines = [plain(line[:150]) for line in pages[domain.name].splitlines()]
-        axes.text(0.0, 0.97, "\n".join(lines), va="top", fontsize=8, family="monospace", transform=axes.transAxes)
+def _pages(data: MultiDomainData, pages: Mapping[str, str | np.ndarray[Any, Any]]) -> Figure:
+    """A panel for each domain: its text, as many lines as there are, or its picture, 100 pixels an inch."""
+    own = [pages[domain.name] for domain in data.domains]
+    heights = [0.5 + (0.17 * len(one.splitlines()) if isinstance(one, str) else _inches(one)[1]) for one in own]
+    figure = Figure(figsize=(WIDTH, sum(heights)))
+    for axes, one in zip(_panels(figure, data, heights), own, strict=True):
+        if isinstance(one, str):
+            lines = [plain(_cut(line, 150)) for line in one.splitlines()]
+            axes.text(0.0, 0.97, "\n".join(lines), va="top", fontsize=8, family="monospace", transform=axes.transAxes)
+        else:
+            axes.imshow(one, interpolation="antialiased")
+            axes.set_anchor("NW")
+    figure.subplots_adjust(top=1 - 0.8 / sum(heights), bottom=0.1 / sum(heights))
     return figure
+
+
+def _inches(picture: np.ndarray[Any, Any]) -> tuple[float, float]:
+    """Width and height."""
+    height, width = picture.shape[:2]
+    scale = min(1 / 100, WIDTH / width)
+    return width * scale, height * scale
 
 
 def _numbers(data: MultiDomainData, entry: DatasetEntry) -> Figure:
@@ -134,16 +149,16 @@ def _numbers(data: MultiDomainData, entry: DatasetEntry) -> Figure:
     return figure
 
 
-def _cut(name: str) -> str:
-    return name if len(name) <= 14 else f"{name[:13]}…"
+def _cut(name: str, length: int = 14) -> str:
+    return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
 def _labels(domain: Domain) -> list[float]:
     return [float(label) for label in domain.labels.reshape(len(domain), -1)[:, 0]]
 
 
-def _panels(figure: Figure, data: MultiDomainData) -> list[Any]:
-    panels = list(figure.subplots(len(data.domains), 1, squeeze=False)[:, 0])
+def _panels(figure: Figure, data: MultiDomainData, heights: Sequence[float] | None = None) -> list[Any]:
+    panels = list(figure.subplots(len(data.domains), 1, squeeze=False, height_ratios=heights)[:, 0])
     for axes, domain in zip(panels, data.domains, strict=True):
         axes.set_axis_off()
         title = f"{plain(domain.name)} ({len(domain)} examples)"

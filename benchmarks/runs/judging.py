@@ -81,7 +81,7 @@ def judging(settings: Settings, dataset: DatasetEntry) -> Judging:
     if isinstance(dataset.loss, DecisionLoss) and (settings.model in _OF_EXAMPLES or _is_of_timm(settings.model)):
         raise ValueError(
             f"model: {settings.model!r} gives one answer for an example, and a set of decisions needs one for every "
-            "step: take 'decisions' or 'decisions-by-step'"
+            f"step: take {dataset.model!r}"
         )
     measures = dict(dataset.measures)
     metric = dataset.metric if settings.metric is None else JUDGES[settings.metric].metric

@@ -24,9 +24,9 @@ def data_command(
     """Prepare data sets once, for all sweeps; check those that are prepared. Without names, list all of them.
 
     A name is one of the list, or says where data of yours are: folder:PATH for pictures in domain/class/*,
-    table:PATH for a CSV, TSV, Excel or Parquet file, decisions:PATH for logs of decisions. For folders and tables it
-    ends with an inventory: what was found and taken, what was left, and what looks wrong. The exit status is 1 if a set
-    could not be prepared, 2 if there is none of that name.
+    table:PATH for a CSV, TSV, Excel or Parquet file, decisions:PATH for logs of decisions, of jobs (SWF) or of Minari.
+    For folders and tables it ends with an inventory: what was found and taken, what was left, and what looks wrong.
+    The exit status is 1 if a set could not be prepared, 2 if there is none of that name.
 
     Parameters
     ----------

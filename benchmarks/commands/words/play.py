@@ -18,6 +18,7 @@ def play_command(
     episodes: Annotated[int, at_least(2)] = 50,
     domains: Words = (),
     show: bool = False,
+    render: Path | None = None,
     output: Path = Path("runs/sweep"),
 ) -> int:
     """Let a stored model act in the simulator of a set of decisions, on episodes that no log has.
@@ -37,10 +38,14 @@ def play_command(
         Their names; by default all.
     show:
         Print one episode of a domain that was held out.
+    render:
+        Write it into this file, which ends in .gif (a film), .png (how it ended) or .txt; games of tools are text.
     output:
         Folder of the sweep that kept the model.
     """
     output_folder(output)
     from benchmarks.commands import play
 
-    return play.play_command(model, dataset, episodes=episodes, domains=domains, show=show, output=output)
+    return play.play_command(
+        model, dataset, episodes=episodes, domains=domains, show=show, render=render, output=output
+    )

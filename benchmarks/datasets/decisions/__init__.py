@@ -18,6 +18,7 @@ SETS: dict[str, DecisionSet] = {
         job_scheduling.SITES,
         tool_calls.TOOL_CALLS,
         babyai.BABYAI,
+        babyai.PIXELS,
         pokemon.POKEMON,
     )
 }

@@ -10,10 +10,14 @@ in the same window (of `LENGTH` steps; long ones go on in another). The option `
 and ``attempts`` how they stand: ``ordered`` by that share, ``shuffled``, or each ``alone`` in windows of its own.
 
 The bot cannot go on after some random actions; such tasks are left out, and counted.
+
+``babyai-pixels`` is the same with the view as a picture, and actions as words; it has fewer tasks, and windows of 24
+steps, so that it stays small.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -21,7 +25,8 @@ import numpy as np
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets.cache import Built, track
 from benchmarks.datasets.decisions.babyai_game import ATTEMPTS, LEVELS, Level, practising
-from benchmarks.datasets.decisions.games import Game, LostError, as_teacher
+from benchmarks.datasets.decisions.drawing import Picture, side_by_side
+from benchmarks.datasets.decisions.games import Game, LostError
 from benchmarks.datasets.decisions.sets import DecisionSet, Play
 from benchmarks.datasets.decisions.steps import Episode, Step, windows
 
@@ -31,10 +36,13 @@ TASKS = 200
 LENGTH = 48
 """Steps of a window."""
 
+PIXEL_TASKS, PIXEL_LENGTH = 60, 24
+SHOWN = 4
+
 LOGS: Mapping[str, tuple[float, ...]] = {"mixed": (0.6, 0.3, 0.0), "poor": (0.6, 0.6, 0.6), "good": (0.1, 0.1, 0.1)}
 
 
-def build(options: Mapping[str, str], tasks: int = TASKS) -> Built:
+def build(options: Mapping[str, str], tasks: int = TASKS, pixels: bool = False) -> Built:
     """Plays and logs.
 
     Raises:
@@ -47,17 +55,18 @@ def build(options: Mapping[str, str], tasks: int = TASKS) -> Built:
     for domain in LEVELS:
         for task in track(range(tasks), f"tasks of {domain}", tasks):
             try:
-                episodes += practised(domain, task, options)
+                episodes += practised(domain, task, options, pixels)
             except LostError:
                 lost[domain] += 1
-    data = windows(episodes, tuple(LEVELS), LENGTH, discount=1.0, kind="uint8")
+    length = PIXEL_LENGTH if pixels else LENGTH
+    data = windows(episodes, tuple(LEVELS), length, discount=1.0, kind="uint8")
     left = ", ".join(f"{domain} {number}" for domain, number in lost.items())
     return Built(
         data, {"minigrid": importlib.metadata.version("minigrid"), f"left out of {tasks} tasks of each domain": left}
     )
 
 
-def practised(domain: str, task: int, options: Mapping[str, str]) -> list[Episode]:
+def practised(domain: str, task: int, options: Mapping[str, str], pixels: bool = False) -> list[Episode]:
     """One task.
 
     Raises:
@@ -67,7 +76,7 @@ def practised(domain: str, task: int, options: Mapping[str, str]) -> list[Episod
     shares = LOGS[options["log"]]
     if options["attempts"] == "shuffled":
         shares = tuple(shares[number] for number in rng.permutation(len(shares)))
-    game = Level(domain, seed_from("babyai task", domain, task))
+    game = Level(domain, seed_from("babyai task", domain, task), pixels=pixels)
     attempts: list[list[Step]] = [[] for _ in range(ATTEMPTS)]
     policy = practising(shares)
     while not game.over:
@@ -80,36 +89,44 @@ def practised(domain: str, task: int, options: Mapping[str, str]) -> list[Episod
     return [Episode(domain, str(task), [step for each in attempts for step in each], ends)]
 
 
-def play(options: Mapping[str, str]) -> Play:
+def play(options: Mapping[str, str], pixels: bool = False) -> Play:
     """Tasks that no log has."""
 
     def game(domain: str, seed: int) -> Game:
-        return Level(domain, seed_from("babyai play", domain, seed))
+        return Level(domain, seed_from("babyai play", domain, seed), pixels=pixels)
 
     return Play(game, practising(LOGS[options["log"]]))
 
 
-def page(options: Mapping[str, str]) -> dict[str, str]:
-    """A level of each domain as it begins, and where the bot is after some steps."""
+def page(options: Mapping[str, str]) -> dict[str, Picture]:
+    """The bot's first attempt in a level of each domain, in `SHOWN` pictures from the beginning on."""
     own, pages = play(options), {}
     for domain in LEVELS:
-        game = own.game(domain, 0)
-        begin, rng = game.text().splitlines(), np.random.default_rng(0)
-        for _ in range(6):
-            game.act(as_teacher(game, rng))
-        later = game.text().splitlines()
-        pages[domain] = "\n".join(f"{one:60s}{other}" for one, other in zip(begin, later, strict=False))
+        game, pictures = own.game(domain, 0), []
+        while isinstance(game, Level) and game.attempt == 0:
+            pictures.append(game.picture())
+            game.act(game.teacher())
+        chosen = np.linspace(0, len(pictures) - 1, min(SHOWN, len(pictures))).round().astype(int)
+        pages[domain] = side_by_side([pictures[number] for number in chosen])
     return pages
 
 
-BABYAI = DecisionSet(
-    name="babyai",
-    domains=tuple(LEVELS),
-    build=build,
-    description="which of 6 actions a player in a grid world takes next, in 3 attempts; a domain is a kind of mission",
-    licence="MIT (minigrid)",
-    source="levels and bot of BabyAI, in minigrid",
-    options={"attempts": ("ordered", "shuffled", "alone"), "log": tuple(LOGS)},
-    play=play,
-    page=page,
+def _set(name: str, description: str, pixels: bool, model: str) -> DecisionSet:
+    return DecisionSet(
+        name=name,
+        domains=tuple(LEVELS),
+        build=functools.partial(build, tasks=PIXEL_TASKS if pixels else TASKS, pixels=pixels),
+        description=f"{description}; a domain is a kind of mission",
+        licence="MIT (minigrid)",
+        source="levels and bot of BabyAI, in minigrid",
+        options={"attempts": ("ordered", "shuffled", "alone"), "log": tuple(LOGS)},
+        play=functools.partial(play, pixels=pixels),
+        page=page,
+        model=model,
+    )
+
+
+BABYAI = _set(
+    "babyai", "which of 6 actions a player in a grid world takes next, in 3 attempts", pixels=False, model="decisions"
 )
+PIXELS = _set("babyai-pixels", "the same from a picture of what the player sees", pixels=True, model="decisions-pixels")

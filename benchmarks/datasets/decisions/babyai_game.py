@@ -1,8 +1,8 @@
 """Grid worlds of BabyAI as games: several attempts at the same task, one after the other, with BabyAI's bot as teacher.
 
-The player sees 7 x 7 cells before it, which way it faces, the mission in words, what it did last, which attempt this is
-and whether the one before succeeded. It does not see the grid behind, or what the bot plans. An attempt ends with
-success, whose reward is 1, or after `CAP` steps.
+The player sees 7 x 7 cells before it (as codes, or with ``pixels`` as a picture of 56 x 56), which way it faces, the
+mission in words, what it did last, which attempt this is and whether the one before succeeded. It does not see the grid
+behind, or what the bot plans. An attempt ends with success, whose reward is 1, or after `CAP` steps.
 
 minigrid is an extra of its own: ``pip install 'pgrad[babyai]'``.
 """
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.datasets.decisions.drawing import Picture, captioned
 from benchmarks.datasets.decisions.games import Game, LostError, Policy
 from benchmarks.datasets.decisions.steps import View
 
@@ -32,6 +33,15 @@ LEVELS = {
 ATTEMPTS = 3
 CAP = 40
 """Steps of an attempt at most."""
+
+TILE = 24
+"""Pixels of a cell in pictures for people."""
+
+PIXELS = 8
+"""Of a cell in the view of a player who sees a picture."""
+
+SAID = ("turn left", "turn right", "go forward", "pick up", "drop", "open")
+"""`ACTIONS` in words, for that player."""
 
 ACTIONS = ("left", "right", "forward", "pickup", "drop", "toggle")
 """In the order of minigrid; its seventh, "done", does nothing in these levels."""
@@ -74,6 +84,7 @@ class Level:
         domain: One of `LEVELS`.
         seed: Of the task.
         attempts: How many.
+        pixels: Whether the view is a picture, and actions are words.
 
     Raises:
         ImportError: If minigrid is not installed.
@@ -85,7 +96,8 @@ class Level:
     asked: bool
     time: int
 
-    def __init__(self, domain: str, seed: int, attempts: int = ATTEMPTS) -> None:
+    def __init__(self, domain: str, seed: int, attempts: int = ATTEMPTS, pixels: bool = False) -> None:
+        self.pixels = pixels
         self.env, self.seed, self.attempts = _environment(LEVELS[domain]), seed, attempts
         self.attempt = 0
         self.succeeded: list[bool] = []
@@ -105,8 +117,14 @@ class Level:
             known[4 + self.last] = 1
         known[4 + len(ACTIONS) + min(self.attempt, ATTEMPTS - 1)] = 1
         known[-1] = before
-        context = np.concatenate([known, words_of(self.seen["mission"]), cells_of(self.seen["image"])])
-        return View(context, np.zeros((len(ACTIONS), 0)), np.ones(len(ACTIONS), dtype=bool))
+        legal, mission = np.ones(len(ACTIONS), dtype=bool), words_of(self.seen["mission"])
+        if self.pixels:
+            row = np.zeros(3 * SIDE * PIXELS)  # a row of the step's table, so that the picture begins with the next
+            row[: len(known) + len(mission)] = np.concatenate([known, mission])
+            shown = self.env.get_frame(highlight=True, tile_size=PIXELS, agent_pov=True)
+            return View(np.concatenate([row, shown.reshape(-1)]), said_as(len(row) - 1), legal)
+        context = np.concatenate([known, mission, cells_of(self.seen["image"])])
+        return View(context, np.zeros((len(ACTIONS), 0)), legal)
 
     def teacher(self) -> int:
         """What the bot would do.
@@ -150,6 +168,13 @@ class Level:
             grid = self.env.pprint_grid()
         return f"attempt {self.attempt + 1}, step {self.time}: {self.seen['mission']}\n{grid}"
 
+    def picture(self) -> Picture:
+        """The grid, what the player sees of it highlighted, and the mission."""
+        shown: Picture = self.env.get_frame(highlight=True, tile_size=TILE)
+        ended = ", ".join("succeeded" if success else "failed" for success in self.succeeded)
+        said = f"attempt {min(self.attempt + 1, self.attempts)}, step {self.time}: {self.seen['mission']}"
+        return captioned(shown, f"{said} ({ended} before)" if ended else said)
+
     def _begin(self) -> None:
         from minigrid.utils.baby_ai_bot import BabyAIBot
 
@@ -173,6 +198,15 @@ def words_of(mission: str) -> np.ndarray[Any, Any]:
         half = 1 if word in PARTING else half
         found[half, WORDS.index(word)] = 1
     return found.reshape(-1)
+
+
+def said_as(length: int) -> np.ndarray[Any, Any]:
+    """``[actions, length]``: which words each action is said with, zeros behind them."""
+    words = list(dict.fromkeys(word for each in SAID for word in each.split()))
+    found = np.zeros((len(SAID), length))
+    for place, each in enumerate(SAID):
+        found[place, [words.index(word) for word in each.split()]] = 1
+    return found
 
 
 def cells_of(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

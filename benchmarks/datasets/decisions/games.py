@@ -7,10 +7,11 @@ interface, so that a model sees while it plays exactly what it saw while it lear
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from benchmarks.datasets.decisions.drawing import Picture
 from benchmarks.datasets.decisions.steps import Step, View
 
 
@@ -43,6 +44,14 @@ class Game(Protocol):
 
     def text(self) -> str:
         """How things stand now, for a person to read."""
+
+
+@runtime_checkable
+class Pictured(Protocol):
+    """A game that can be drawn."""
+
+    def picture(self) -> Picture:
+        """How things stand now; of one size throughout an episode, but for a strip of text."""
 
 
 Policy = Callable[[Game, np.random.Generator], int]

@@ -22,17 +22,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.datasets.decisions import job_chart
+from benchmarks.datasets.decisions.drawing import Picture
 from benchmarks.datasets.decisions.games import Game, Policy, at_random
-from benchmarks.datasets.decisions.job_workloads import DAY, HORIZON, LEAST, LONGEST, PROCESSORS, SPREAD, Job
+from benchmarks.datasets.decisions.job_workloads import DAY, HORIZON, HOUR, LEAST, LONGEST, PROCESSORS, SPREAD, Job
 from benchmarks.datasets.decisions.steps import View
 
 WINDOW = 8
 WAIT = WINDOW
 BROWN = 0.9
 AHEAD = 24
-HOUR = 6
-"""Steps."""
-
 END = HORIZON + (LEAST + 3 * LONGEST + SPREAD) + LONGEST
 """After so many steps nothing waits or runs any more."""
 
@@ -150,6 +149,10 @@ class Cluster:
         spare = max(min(green, PROCESSORS) - busy, 0)
         bar = "#" * (min(busy, green) // 2) + "!" * (max(busy - green, 0) // 2) + "." * (spare // 2)
         return f"{clock // HOUR:02d}:{clock % HOUR}0 green {green:3d} busy {busy:2d} {bar:34s} waiting: {waiting}"
+
+    def picture(self) -> Picture:
+        """See `benchmarks.datasets.decisions.job_chart`."""
+        return job_chart.chart(self)
 
     def _gains(self, job: Job) -> Array:
         """``[AHEAD + 1]``: what the job gains if it starts so many steps from now, brown power paid."""

@@ -18,10 +18,11 @@ import numpy as np
 
 from benchmarks.base.seeds import seed_from
 from benchmarks.datasets.cache import Built, track
+from benchmarks.datasets.decisions.drawing import Picture
 from benchmarks.datasets.decisions.games import Game, Policy, as_teacher, at_random, log, noisy
 from benchmarks.datasets.decisions.job_cluster import END, Cluster, green_first, shortest_first
 from benchmarks.datasets.decisions.job_power import FILES, HOURS, WHEEL, Weather, green, read
-from benchmarks.datasets.decisions.job_workloads import DAY, PROCESSORS, WORKLOADS
+from benchmarks.datasets.decisions.job_workloads import DAY, PROCESSORS, WORKLOADS, Workload
 from benchmarks.datasets.decisions.packages import kept
 from benchmarks.datasets.decisions.sets import DecisionSet, Play
 from benchmarks.datasets.decisions.steps import Episode, windows
@@ -54,7 +55,9 @@ def fetched_weather() -> Weather:
     return read(kept(WHEEL))
 
 
-def cluster(weather: Weather, workload: str, site: str, *names: str | int) -> Cluster:
+def cluster(
+    weather: Weather, workload: str, site: str, *names: str | int, workloads: Mapping[str, Workload] = WORKLOADS
+) -> Cluster:
     """One episode; `names` are those of its random numbers."""
     rng = np.random.default_rng(seed_from("job-scheduling", workload, site, *names))
     power = green(weather[site])
@@ -62,7 +65,7 @@ def cluster(weather: Weather, workload: str, site: str, *names: str | int) -> Cl
     hour = int(rng.integers(0, len(power) - int(steps[-1]) - 1))
     found = np.interp(hour + steps, np.arange(len(power)), power)
     start = (hour * 6) % DAY  # a day later it is the same time
-    jobs = WORKLOADS[workload](start, rng)
+    jobs = workloads[workload](start, rng)
     return Cluster(jobs, np.floor(PROCESSORS * found + 1e-9).astype(np.int64), start)
 
 
@@ -98,32 +101,33 @@ def play(options: Mapping[str, str], weather: Source = fetched_weather) -> Play:
     def game(domain: str, seed: int) -> Game:
         return cluster(weather(), *places(domain, seed), "play", seed)
 
-    def logged(game: Game, rng: np.random.Generator) -> int:
-        # A policy for a whole episode, told by its jobs: policies hold no state.
+    return Play(game, logged(policies), outcome="value")
+
+
+def logged(policies: tuple[Policy, ...]) -> Policy:
+    """One of the policies for a whole episode, told by its jobs: policies hold no state."""
+
+    def choose(game: Game, rng: np.random.Generator) -> int:
         jobs = game.jobs if isinstance(game, Cluster) else []
         return policies[sum(job.work for job in jobs) % len(policies)](game, rng)
 
-    return Play(game, logged, outcome="value")
+    return choose
 
 
 def page(
     domains: tuple[str, ...],
     options: Mapping[str, str],  # noqa: ARG001  the teacher is the same whoever made the log
     weather: Source = fetched_weather,
-) -> dict[str, str]:
-    """The teacher's schedule of one episode, hour by hour: # on green power, ! on other, . green power left over."""
+) -> dict[str, Picture]:
+    """The teacher's schedule of one episode of each domain, as a chart."""
     found = weather()
-    pages = {}
-    for domain in domains:
-        game, last = cluster(found, *places(domain, 0), "log", 0), -6
-        lines: list[str] = []
-        while not game.over and len(lines) < 14:
-            if game.time - last >= 6:
-                lines.append(game.text())
-                last = game.time
-            game.act(as_teacher(game, np.random.default_rng(0)))
-        pages[domain] = "\n".join(lines)
-    return pages
+    return {domain: schedule(cluster(found, *places(domain, 0), "log", 0)) for domain in domains}
+
+
+def schedule(game: Cluster) -> Picture:
+    """What the teacher does, to the end."""
+    log(game, as_teacher, np.random.default_rng(0))
+    return game.picture()
 
 
 def _set(name: str, domains: tuple[str, ...], what: str, digest: str) -> DecisionSet:

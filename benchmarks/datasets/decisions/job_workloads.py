@@ -35,7 +35,8 @@ LONGEST = 48
 LEAST, SPREAD = 36, 72
 """A user's patience is `LEAST` steps, three times the run time, and up to `SPREAD` more."""
 
-DAY = 144
+DAY, HOUR = 144, 6
+"""Steps."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +120,11 @@ def runtime(model: Model, processors: int, rng: np.random.Generator) -> int:
     slope, offset = model.mixing
     first, second = model.gammas
     chosen = first if rng.random() < min(max(slope * processors + offset, 0.0), 1.0) else second
-    return _steps(float(np.exp(rng.gamma(*chosen))))
+    return steps(float(np.exp(rng.gamma(*chosen))))
 
 
-def _steps(seconds: float) -> int:
+def steps(seconds: float) -> int:
+    """Of so many seconds, at least one and at most `LONGEST`."""
     return int(min(max(np.ceil(seconds / STEP), 1), LONGEST))
 
 
@@ -137,10 +139,19 @@ def arrivals(model: Model, number: int, start: int, rng: np.random.Generator) ->
 
 def _job(arrival: int, processors: int, running: int, rng: np.random.Generator) -> Job:
     requested = min(int(np.ceil(running * rng.choice([1.0, 1.5, 2.0, 3.0]))), 2 * LONGEST)
+    return submitted(arrival, processors, running, requested, rng)
+
+
+def submitted(arrival: int, processors: int, running: int, requested: int, rng: np.random.Generator) -> Job:
+    """A job with the patience of its user drawn."""
     return Job(arrival, processors, running, requested, patience=int(LEAST + 3 * running + rng.integers(0, SPREAD + 1)))
 
 
-def _modelled(model: Model, number: int) -> Callable[[int, np.random.Generator], list[Job]]:
+Workload = Callable[[int, np.random.Generator], "list[Job]"]
+"""``workload(start, rng)``: the jobs of one episode, in the order of their arrival; `start` is the time of the day."""
+
+
+def _modelled(model: Model, number: int) -> Workload:
     def make(start: int, rng: np.random.Generator) -> list[Job]:
         found = []
         for arrival in arrivals(model, number, start, rng):
@@ -166,14 +177,14 @@ def _heavy_tail(start: int, rng: np.random.Generator) -> list[Job]:  # noqa: ARG
     found = []
     for arrival in sorted(rng.integers(0, HORIZON, size=60).tolist()):
         processors = int(rng.choice([1, 2, 4, 8, 16], p=[0.2, 0.2, 0.25, 0.2, 0.15]))
-        found.append(_job(arrival, processors, _steps(STEP * float(1.0 + rng.pareto(0.9))), rng))
+        found.append(_job(arrival, processors, steps(STEP * float(1.0 + rng.pareto(0.9))), rng))
     return found
 
 
-WORKLOADS: Mapping[str, Callable[[int, np.random.Generator], list[Job]]] = {
+WORKLOADS: Mapping[str, Workload] = {
     "batch": _modelled(BATCH, 30),
     "interactive": _modelled(INTERACTIVE, 70),
     "bursty": _bursty,
     "heavy-tail": _heavy_tail,
 }
-"""``workload(start, rng)``: the jobs of one episode, in the order of their arrival; `start` is the time of the day."""
+"""By name."""

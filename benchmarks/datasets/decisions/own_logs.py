@@ -1,5 +1,4 @@
-"""Logged trajectories of a user's own: ``decisions:PATH``, a Parquet file or JSON lines, or a folder of Showdown logs
-(`benchmarks.datasets.decisions.pokemon_folder`).
+"""Logged trajectories of a user's own: ``decisions:PATH``, a Parquet file or JSON lines.
 
 A row (or a line) is one step, with these fields:
 
@@ -42,8 +41,7 @@ import numpy as np
 from torch import Tensor
 
 from benchmarks.base.values import BINS
-from benchmarks.datasets.base import DatasetEntry, MultiDomainData
-from benchmarks.datasets.decisions import pokemon_folder
+from benchmarks.datasets.base import DatasetEntry, Fit, MultiDomainData
 from benchmarks.datasets.decisions.metrics import agreement
 from benchmarks.datasets.decisions.sets import LEARNING, in_units, learning, parsed
 from benchmarks.datasets.decisions.steps import Episode, Step, View, windows
@@ -52,6 +50,8 @@ from benchmarks.datasets.named import checked_domains, parse, positive
 REQUIRED = ("domain", "episode", "step", "features", "options", "done", "reward")
 OPTIONAL = ("legal", "teacher", "group")
 OPTIONS = (*LEARNING, "window", "discount")
+MOST = 4096
+"""Options without features: a vector is learned for each."""
 
 Row = Mapping[str, Any]
 
@@ -80,53 +80,76 @@ def entry(rest: str) -> DatasetEntry:
         ValueError: If the file cannot be read, or holds what is no log of decisions; names the line or row.
     """
     path, options = parse("decisions", rest, OPTIONS)
-    query = "&".join(f"{name}={value}" for name, value in options.items() if name in LEARNING)
-    chosen = parsed(f"decisions:{path}", query, LEARNING)
-    if path.is_dir():
-        return _battles(path, options, chosen, rest)
     rows = list(_rows(path))
     try:
         episodes = _episodes(rows)
         names = checked_domains(sorted({episode.domain for episode in episodes}), "the file")
-        data = windows(episodes, names, positive(options, "window", 32), _discount(options), "float32")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    data = in_units(data) if chosen["units"] == "different" else data
-    identity = _identity(path.read_bytes(), rest)
+    identity = hashlib.sha256(path.read_bytes() + b"\0" + rest.partition("?")[2].encode()).hexdigest()[:16]
+    return logged_entry(path, options, episodes, names, identity, "a word of its column 'domain'")
+
+
+def logged_entry(
+    path: Path,
+    options: Mapping[str, str],
+    episodes: Sequence[Episode],
+    names: tuple[str, ...],
+    identity: str,
+    what: str,
+) -> DatasetEntry:
+    """The line of the registry for episodes that were logged.
+
+    Args:
+        path: Of the log.
+        options: Of the name.
+        episodes: Of the log.
+        names: Of the domains.
+        identity: Of its content and the options.
+        what: A domain is.
+
+    Raises:
+        ValueError: If an option has another value, or the episodes are none.
+    """
+    try:
+        data = windows(episodes, names, *window_of(options), "float32")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    description = f"{path.name}: logged decisions among {data.n_outputs - BINS} options; a domain is {what}"
+    return entry_of(path, options, data, identity, description, Scale(data.n_outputs - BINS))
+
+
+def window_of(options: Mapping[str, str]) -> tuple[int, float]:
+    """The steps of a window, and the discount.
+
+    Raises:
+        ValueError: If one of them is none.
+    """
+    return positive(options, "window", 32), _discount(options)
+
+
+def entry_of(
+    path: Path, options: Mapping[str, str], data: MultiDomainData, identity: str, description: str, fit: Fit | None = None
+) -> DatasetEntry:
+    """The line of the registry for windows of what was logged; arguments as those of `logged_entry`.
+
+    Raises:
+        ValueError: If an option has another value.
+    """
+    query = "&".join(f"{name}={value}" for name, value in options.items() if name in LEARNING)
+    chosen = parsed(f"decisions:{path}", query, LEARNING)
     return learning(
         chosen,
         DatasetEntry(
-            factory=Logs(data, identity),
-            description=f"{path.name}: logged decisions among {data.n_outputs - BINS} options; a domain is a word of "
-            "its column 'domain'",
-            metric=agreement,
-            domains=names,
-            licence="see where you have it from",
-            source=str(path),
-            fit=Scale(data.n_outputs - BINS),
-        ),
-    )
-
-
-def _battles(path: Path, options: Mapping[str, str], chosen: Mapping[str, str], rest: str) -> DatasetEntry:
-    """Of a folder; its numbers need no scaling."""
-    found = pokemon_folder.read(path, positive(options, "window", 32), _discount(options))
-    data = in_units(found.data) if chosen["units"] == "different" else found.data
-    return learning(
-        chosen,
-        DatasetEntry(
-            factory=Logs(data, _identity(found.identity, rest)),
-            description=found.description,
+            factory=Logs(in_units(data) if chosen["units"] == "different" else data, identity),
+            description=description,
             metric=agreement,
             domains=data.names,
-            licence="see where you have them from",
+            licence="see where you have it from",
             source=str(path),
+            fit=fit,
         ),
     )
-
-
-def _identity(content: bytes, rest: str) -> str:
-    return hashlib.sha256(content + b"\0" + rest.partition("?")[2].encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -179,7 +202,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Row]]:
     """Where it stands, and the step."""
     if not path.is_file():
         raise ValueError(f"decisions: there is no file {path}")
-    if path.suffix == ".parquet":
+    if path.suffix.lower() in (".parquet", ".pq"):
         import pyarrow
         import pyarrow.parquet
 
@@ -190,17 +213,19 @@ def _rows(path: Path) -> Iterator[tuple[str, Row]]:
         yield from ((f"row {number}", row) for number, row in enumerate(table.to_pylist()))
         return
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # with or without a mark at its beginning
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} is no text in UTF-8 ({error}), as JSON lines are; Parquet ends in .parquet"
         ) from error
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # a text may hold other signs that part lines
         if line.strip():
             try:
                 row = json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number}: no JSON: {error}") from error
+            except (ValueError, RecursionError) as error:
+                raise ValueError(
+                    f"{path}, line {number}: no JSON: {error}; a line must be an object, and Parquet ends in .parquet"
+                ) from error
             if not isinstance(row, dict):
                 raise ValueError(f"{path}, line {number}: must be an object, got {type(row).__name__}")
             yield f"line {number}", row
@@ -218,12 +243,12 @@ def _episodes(rows: Sequence[tuple[str, Row]]) -> list[Episode]:
         if missing or strange:
             what = f"{', '.join(missing)} missing" if missing else f"{', '.join(strange)} not known"
             raise ValueError(f"{where}: {what}; a step has {', '.join(REQUIRED)}, and may have {', '.join(OPTIONAL)}")
-        key = (str(row["domain"]), str(row["episode"]))
+        key = (_word(where, "domain", row["domain"]), _word(where, "episode", row["episode"]))
         step, number = _step(where, row, with_teacher), _whole(where, "step", row["step"])
         steps = found.setdefault(key, {})
         if number in steps:
             raise ValueError(f"{where}: step {number} of episode {key[1]!r} of domain {key[0]!r} comes twice")
-        group = str(row["group"] if row.get("group") is not None else row["episode"])
+        group = key[1] if row.get("group") is None else _word(where, "group", row["group"])
         if groups.setdefault(key, group) != group:
             raise ValueError(f"{where}: episode {key[1]!r} of domain {key[0]!r} is in the groups {groups[key]!r} and "
                              f"{group!r}; it must be in one")  # fmt: skip
@@ -237,6 +262,8 @@ def _episodes(rows: Sequence[tuple[str, Row]]) -> list[Episode]:
 def _step(where: str, row: Row, with_teacher: bool) -> Step:
     options = row["options"]
     if isinstance(options, int) and not isinstance(options, bool):
+        if options > MOST:
+            raise ValueError(f"{where}: options must be at most {MOST}, got {options}")
         shown = np.zeros((max(options, 0), 0))
     else:
         shown = _numbers(where, "options", options, 2)
@@ -263,6 +290,12 @@ def _step(where: str, row: Row, with_teacher: bool) -> Step:
     return Step(View(_numbers(where, "features", row["features"], 1), shown, mask), done, teacher, float(reward))
 
 
+def _word(where: str, name: str, value: Any) -> str:
+    if isinstance(value, (list, dict, bool)) or not str(value).strip():
+        raise ValueError(f"{where}: {name} must be a word or a number, got {str(value)[:80]!r}")
+    return str(value)
+
+
 def _whole(where: str, name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{where}: {name} must be a whole number, got {value!r}")
@@ -270,11 +303,15 @@ def _whole(where: str, name: str, value: Any) -> int:
 
 
 def _numbers(where: str, name: str, value: Any, dimensions: int) -> np.ndarray[Any, Any]:
+    """Numbers, which 32 bits can hold; words are none, even if they look like some."""
     try:
-        found = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        found = np.array(np.nan)
+        found = np.array(value)
+    except ValueError:  # lists of several lengths
+        found = np.array("")
+    if found.size == 0:
+        found = found.astype(np.float64)
+    fits = found.dtype.kind in "biuf" and bool((np.abs(found.astype(np.float64)) <= np.finfo(np.float32).max).all())
     kind = ("a number", "a list of numbers", "a list of lists of numbers of one length")[dimensions]
-    if found.ndim != dimensions or not np.isfinite(found).all():
-        raise ValueError(f"{where}: {name} must be {kind}, all finite; got {str(value)[:80]}")
-    return found
+    if found.ndim != dimensions or not fits:
+        raise ValueError(f"{where}: {name} must be {kind}, all finite in 32 bits; got {str(value)[:80]}")
+    return found.astype(np.float64)

@@ -1,4 +1,4 @@
-"""A folder of Showdown logs of a user's own, as `benchmarks.datasets.decisions.own_logs` reads it.
+"""``decisions:PATH`` where logs of Pokémon Showdown are.
 
 Every file that ends in .log, .txt, .json or .html, in the folder or below it, is one battle:
 
@@ -20,13 +20,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.datasets.base import MultiDomainData
+from benchmarks.datasets.base import DatasetEntry, MultiDomainData
+from benchmarks.datasets.decisions.own_logs import OPTIONS, entry_of, window_of
 from benchmarks.datasets.decisions.pokemon_dex import GENERATIONS, Dex, kept_dexes
 from benchmarks.datasets.decisions.pokemon_logs import read as read_log
 from benchmarks.datasets.decisions.pokemon_scene import BrokenLogError
 from benchmarks.datasets.decisions.steps import Episode, windows
 from benchmarks.datasets.fetch import FetchError
-from benchmarks.datasets.named import checked_domains
+from benchmarks.datasets.named import checked_domains, parse
 
 ENDINGS = (".log", ".txt", ".json", ".html")
 
@@ -52,6 +53,23 @@ class Battles:
         """In one sentence."""
         without = f" ({self.unfinished} without an end are left out)" if self.unfinished else ""
         return f"{self.files} logged battles{without}: moves and switches of both players; a domain is a generation"
+
+
+def of_battles(path: Path) -> bool:
+    """Whether a path leads to a folder with files that may be logs of battles."""
+    return path.is_dir() and any(file.suffix.lower() in ENDINGS for file in path.rglob("*"))
+
+
+def entry(rest: str) -> DatasetEntry:
+    """The data set that stands after ``decisions:``; its numbers need no scaling.
+
+    Raises:
+        ValueError: As `read`.
+    """
+    path, options = parse("decisions", rest, OPTIONS)
+    found = read(path, *window_of(options))
+    identity = hashlib.sha256(found.identity + b"\0" + rest.partition("?")[2].encode()).hexdigest()[:16]
+    return entry_of(path, options, found.data, identity, found.description)
 
 
 def read(folder: Path, length: int, discount: float, dexes: Mapping[int, Dex] | None = None) -> Battles:

@@ -22,6 +22,7 @@ from typing import cast
 from benchmarks.base.errors import unknown
 from benchmarks.datasets.base import DatasetEntry, Metric, MultiDomainData
 from benchmarks.datasets.cache import Built, Recipe
+from benchmarks.datasets.decisions.drawing import Picture
 from benchmarks.datasets.decisions.games import Game, Policy
 from benchmarks.datasets.decisions.losses import Cloning, Critic, DecisionLoss, Learn
 from benchmarks.datasets.decisions.metrics import agreement, agreement_on_success, most_frequent, value_error
@@ -68,7 +69,8 @@ class DecisionSet:
         options: Its own options and their values, the default first.
         play: ``play(options)``: what can be played; None for nothing.
         revision: Of what `build` makes.
-        page: Whoever shows the set: ``page(options)`` gives a few lines for each domain.
+        page: Whoever shows the set: ``page(options)`` gives a few lines, or a picture, for each domain.
+        model: Of a sweep that names none.
         digest: What `MultiDomainData.digest` must give with the defaults, where every machine builds the same bytes.
     """
 
@@ -81,7 +83,8 @@ class DecisionSet:
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     play: Callable[[Mapping[str, str]], Play] | None = None
     revision: str = "1"
-    page: Callable[[Mapping[str, str]], Mapping[str, str]] | None = None
+    page: Callable[[Mapping[str, str]], Mapping[str, str | Picture]] | None = None
+    model: str = MODEL
     digest: str | None = None
 
     def entry(self, query: str = "") -> DatasetEntry:
@@ -113,6 +116,7 @@ class DecisionSet:
                 variants=self.entry,
                 shown=None if self.page is None else functools.partial(self.page, own),
             ),
+            self.model,
         )
 
     def chosen(self, query: str) -> dict[str, str]:
@@ -149,7 +153,7 @@ def parsed(name: str, query: str, known: Mapping[str, tuple[str, ...]]) -> dict[
     return found
 
 
-def learning(chosen: Mapping[str, str], entry: DatasetEntry) -> DatasetEntry:
+def learning(chosen: Mapping[str, str], entry: DatasetEntry, model: str = MODEL) -> DatasetEntry:
     """The entry with the loss and the figures that options ask for."""
     critic = cast("Critic", chosen["critic"])
     if chosen["loss"] == "filtered" and critic == "none":
@@ -158,7 +162,7 @@ def learning(chosen: Mapping[str, str], entry: DatasetEntry) -> DatasetEntry:
     measures: dict[str, Metric] = {"agreement on successful steps": agreement_on_success}
     if critic != "none":
         measures["value error"] = functools.partial(value_error, critic=critic)
-    return replace(entry, loss=loss, measures=measures, model=MODEL, constant=most_frequent)
+    return replace(entry, loss=loss, measures=measures, model=model, constant=most_frequent)
 
 
 @dataclass(frozen=True)

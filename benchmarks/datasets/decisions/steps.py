@@ -212,7 +212,10 @@ def _domain(name: str, episodes: Sequence[Episode], shape: Shape, length: int, d
         number = len(episode.steps)
         where = np.arange(number)
         places.append(np.stack([window + where // length, where % length]))
-        gained = returns(np.array([step.reward for step in episode.steps]), discount, episode.ends)
+        with np.errstate(over="ignore"):
+            gained = returns(np.array([step.reward for step in episode.steps]), discount, episode.ends)
+        if not (np.abs(gained) <= np.finfo(np.float32).max).all():
+            raise ValueError(f"{_place(episode, 0)}: returns must be finite in 32 bits, got {gained[0]}")
         labels.append(np.array([[step.done, step.teacher, g] for step, g in zip(episode.steps, gained, strict=True)]))
         parts = -(-number // length)
         groups += [group_number(name, episode.group)] * parts
@@ -234,7 +237,8 @@ def tables(views: Sequence[View], shape: Shape, kind: Kind) -> Array:
         ValueError: If a number is not finite or does not fit.
     """
     table = np.zeros((len(views), shape.rows + shape.options, shape.columns), dtype=np.float32)
-    context = np.stack([view.context for view in views]).astype(np.float32)
+    with np.errstate(over="ignore"):  # what 32 bits cannot hold is infinite, and refused below
+        context = np.stack([view.context for view in views]).astype(np.float32)
     flat = table[:, : shape.rows].reshape(len(views), -1)
     flat[:, : context.shape[1]] = context
     table[:, : shape.rows] = flat.reshape(len(views), shape.rows, shape.columns)

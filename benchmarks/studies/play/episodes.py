@@ -63,17 +63,13 @@ def play_policy(stored: Stored, domain: str, episodes: int, policy: Policy, name
     return Played(tuple(outcomes), 0, 0, steps)
 
 
-def rendered(stored: Stored, domain: str, seed: int, most: int = 200) -> Iterator[str]:
-    """One episode of the model as text: how things stand before each choice, and the choice."""
-    game, before = stored.play.game(domain, seed), ""
+def watched(stored: Stored, domain: str, seed: int, most: int = 200) -> Iterator[tuple[Game, int | None]]:
+    """One episode of the model: the game as it stands before each choice, and the choice; at last without one."""
+    game = stored.play.game(domain, seed)
     for (_, (choice,)), _ in zip(_choices(stored, [game]), range(most), strict=False):
-        now = game.text()
-        yield now.removeprefix(before)
+        yield game, choice
         game.act(choice)
-        yield f"  -> {choice}"
-        before = now
-    yield game.text().removeprefix(before)
-    yield f"{stored.play.outcome}: {game.outcome():.2f}"
+    yield game, None
 
 
 def _advice(game: Game) -> int | None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from benchmarks.base.errors import ConfigError, unknown
 from benchmarks.datasets import DATASETS, MultiDomainData
-from benchmarks.datasets.decisions import SETS
+from benchmarks.datasets.decisions import SETS, by_path
 from benchmarks.datasets.decisions.sets import DecisionSet, Play
 from benchmarks.datasets.decisions.steps import Shape
 from benchmarks.models import build
@@ -88,6 +88,11 @@ def _content(path: Path) -> dict[str, Any]:
 def _playable(name: str) -> tuple[Play, tuple[str, ...]]:
     line, _, query = name.partition("?")
     found: DecisionSet | None = SETS.get(line)
+    if line.startswith("decisions:"):
+        try:
+            found, query = by_path.game_set(name.partition(":")[2])
+        except ValueError as error:
+            raise ConfigError(f"DATA: {error}") from error
     if found is None:
         raise ConfigError(f"DATA: {unknown(name, SETS)} Other sets cannot be played.")
     if found.play is None:

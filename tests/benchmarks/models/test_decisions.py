@@ -90,3 +90,44 @@ def test_by_name():
         MODELS["decisions"].factory((3, 8, 8), 10, 64)
     with pytest.raises(ValueError, match="below 64 or a multiple of 32, got 65"):
         MODELS["decisions"].factory((STEPS, ROWS + OPTIONS, 2), OPTIONS + BINS, 65)
+
+
+def pictured(n=3, steps=4, side=16, seed=0):
+    """Windows of bytes whose context is one row and a picture; the last two steps of the first one are padding."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randint(0, 256, (n, steps, 1 + side + OPTIONS, 3 * side), generator=generator).to(torch.uint8)
+    x[:, :, 0] = x[:, :, 0] > 127
+    x[:, :, 1 + side :] = 0
+    x[:, :, 1 + side :, :3] = 1
+    x[0, 2:] = 0
+    return x
+
+
+def test_a_picture_at_every_step():
+    torch.manual_seed(1)
+    x = pictured()
+    model = OptionScorer(tuple(x.shape[1:]), OPTIONS + BINS, 32, pictures=True).eval()
+    out = model(x)
+    # One step alone, its picture convolved by hand: channels are the columns' threes.
+    one = x[1, 0]
+    picture = (one[1:17].reshape(16, 16, 3).float() / 255).permute(2, 0, 1)[None]
+    assert picture[0, 2, 5, 7] == one[1 + 5, 3 * 7 + 2] / 255
+    first = torch.nn.functional.conv2d(picture, model.seen.net[0].weight, model.seen.net[0].bias, 4, 2).relu()
+    second = torch.nn.functional.conv2d(first, model.seen.net[2].weight, model.seen.net[2].bias, 2, 1).relu()
+    vector = second.flatten(1) @ model.seen.net[5].weight.T + model.seen.net[5].bias
+    assert torch.allclose(model.seen(x[1:2, :1, 1:17], torch.ones(1, 1, dtype=torch.bool))[0], vector, atol=1e-5)
+    other = x.clone()
+    other[1, 2, 9, 10] ^= 255
+    changed = (model(other) - out).abs().amax(-1) > 0
+    assert changed.tolist() == [[False] * 4, [False, False, True, True], [False] * 4]
+    padded = x.clone()
+    padded[0, 3, 3] = 9  # no step at all: no picture is looked at
+    assert torch.equal(model(padded)[0], out[0])
+    model(x).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.seen.parameters())
+
+
+def test_pictures_that_are_none():
+    for shape in ((STEPS, ROWS + OPTIONS, 24), (STEPS, 9 + OPTIONS, 21)):
+        with pytest.raises(ValueError, match=r"takes contexts that end with a picture.*take 'decisions'"):
+            OptionScorer(shape, OPTIONS + BINS, 32, pictures=True)

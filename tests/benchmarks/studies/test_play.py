@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks.base.errors import ConfigError
 from benchmarks.base.values import BINS
@@ -18,8 +19,8 @@ from benchmarks.models.decisions import OptionScorer
 from benchmarks.runs.config import RunConfig
 from benchmarks.runs.outputs import Place
 from benchmarks.runs.runner import run
-from benchmarks.studies.play import load, play_model, play_policy, rendered, rows
-from benchmarks.studies.play.episodes import _choices
+from benchmarks.studies.play import load, play_model, play_policy, rendered, rows, write
+from benchmarks.studies.play.episodes import _choices, watched
 from benchmarks.studies.play.table import interval
 from tests.benchmarks.datasets.decisions.worlds import Line, episodes
 
@@ -94,6 +95,42 @@ def test_the_table(weights):
     text = list(rendered(stored, "c", 0))
     assert "@" in text[0]
     assert text[-1].startswith("success: ")
+
+
+class Drawn(Line):
+    """A line with pictures."""
+
+    def picture(self):
+        shown = np.zeros((12 + self.time % 2, 70, 3), dtype=np.uint8)
+        shown[:, 10 * self.place : 10 * self.place + 10] = (255, 0, 0)
+        return shown
+
+
+def test_an_episode_in_a_file(weights, tmp_path, said):
+    stored = load(weights)
+    steps = sum(choice is not None for _, choice in watched(stored, "c", 0))
+    write(stored, "c", tmp_path / "new/a.txt")
+    text = (tmp_path / "new/a.txt").read_text().splitlines()
+    assert sum(line.startswith("  -> ") for line in text) == steps
+    with pytest.raises(ConfigError, match=r"line has no pictures, its episodes are text: name a file \.txt"):
+        write(stored, "c", tmp_path / "a.gif")
+    drawn = dataclasses.replace(stored, play=Play(lambda domain, seed: Drawn(domain, 90_000 + seed), at_random))
+    write(drawn, "c", tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as film:
+        assert film.size == (70, 13)
+        assert film.n_frames <= steps + 1  # pictures that are the same become one
+        assert film.convert("RGB").getpixel((35, 5)) == (255, 0, 0)  # it begins in the middle
+    write(drawn, "c", tmp_path / "a.PNG")
+    with Image.open(tmp_path / "a.PNG") as last:
+        place = list(watched(drawn, "c", 0))[-1][0].place
+        assert last.getpixel((10 * place + 5, 5)) == (255, 0, 0)
+    status, out, _ = said("play", weights, "--episodes", 2, "--domains", "c", "--render", tmp_path / "b.txt")
+    assert status == 0
+    assert f"one episode of c: {tmp_path / 'b.txt'}" in out
+    status, _, err = said("play", weights, "--render", tmp_path / "b.avi")
+    assert status == 2
+    assert "--render must be a file that ends in .gif, .png, .txt" in err
+    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_intervals():

@@ -1,6 +1,9 @@
 """Every example of one process runs, and ends as it promises; those of several have their tests with the ranks."""
 
+import contextlib
+import os
 import runpy
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -20,6 +23,8 @@ SAYS = {
     "batchnorm.py 1": "PGrad      frozen",
     "averaging.py": "anchors is in the model",
     "choose_data.py": "fifth-shapes/: 120 of another",
+    "decision_transformer.py": "after 10 roll-outs",
+    "amago.py": "set PGRAD_AMAGO to a checkout of it",
 }
 SEVERAL_PROCESSES = {"ddp.py", "fsdp2.py"}
 
@@ -44,12 +49,27 @@ def test_none_is_forgotten():
 def test_it_runs(example, tmp_path, monkeypatch, capsys):
     name, *arguments = example.split()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PGRAD_AMAGO", raising=False)
     monkeypatch.setattr(sys, "argv", [name, *arguments])
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), contextlib.suppress(SystemExit):  # of one that says what it needs
         warnings.simplefilter("default")  # those of the frameworks are for the user to read
         runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     out = capsys.readouterr().out
     assert SAYS[example] in out.splitlines()[-1], out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    "PGRAD_AMAGO" not in os.environ, reason="set PGRAD_AMAGO to a checkout of AMAGO, where its packages are installed"
+)
+def test_the_loop_of_amago(tmp_path):
+    """In a process of its own: AMAGO sets warnings and random states of the whole process."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "amago.py")], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(EXAMPLES.parent)},
+    )  # fmt: skip
+    assert not done.returncode, done.stderr
+    assert "24 batches, position 0" in done.stdout.splitlines()[-1]
 
 
 @pytest.mark.parametrize("example", sorted(SEVERAL_PROCESSES))
@@ -62,5 +82,5 @@ def test_those_of_several_processes_say_how_they_are_started(example, monkeypatc
 
 def test_they_are_short():
     lengths = {path.name: len(path.read_text().splitlines()) for path in EXAMPLES.glob("*.py")}
-    long = SEVERAL_PROCESSES | {"batchnorm.py", "choose_data.py"}  # a measurement, and one that draws data
+    long = SEVERAL_PROCESSES | {"batchnorm.py", "choose_data.py", "amago.py"}  # a measurement, and two that make data
     assert all(length <= 60 for name, length in lengths.items() if name not in long), lengths

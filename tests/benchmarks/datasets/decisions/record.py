@@ -70,11 +70,11 @@ def tools():
     return buffer.getvalue()
 
 
-def babyai():
-    """Six tasks of each level, as windows; needs minigrid."""
+def babyai(pixels=False):
+    """Six tasks of each level as windows; needs minigrid."""
     from benchmarks.datasets.decisions.babyai import build
 
-    data = build({"log": "mixed", "attempts": "ordered"}, tasks=6).data
+    data = build({"log": "mixed", "attempts": "ordered"}, tasks=6, pixels=pixels).data
     arrays = {"n_outputs": np.array(data.n_outputs)}
     for domain in data.domains:
         for what in ("inputs", "labels", "groups"):
@@ -84,9 +84,9 @@ def babyai():
     return buffer.getvalue()
 
 
-def load_babyai():
+def load_babyai(name="babyai.npz"):
     """The windows that `babyai` recorded."""
-    with np.load(io.BytesIO(load("babyai.npz"))) as arrays:
+    with np.load(io.BytesIO(load(name))) as arrays:
         names = dict.fromkeys(name.partition("/")[0] for name in arrays.files if "/" in name)
         domains = [
             Domain(name, *(torch.from_numpy(arrays[f"{name}/{what}"]) for what in ("inputs", "labels", "groups")))
@@ -95,7 +95,13 @@ def load_babyai():
         return MultiDomainData(tuple(domains), int(arrays["n_outputs"]))
 
 
-FIXTURES = {"weather.json": weather, "tools.whl": tools, "babyai.npz": babyai, "pokemon.json": battles.record}
+FIXTURES = {
+    "weather.json": weather,
+    "tools.whl": tools,
+    "babyai.npz": babyai,
+    "babyai-pixels.npz": lambda: babyai(pixels=True),
+    "pokemon.json": battles.record,
+}
 
 
 def load(name):

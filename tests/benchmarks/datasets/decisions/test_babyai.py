@@ -7,8 +7,18 @@ import torch
 from benchmarks.base.values import BINS
 from benchmarks.datasets import DATASETS
 from benchmarks.datasets.decisions import babyai, babyai_game
-from benchmarks.datasets.decisions.babyai_game import ACTIONS, CAP, KINDS, LEVELS, WORDS, cells_of, installed, words_of
-from benchmarks.datasets.decisions.games import LostError, as_teacher, at_random
+from benchmarks.datasets.decisions.babyai_game import (
+    ACTIONS,
+    CAP,
+    KINDS,
+    LEVELS,
+    WORDS,
+    cells_of,
+    installed,
+    said_as,
+    words_of,
+)
+from benchmarks.datasets.decisions.games import LostError, Pictured, as_teacher, at_random
 from benchmarks.datasets.decisions.steps import DONE, RETURN, TEACHER
 from tests.benchmarks.datasets.decisions.record import load_babyai
 
@@ -59,6 +69,39 @@ def test_the_recording():
         assert float(last[:, RETURN].mean()) == 1.0 or domain.name in ("unlock", "open-two")
 
 
+def test_the_recording_in_pictures():
+    data, codes = load_babyai("babyai-pixels.npz"), load_babyai()
+    side, row = 56, 168
+    assert data.input_shape == (babyai.PIXEL_LENGTH, 1 + side + len(ACTIONS), row)
+    assert data.n_outputs == len(ACTIONS) + BINS
+    said = said_as(row - 1)
+    for domain, other in zip(data.domains, codes.domains, strict=True):
+        there, known = domain.labels[..., DONE] >= 0, other.labels[..., DONE] >= 0
+        assert torch.equal(domain.labels[there], other.labels[known])  # the same games, whatever is seen of them
+        steps, same = domain.inputs[there], other.inputs[known][..., 0]
+        shared = 4 + len(ACTIONS) + 4 + 2 * len(WORDS)
+        assert torch.equal(steps[:, 0, :shared], same[:, :shared])
+        assert (steps[:, 0, shared:] == 0).all()
+        assert torch.equal(
+            steps[:, -len(ACTIONS) :, 1:], torch.from_numpy(said).to(torch.uint8).expand(len(steps), -1, -1)
+        )
+        shown = steps[:, 1 : 1 + side].unflatten(-1, (side, 3))
+        # The player stands in the middle of the lowest row, in red.
+        assert (shown[:, 49:, 24:32, 0].float().amax((1, 2)) > 150).all()
+        # Cells that the codes say are not seen are one colour.
+        cells = same[:, shared : shared + 49 * CELL].unflatten(1, (7, 7, CELL))  # by column, as minigrid has them
+        hidden = (cells[..., : len(KINDS)].sum(-1) == 0).transpose(1, 2)
+        tiles = shown.unflatten(1, (7, 8)).unflatten(3, (7, 8)).permute(0, 1, 3, 2, 4, 5)[hidden].flatten(1)
+        assert len(tiles.unique(dim=0)) == 1
+
+
+def test_actions_in_words():
+    words = said_as(20)
+    assert words[:, :10].sum(1).tolist() == [2, 2, 2, 2, 1, 1]
+    assert words[0] @ words[1] == 1  # turn left, turn right
+    assert words[2] @ words[3] == 0
+
+
 def test_what_is_missing_is_said(monkeypatch):
     if installed():
         pytest.skip("minigrid is here")
@@ -103,9 +146,17 @@ def test_the_recording_can_be_made_again():
 
 @needs_minigrid
 @pytest.mark.slow
-def test_nothing_that_the_player_cannot_know_is_seen():
+def test_the_recording_in_pictures_can_be_made_again():
+    data = babyai.build(ORDERED, tasks=6, pixels=True).data
+    assert data.digest() == load_babyai("babyai-pixels.npz").digest()
+
+
+@needs_minigrid
+@pytest.mark.slow
+@pytest.mark.parametrize("pixels", [False, True])
+def test_nothing_that_the_player_cannot_know_is_seen(pixels):
     """Other things outside of the view: the same view, where the teacher may say something else."""
-    game = babyai.play(ORDERED).game("object-or-door", 1)
+    game = babyai.play(ORDERED, pixels).game("object-or-door", 1)
     rng = np.random.default_rng(0)
     for _ in range(10):
         before = game.view().context
@@ -119,6 +170,21 @@ def test_nothing_that_the_player_cannot_know_is_seen():
         game.seen = env.gen_obs()
         assert np.array_equal(game.view().context, before)
         game.act(int(rng.integers(3)))
+
+
+@needs_minigrid
+@pytest.mark.slow
+def test_pictures_for_people():
+    game = babyai.play(ORDERED).game("unlock", 1)
+    assert isinstance(game, Pictured)
+    before = game.picture()
+    game.act(game.teacher())
+    after = game.picture()
+    assert before.shape == after.shape
+    assert (before != after).any()
+    pages = babyai.page(ORDERED)
+    assert set(pages) == set(LEVELS)
+    assert all(page.dtype == np.uint8 and page.shape[1] > 4 * 100 for page in pages.values())
 
 
 @needs_minigrid

@@ -96,7 +96,12 @@ WRONG = {
     "no option is legal": {"legal": [False, False, False]},
     r"done must be one of the legal options \[0, 2\], got 1": {"legal": [True, False, True], "done": 1, "teacher": 0},
     "teacher must be one of the legal options": {"teacher": 3},
-    "reward must be a number, all finite; got inf": {"reward": float("inf")},
+    "reward must be a number, all finite in 32 bits; got inf": {"reward": float("inf")},
+    "reward must be a number, all finite in 32 bits; got 1e[+]39": {"reward": 1e39},
+    "reward must be a number, all finite in 32 bits; got 0.5": {"reward": "0.5"},
+    "reward must be a number, all finite in 32 bits; got 1000": {"reward": 10**400},
+    "features must be a list of numbers, all finite in 32 bits; got .1e[+]300": {"features": [1e300] * 14},
+    "options must be at most 4096, got 1000000000": {"options": 10**9},
     "features must be a list of numbers, all finite": {"features": [1.0, "x"]},
     "options must be a list of lists of numbers of one length": {"options": [[1], [1, 2]]},
     "options must be at least one": {"options": 0},
@@ -105,6 +110,8 @@ WRONG = {
     "done must be a whole number, got 0.5": {"done": 0.5},
     "reward missing; a step has domain": {"reward": None},
     "colour not known": {"colour": 3},
+    "domain must be a word or a number, got ' '": {"domain": " "},
+    "episode must be a word or a number, got": {"episode": [1]},
     "teacher is missing, and other steps have it": {"teacher": None},
 }
 
@@ -114,6 +121,29 @@ def test_a_broken_line_is_named(tmp_path, message):
     content = rows(3)
     content[4] |= WRONG[message]
     with pytest.raises(ValueError, match=rf"log\.jsonl: line 5: .*{message}"):
+        DATASETS[lines(tmp_path / "log.jsonl", content)]
+
+
+def test_files_as_others_write_them(tmp_path):
+    """A mark at the beginning, a sign inside a word that parts lines elsewhere, an ending in capitals."""
+    content = [{**row, "group": f"{row['episode']}\u2028"} for row in rows()]
+    plain = DATASETS[lines(tmp_path / "plain.jsonl", rows())].factory()
+    text = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in content)
+    (tmp_path / "marked.jsonl").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    marked = DATASETS[f"decisions:{tmp_path / 'marked.jsonl'}"].factory()
+    assert torch.equal(marked.domains[0].inputs, plain.domains[0].inputs)
+    pd.DataFrame(rows()).to_parquet(tmp_path / "log.PARQUET")
+    assert DATASETS[f"decisions:{tmp_path / 'log.PARQUET'}"].factory().digest() == plain.digest()
+    (tmp_path / "deep.jsonl").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="line 1: no JSON"):
+        DATASETS[f"decisions:{tmp_path / 'deep.jsonl'}"]
+
+
+def test_returns_that_are_not_finite(tmp_path):
+    content = [{**row, "reward": 3e38} for row in rows(3)]
+    with pytest.raises(
+        ValueError, match=r"log\.jsonl: domain 'a', episode '0', step 0: returns must be finite in 32 bits"
+    ):
         DATASETS[lines(tmp_path / "log.jsonl", content)]
 
 

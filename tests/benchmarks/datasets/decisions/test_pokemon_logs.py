@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.datasets import DATASETS, cache
-from benchmarks.datasets.decisions import own_logs, pokemon, pokemon_folder
+from benchmarks.datasets.decisions import by_path, pokemon, pokemon_folder
 from benchmarks.datasets.decisions.pokemon_dex import GENERATIONS, PSEUDO, identifier
 from benchmarks.datasets.decisions.pokemon_lines import take
 from benchmarks.datasets.decisions.pokemon_logs import read, shown
@@ -235,7 +235,7 @@ def test_a_folder_of_logs(folder, known):
 def test_a_battle_without_an_end_is_counted(folder):
     path = folder / "generation-3-0.log"
     path.write_text("\n".join(path.read_text(encoding="utf-8").splitlines()[:-1]), encoding="utf-8")
-    assert "(1 without an end are left out)" in own_logs.entry(str(folder)).description
+    assert "(1 without an end are left out)" in by_path.entry(str(folder)).description
 
 
 @pytest.mark.parametrize(
@@ -253,20 +253,22 @@ def test_a_battle_without_an_end_is_counted(folder):
 def test_broken_files_are_named(folder, name, content, message):
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError, match=message) as raised:
-        own_logs.entry(str(folder))
+        by_path.entry(str(folder))
     assert f"{folder / name}: " in str(raised.value)
     assert "mend the file, or take it out of the folder" in str(raised.value)
 
 
 def test_folders_that_are_none(tmp_path, folder):
     (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"a folder without what is read from one: .* Pokémon Showdown \(\.log, \.txt"):
+        by_path.entry(str(tmp_path / "empty"))
     with pytest.raises(ValueError, match=r"a folder without a log of a battle; its files must end in \.log, \.txt"):
-        own_logs.entry(str(tmp_path / "empty"))
+        pokemon_folder.read(tmp_path / "empty", 32, 1.0)
     for path in folder.glob("*"):
         if "generation-4" not in path.name:
             path.unlink()
     with pytest.raises(ValueError, match=r"has the domains \['generation-4'\]; there must be at least two"):
-        own_logs.entry(str(folder))
+        by_path.entry(str(folder))
 
 
 def test_a_folder_where_the_tables_cannot_be_had(tmp_path, monkeypatch):
@@ -274,5 +276,5 @@ def test_a_folder_where_the_tables_cannot_be_had(tmp_path, monkeypatch):
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ValueError, match=r"tables of the game are needed, and battles are simulated by Node\.js"):
-        own_logs.entry(str(tmp_path))
+        by_path.entry(str(tmp_path))
     assert not list((tmp_path / "cache").rglob("*.json"))
