@@ -76,7 +76,7 @@ class PictureEncoder(nn.Module):
         """``[n, T, S, 3 S]`` and which steps are no padding, ``[n, T]``, to ``[n, T, width]``; zeros where none is."""
         chosen = rows[there].unflatten(-1, (self.side, 3)).permute(0, 3, 1, 2)
         found = self.net(chosen.float() / 255)
-        out = found.new_zeros(*there.shape, found.shape[-1])
+        out: Tensor = found.new_zeros(*there.shape, found.shape[-1])
         out[there] = found
         return out
 

@@ -46,7 +46,7 @@ def side_by_side(pictures: Sequence[Picture]) -> Picture:
         (6, 16, 3)
     """
     height = max(each.shape[0] for each in pictures)
-    parts = []
+    parts: list[Picture] = []
     for each in pictures:
         part = np.full((height, each.shape[1] + (BESIDE if parts else 0), 3), 255, dtype=np.uint8)
         part[: each.shape[0], part.shape[1] - each.shape[1] :] = each
@@ -58,7 +58,7 @@ def drawn(figure: Figure) -> Picture:
     """What a figure of matplotlib looks like."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
-    shown: NDArray[Any] = np.asarray(canvas.buffer_rgba())
+    shown: Picture = np.asarray(canvas.buffer_rgba())
     return shown[..., :3].copy()
