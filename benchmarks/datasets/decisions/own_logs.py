@@ -129,7 +129,12 @@ def window_of(options: Mapping[str, str]) -> tuple[int, float]:
 
 
 def entry_of(
-    path: Path, options: Mapping[str, str], data: MultiDomainData, identity: str, description: str, fit: Fit | None = None
+    path: Path,
+    options: Mapping[str, str],
+    data: MultiDomainData,
+    identity: str,
+    description: str,
+    fit: Fit | None = None,
 ) -> DatasetEntry:
     """The line of the registry for windows of what was logged; arguments as those of `logged_entry`.
 

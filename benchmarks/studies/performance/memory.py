@@ -41,15 +41,16 @@ class Watch:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._now = None if device.type == "cuda" else _status()
+        self._before = None if device.type == "cuda" else _status()
 
     def peak(self) -> int:
         """Bytes."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
-        if self._now is not None:
-            return self._now["VmRSS"] + _status()["VmPeak"] - self._now["VmSize"]
-        return peak_resident()
+        now = _status()
+        if self._before is None or now is None:
+            return peak_resident()
+        return self._before["VmRSS"] + now["VmPeak"] - self._before["VmSize"]
 
 
 def _status() -> dict[str, int] | None:
