@@ -1,4 +1,6 @@
-"""One recipe, fixed on half of the rungs and confirmed on the others; how it is found was written before they were run.
+"""One recipe, fixed on half of the rungs and confirmed on the others.
+
+How it is found was written when only the coloured digits had been run, which are one of the others.
 
 The first five rungs of tuned.yaml are for fixing, the other five for confirming. Every figure is of a choice by its
 rule that was trained again on training and validation parts. Means are over the rungs whose score is a share (points);
