@@ -24,6 +24,8 @@ from benchmarks.sweeps.store.transfer import read_lines
 
 RECORDS = ROOT / "benchmarks/studies/results/digits.jsonl.xz"
 POINTS = 8
+HOLE = to_json({"point": -1})[1:-1]
+"""In the text of a configuration, where a point goes."""
 
 Rows = list[tuple[Any, ...]]
 
@@ -57,7 +59,7 @@ def _blocks(total: int) -> Iterator[tuple[Rows, Rows, Rows]]:
         for config, place, evaluations, result, points in known[: total - number]:
             number += 1
             point = place[-1] + POINTS * block
-            own = config.replace('"point": -1', f'"point": {point}')
+            own = config.replace(HOLE, to_json({"point": point})[1:-1])
             found[0].append((number, f"{number:016x}", "code", own, *place[:-1], point, evaluations, "finished"))
             started = 1e9 + number
             found[1].append(
