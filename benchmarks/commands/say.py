@@ -28,10 +28,20 @@ READABLE = 24
 
 
 def console(stderr: bool = False) -> Console:
-    """As wide as the terminal; a pipe or a file has no width, unless COLUMNS gives it one."""
+    """As wide as the terminal; a pipe or a file has no width, unless COLUMNS gives it one.
+
+    Nor is it a terminal where FORCE_COLOR is set, as in a notebook and on some servers: it has colours then, and lines.
+    """
     stream = sys.stderr if stderr else sys.stdout
-    fixed = None if stream.isatty() or "COLUMNS" in os.environ else UNCUT
-    return Console(stderr=stderr, width=fixed)
+    if stream.isatty():
+        return Console(stderr=stderr)
+    fixed = None if "COLUMNS" in os.environ else UNCUT
+    return Console(
+        stderr=stderr,
+        width=fixed,
+        force_terminal=False,
+        color_system="standard" if os.environ.get("FORCE_COLOR") else "auto",
+    )
 
 
 def line(to: Console, text: str, style: str | None = None) -> None:

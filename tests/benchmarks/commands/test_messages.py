@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from benchmarks.algorithms import ALGORITHMS
+from benchmarks.commands import say
 from tests.benchmarks.commands.terminal import in_terminal
 from tests.benchmarks.toy_sweeps import ROOT, TOYS
 
@@ -196,3 +197,15 @@ def test_whoever_reads_may_stop(tmp_path):
     done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     assert done.stdout.strip() in ("0", "1", "141")
+
+
+def test_a_pipe_is_no_terminal_where_colours_are_asked_for(capsys, monkeypatch):
+    """As a notebook asks with FORCE_COLOR: what renews itself on a screen would write escape codes into its output."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    to = say.console()
+    assert not to.is_terminal
+    say.raw(to, "0 of 2 runs done", style="bold")
+    assert capsys.readouterr().out == "\x1b[1m0 of 2 runs done\x1b[0m\n"
+    monkeypatch.delenv("FORCE_COLOR")
+    say.raw(say.console(), "0 of 2 runs done", style="bold")
+    assert capsys.readouterr().out == "0 of 2 runs done\n"
