@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pgrad._engine import sharding
+from pgrad._engine.batching import batches, runs
 from pgrad._engine.forms import cut, flat, in_words, is_dense, kinds_of, real_part, same_bits, shaped
 from pgrad._engine.kernels import full_precision, products, subtract
 
@@ -284,32 +284,17 @@ class FlatBuffer:
         The columns of a batch have none between them of a parameter that takes no part.
         """
         if self._planned != self.active:
-            self._batches, self._cache, self._cuts, self._gradients = list(self._make_batches()), {}, {}, {}
+            limit = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
+            spans = {i: self._spans[i] for i in sorted(self.active)}
+            dense = {i for i in spans if is_dense(real_part(self.params[i]))}
+            self._batches = list(batches(spans, self._starts, dense, limit))
+            self._cache, self._cuts, self._gradients = {}, {}, {}
             self._present = [self.params[i] for i in sorted(self.active)]
             self._present_kinds = [self._kinds[i] for i in sorted(self.active)]
             is_cut = any(part for pieces, _ in self._batches for _, part in pieces)
             as_they_are = not is_cut and all(real_part(p) is p for p in self._present)
             self._current = [self._values_of(pieces) for pieces, _ in self._batches] if as_they_are else None
         self._planned = self.active
-
-    def _make_batches(self) -> Iterator[tuple[list[tuple[int, slice | None]], slice]]:
-        limit = _PIECE.get(self.anchor_row.device.type, _PIECE["cuda"])
-        pieces: list[tuple[int, slice | None]] = []
-        begin = end = 0  # columns of the batch
-        for i in sorted(self.active):
-            span, stop = self._spans[i], self._starts[i + 1]
-            n = span.stop - span.start
-            large = n > limit and is_dense(real_part(self.params[i]))
-            for part in cut(slice(0, n), limit) if large else [slice(0, n)]:
-                start = span.start + part.start
-                behind = stop if part.stop == n else span.start + part.stop
-                if end > begin and (start != end or behind - begin > limit):
-                    yield pieces, slice(begin, end)
-                    pieces, begin, end = [], start, start
-                begin, end = (begin if end > begin else start), behind
-                pieces.append((i, part if large else None))
-        if pieces:
-            yield pieces, slice(begin, end)
 
     def _values(self) -> list[list[Tensor]]:
         """The parameters as they are now, in the pieces of each batch."""
@@ -343,23 +328,13 @@ class FlatBuffer:
         if self._planned is not self.active:
             self._plan()
         if n not in self._cuts:
-            self._cuts[n] = list(self._make_parts(n))
+            device = self.anchor_row.device.type
+            area = _AREA.get(device, _AREA["cuda"])
+            if len(self._memory) == 2 or self.rows.dtype.itemsize < 4:  # chunks are copies
+                area //= 4
+            columns = min(area // max(n, 1), _PIECE.get(device, _PIECE["cuda"]))
+            self._cuts[n] = list(runs(sorted(self.active), self._starts, max(columns // _STEP, 1) * _STEP))
         return self._cuts[n]
-
-    def _make_parts(self, n: int) -> Iterator[slice]:
-        device, dtype = self.anchor_row.device.type, self.rows.dtype
-        area = _AREA.get(device, _AREA["cuda"])
-        if len(self._memory) == 2 or dtype.itemsize < 4:  # chunks are copies
-            area //= 4
-        columns = min(area // max(n, 1), _PIECE.get(device, _PIECE["cuda"]))
-        step = max(columns // _STEP, 1) * _STEP
-        begin = end = 0
-        for i in sorted(self.active):
-            if self._starts[i] > end:
-                yield from cut(slice(begin, end), step)
-                begin = self._starts[i]
-            end = self._starts[i + 1]
-        yield from cut(slice(begin, end), step)
 
     def _chunk(self, part: slice, used: int) -> Tensor:
         """[1 + used, columns] on the device of the anchor row, in the working dtype."""
