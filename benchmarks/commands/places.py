@@ -58,8 +58,13 @@ def require_possible_store(store: str | None) -> None:
         raise ConfigError(f"--store: {store} is a folder; name a file in it, as in {Path(store) / STORE}")
 
 
-def existing_store(store: str | None, output: Path) -> str:
+def existing_store(store: str | None, output: Path, option: str = "--store") -> str:
     """The address of a store that is there already.
+
+    Args:
+        store: Its address or file; None for that of the folder.
+        output: Folder of the sweep.
+        option: What the user calls `store`.
 
     Raises:
         ConfigError: if there is none.
@@ -77,7 +82,7 @@ def existing_store(store: str | None, output: Path) -> str:
     else:
         path = Path(store)
         if not path.exists():
-            raise ConfigError(f"--store: there is no file {path}")
+            raise ConfigError(f"{option}: there is no file {path}")
     if path.is_dir() or (path.stat().st_size and not _begins(path, _SQLITE)):
         raise ConfigError(f"{path} is no store: a store is a file of SQLite or the address of a database")
     return str(path)

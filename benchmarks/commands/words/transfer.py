@@ -24,7 +24,8 @@ def check_command(place: str, /, *, mend: bool = True) -> int:
         Mend what is found; without it the store is only read.
     """
     given = Path(place)
-    address = existing_store(None, given) if "://" not in place and given.is_dir() else existing_store(place, given)
+    is_folder = "://" not in place and given.is_dir()
+    address = existing_store(None if is_folder else place, given, "PLACE")
     from benchmarks.commands import check
 
     return check.check_command(address, mend)

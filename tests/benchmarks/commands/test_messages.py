@@ -66,6 +66,7 @@ def refused(said):
         ("status folder", "there is no store in folder"),
         ("status --store file", "file is no store"),
         ("status --store none.sqlite", "--store: there is no file none.sqlite"),
+        ("check none.sqlite", "PLACE: there is no file none.sqlite"),
         ("status --store mysql://here/there", "stores are files of SQLite or addresses that begin postgresql://"),
         ("show abc folder", "there is no store in folder"),
         ("again", "KEYS must name a run at least"),
