@@ -3,7 +3,7 @@
 One rung after the other went into one store, and its records were kept by::
 
     python -m benchmarks sweep benchmarks/studies/comparison/tuned.yaml --datasets coloured-digits --output runs/tuned
-    python -m benchmarks export benchmarks/studies/comparison/records/coloured-digits.jsonl.xz --output runs/tuned
+    python -m benchmarks.studies.comparison.keep runs/tuned coloured-digits
 
-``python -m benchmarks results`` writes ``docs/results/tuned.md`` anew from the records.
+``python -m benchmarks results`` writes the pages of ``docs/results`` anew from the records.
 """

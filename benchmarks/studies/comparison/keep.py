@@ -65,7 +65,7 @@ def keep(records: Sequence[Run], path: Path) -> int:
     return write_lines(cast(Sequence[Record], kept), path)
 
 
-def main(source: str, rung: str, *, sweep: Literal["tuned", "rules"] = "tuned") -> None:
+def main(source: str, rung: str, *, sweep: Literal["tuned", "rules", "rethought", "fine-tuning"] = "tuned") -> None:
     """Keep a rung.
 
     Parameters
@@ -81,7 +81,7 @@ def main(source: str, rung: str, *, sweep: Literal["tuned", "rules"] = "tuned") 
     own = [record for record in records if record["config"]["dataset"] == rung]
     if not own:
         raise SystemExit(f"rung: {unknown(rung, sorted({record['config']['dataset'] for record in records}))}")
-    folder = FOLDER / "records" / ("" if sweep == "tuned" else sweep)
+    folder = FOLDER / "records" / sweep
     folder.mkdir(exist_ok=True)
     path = folder / f"{rung}.jsonl.xz"
     print(f"{keep(own, path)} records in {path.relative_to(FOLDER)}, {path.stat().st_size / 2**20:.1f} MiB")

@@ -24,16 +24,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from benchmarks.base.metrics import Estimate, Matrix, mean_of_means, seed_averages
-from benchmarks.reports.load import load
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.text import difference
 from benchmarks.runs.environment import ROOT
 from benchmarks.runs.rules import VALIDATION
 from benchmarks.studies.comparison import tables
-from benchmarks.studies.comparison.tables import FOLDER, WRITTEN
+from benchmarks.studies.comparison.tables import WRITTEN
 
 PAGE = ROOT / "docs/results/recipe.md"
 BASELINE = "erm-swad"
@@ -61,7 +59,7 @@ class Halves:
     @classmethod
     def of(cls, selection: Selection) -> Halves:
         """As tuned.yaml orders them."""
-        rungs = list(yaml.safe_load((FOLDER / "tuned.yaml").read_text(encoding="utf-8"))["datasets"])
+        rungs = list(tables.sweep_of("tuned")["datasets"])
         half = len(rungs) // 2
         done = set(selection.datasets)
         return cls(*(tuple(name for name in own if name in done) for own in (rungs[:half], rungs[half:])))
@@ -122,7 +120,7 @@ def page(tuned: Selection, rules: Selection | None) -> str:
 
 def compared_rules() -> list[str]:
     """Those of rules.yaml but validation and what cheats."""
-    asked = yaml.safe_load((FOLDER / "rules.yaml").read_text(encoding="utf-8"))["selection"]
+    asked = tables.sweep_of("rules")["selection"]
     return [rule for rule in asked if rule not in (VALIDATION, "oracle")]
 
 
@@ -173,13 +171,9 @@ def _table(
 
 def found_rules() -> Selection | None:
     """The rungs of rules.yaml that are done, None before the first."""
-    paths = sorted(map(str, (FOLDER / "records" / "rules").glob("*.jsonl.xz")))
-    if not paths:
-        return None
-    sweep = yaml.safe_load((FOLDER / "rules.yaml").read_text(encoding="utf-8"))
-    return Selection.of(load(paths).records, VALIDATION, sweeps=[sweep])
+    return tables.found("rules") if tables.records_of("rules") else None
 
 
 def main() -> None:
     """Writes the page."""
-    PAGE.write_text(page(tables.found(), found_rules()), encoding="utf-8")
+    PAGE.write_text(page(tables.found("tuned"), found_rules()), encoding="utf-8")

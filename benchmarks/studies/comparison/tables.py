@@ -1,8 +1,9 @@
-"""The tables of docs/results/tuned.md, from the committed records and the sweep file that named what is confirmed."""
+"""The tables of the comparison, from the committed records and the sweep files that named what is confirmed."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -18,23 +19,48 @@ from benchmarks.runs.environment import ROOT
 from benchmarks.runs.rules import ORACLE, VALIDATION
 
 FOLDER = Path(__file__).parent
-PAGE = ROOT / "docs/results/tuned.md"
+SWEEPS = {
+    "tuned": "Tuned baselines",
+    "rethought": "Two domains held out at a time",
+    "fine-tuning": "A whole network fine-tuned",
+}
+"""Sweep files that have a page of their own once a rung is done, and its heading."""
+
 WRITTEN = "<!-- Written by python -m benchmarks results; the words are on docs/results.md. -->"
 COLUMNS = ("algorithm", "difference", "t-interval", "ahead", "p", "p (Holm)", "verdict")
 
 
-def found() -> Selection:
-    """The rungs that are done, by training-domain validation."""
-    sweep = yaml.safe_load((FOLDER / "tuned.yaml").read_text(encoding="utf-8"))
-    records = load(sorted(map(str, (FOLDER / "records").glob("*.jsonl.xz")))).records
-    return Selection.of(records, VALIDATION, sweeps=[sweep])
+def sweep_of(name: str) -> dict[str, Any]:
+    """The content of a sweep file."""
+    return cast(dict[str, Any], yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8")))
 
 
-def page(selection: Selection) -> str:
+def records_of(name: str) -> list[Path]:
+    """A file of records for each rung that is done."""
+    return sorted((FOLDER / "records" / name).glob("*.jsonl.xz"))
+
+
+def page_of(name: str) -> Path:
+    """Where the tables stand."""
+    return ROOT / f"docs/results/{name}.md"
+
+
+def done() -> list[str]:
+    """Those of `SWEEPS` that have records."""
+    return [name for name in SWEEPS if records_of(name)]
+
+
+def found(name: str) -> Selection:
+    """The rungs that are done, by training-domain validation, in the order of tuned.yaml."""
+    paths = {path.name.removesuffix(".jsonl.xz"): path for path in records_of(name)}
+    records = load([str(paths[rung]) for rung in sweep_of("tuned")["datasets"] if rung in paths]).records
+    return Selection.of(records, VALIDATION, sweeps=[sweep_of(name)])
+
+
+def page(name: str, selection: Selection) -> str:
     """What was to be confirmed, then every algorithm on every rung."""
-    sweep = yaml.safe_load((FOLDER / "tuned.yaml").read_text(encoding="utf-8"))
-    done = ", ".join(selection.datasets)
-    parts = [WRITTEN, "# Tuned baselines", f"Rungs that are done: {done}, of {len(sweep['datasets'])}."]
+    rungs = ", ".join(selection.datasets)
+    parts = [WRITTEN, f"# {SWEEPS[name]}", f"Rungs that are done: {rungs}, of {len(sweep_of(name)['datasets'])}."]
     for one in confirmed(selection, seed=0):
         made = comparisons(one.found, title="Confirmatory" + (", with refit" if one.refitted else ""))
         text = made.text[["data set", "baseline", *COLUMNS]]
@@ -65,5 +91,6 @@ def _rung(selection: Selection, dataset: str) -> str:
 
 
 def main() -> None:
-    """Writes the page."""
-    PAGE.write_text(page(found()), encoding="utf-8")
+    """Writes the pages."""
+    for name in done():
+        page_of(name).write_text(page(name, found(name)), encoding="utf-8")

@@ -12,7 +12,7 @@ from benchmarks.reports.selection import Selection
 from benchmarks.runs.selection import is_refit, select_all
 from benchmarks.studies.comparison import keep, recipe, tables
 
-RUNG = tables.FOLDER / "records" / "coloured-digits.jsonl.xz"
+RUNG = tables.FOLDER / "records/tuned/coloured-digits.jsonl.xz"
 NAMES = ("erm", "erm-swad", "reptile")
 
 

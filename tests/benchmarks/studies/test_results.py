@@ -9,14 +9,15 @@ import pytest
 import yaml
 
 from benchmarks.algorithms import ALGORITHMS
-from benchmarks.studies.comparison.tables import PAGE as TUNED
+from benchmarks.studies.comparison.recipe import PAGE as RECIPE
+from benchmarks.studies.comparison.tables import SWEEPS, page_of
 from benchmarks.studies.outer.tables import PAGE as OUTER
 from benchmarks.studies.results.picture import REACH, SHOWN, draw
 from benchmarks.studies.results.tables import BESIDE, FOLDER, PAGE, PROBE, answered, pages, selections
 from benchmarks.sweeps.files import validated
 
 RECORDS = sorted(FOLDER.glob("*.jsonl.xz"))
-OTHERS = (OUTER, TUNED)
+OTHERS = (OUTER, RECIPE, *map(page_of, SWEEPS))
 """Pages of other studies, which have tests of their own."""
 
 
