@@ -1,4 +1,4 @@
-"""Who is still in the race at each rung, and what is chosen: functions of records alone.
+"""Who is still in the race at each rung, which Optuna's pruner says, and what is chosen: functions of records alone.
 
 For each outer set by itself (see `benchmarks.studies.choose`); a search that is killed and begun again comes to the
 same standing, for nothing else is remembered.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.studies.choose.candidates import Candidate, Outer, Space
+from benchmarks.sweeps.sampling import going_on
 
 Records = Mapping[str, Mapping[str, Any]]
 """Finished runs by their key."""
@@ -69,7 +70,7 @@ def standing(space: Space, records: Records, rung: int) -> dict[Outer, list[Cand
     for earlier in range(space.rungs.start, rung):
         for outer, candidates in entering.items():
             ranked = best(space, records, candidates, outer, earlier)
-            number = max(space.recipe.least, math.ceil(space.recipe.rungs[earlier].keep * len(candidates)))
-            kept = {space.default, *(one.candidate for one in ranked[:number])}
+            going = going_on([one.figure for one in ranked], space.recipe.rungs[earlier].factor, len(ranked))
+            kept = {space.default, *(ranked[place].candidate for place in going)}
             entering[outer] = [candidate for candidate in candidates if candidate in kept]
     return entering

@@ -32,11 +32,11 @@ class Rung:
 
     Attributes:
         length: Of its runs, as a share of the longest.
-        keep: The share of its candidates that the next rung has.
+        factor: One of so many of its candidates goes on to the next rung.
     """
 
     length: float
-    keep: float
+    factor: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,6 @@ class Recipe:
         default: Plain ERM, at point 0, trained to the end: the baseline.
         sizes: Smallest first; the last one is all that the recipe asks for. Those with fine-tuning stand at the end.
         rungs: Shortest first.
-        least: Candidates that a rung has at least, the default apart.
         checkpoints: Of a run, among which the length is chosen.
         inner: Domains that are left out in turn for the choice about one, at most; even, so that pairs are shared.
         batch_size, splits: Of every run.
@@ -75,8 +74,7 @@ class Recipe:
         Size(algorithms=12, points=2, rollouts=160, seeds=1, rungs=3, tuned=2),
         Size(algorithms=12, points=4, rollouts=240, seeds=2, rungs=3, tuned=6),
     )
-    rungs: tuple[Rung, ...] = (Rung(0.25, 1 / 3), Rung(0.5, 1 / 3), Rung(1.0, 0.0))
-    least: int = 2
+    rungs: tuple[Rung, ...] = (Rung(0.25, 3), Rung(0.5, 3), Rung(1.0, 1))
     checkpoints: int = 8
     inner: int = 4
     batch_size: int = 32

@@ -119,8 +119,12 @@ def choose(asked: Asked, console: Console) -> Done:
         KeyboardInterrupt: if it comes while what was chosen is trained.
     """
     start = time.monotonic() - asked.spent
-    if importlib.util.find_spec("safetensors") is None:
-        raise ConfigError("a model is kept in a file of safetensors, which is missing: pip install 'pgrad[choose]'")
+    for package, what in (
+        ("safetensors", "a model is kept in a file of safetensors"),
+        ("optuna", "which candidates go on is said by Optuna"),
+    ):
+        if importlib.util.find_spec(package) is None:
+            raise ConfigError(f"{what}, which is missing: pip install 'pgrad[choose]'")
     if asked.size is not None and not 1 <= asked.size <= len(asked.recipe.sizes):
         raise ConfigError(f"--size must be in 1..{len(asked.recipe.sizes)}, got {asked.size}")
     before = earlier(asked.output)

@@ -96,11 +96,11 @@ def need(space: Space, speeds: Speeds) -> Need:
     search, share = 0.0, 1.0
     for rung in space.rungs:
         first, own = rung == space.rungs.start, space.recipe.rungs[rung]
-        number = len(candidates) if first else max(1.0 + space.recipe.least, share * len(candidates))
+        number = len(candidates) if first else 1.0 + share * len(candidates)
         for held_out, many in askers.items():
             entering = math.ceil(min(len(candidates), number * many))
             search += len(space.seeds(rung)) * sum(costs(held_out, rung)[:entering])
-        share *= own.keep
+        share /= own.factor
     longest, *_ = of_all = costs(frozenset(space.domains[:1]), len(space.recipe.rungs) - 1)
     pairs = 2 * space.size.seeds * len(space.domains)  # a training and its refit, of the choice and of plain ERM
     return Need(search, pairs * (longest + sum(of_all) / len(of_all)) + 2 * longest)

@@ -17,8 +17,7 @@ from benchmarks.sweeps.settings import SweepSettings
 SMALL = Recipe(
     algorithms=("erm", "erm-ema", "reptile"),
     sizes=(Size(3, points=3, rollouts=16, seeds=2, rungs=2),),
-    rungs=(Rung(0.5, 1 / 3), Rung(1.0, 0.0)),
-    least=2,
+    rungs=(Rung(0.5, 3), Rung(1.0, 1)),
     checkpoints=4,
 )
 

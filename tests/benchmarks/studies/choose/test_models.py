@@ -27,7 +27,7 @@ FEW = Recipe(
     algorithms=("erm",),
     tuned=("erm-ema", "erm"),
     sizes=(Size(1, points=1, rollouts=2), Size(1, points=1, rollouts=2, tuned=1)),
-    rungs=(Rung(1.0, 0.0),),
+    rungs=(Rung(1.0, 1),),
     checkpoints=2,
     batch_size=4,
     splits=1,

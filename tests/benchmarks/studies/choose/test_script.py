@@ -14,7 +14,7 @@ from benchmarks.studies.choose.script import AGAIN, Files, prediction_lines, tra
 from benchmarks.sweeps.settings import SweepSettings
 from tests.benchmarks.studies.choose.toys import patients, pictures
 
-SHORT = Recipe(sizes=(Size(12, points=2, rollouts=8),), rungs=(Rung(1.0, 0.0),), checkpoints=4, batch_size=8)
+SHORT = Recipe(sizes=(Size(12, points=2, rollouts=8),), rungs=(Rung(1.0, 1),), checkpoints=4, batch_size=8)
 
 
 def trained(name, candidate, folder, models=(), settings=None):

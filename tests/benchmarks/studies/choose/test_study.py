@@ -22,7 +22,7 @@ from benchmarks.sweeps.store import Store
 FAST = Recipe(
     algorithms=("erm", "erm-sgd"),
     sizes=(Size(2, points=1, rollouts=4),),
-    rungs=(Rung(1.0, 0.0),),
+    rungs=(Rung(1.0, 1),),
     checkpoints=2,
     batch_size=8,
     fixed="erm-ema",

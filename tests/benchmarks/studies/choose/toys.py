@@ -9,8 +9,7 @@ from benchmarks.studies.choose.recipe import Recipe, Rung, Size
 TINY = Recipe(
     algorithms=("erm", "erm-sgd-ema", "reptile"),
     sizes=(Size(3, points=1, rollouts=8, seeds=2, rungs=2), Size(3, points=10, rollouts=1_000_000)),
-    rungs=(Rung(0.5, 1 / 3), Rung(1.0, 0.0)),
-    least=1,
+    rungs=(Rung(0.5, 3), Rung(1.0, 1)),
     checkpoints=4,
     batch_size=8,
 )
