@@ -20,10 +20,10 @@ def tiny(monkeypatch):
 def test_two_commands_from_a_table_to_predictions_and_a_report(said, tmp_path, tiny):
     name = patients(tmp_path / "patients.csv", sites=("north", "south", "east"), rows=120)
     output, table = tmp_path / "out", tmp_path / "patients.csv"
-    words = ("choose", name, "--minutes", 30, "--output", output, "--workers", 1)
+    words = ("choose", name, "--minutes", 600, "--output", output, "--workers", 1)
     status, out, err = said(*words, "--measure", "balanced-accuracy")
     assert (status, err) == (0, "")
-    for each in ("Columns", "In 30 minutes: 3 candidates", "rung 1 of 2", "left out", "On an unseen domain expect"):
+    for each in ("Columns", "In 600 minutes: 3 candidates", "rung 1 of 2", "left out", "On an unseen domain expect"):
         assert each in out
     assert f"The model and its card: {output / 'model' / 'model_card.md'}" in out
     told = tmp_path / "told.csv"

@@ -31,7 +31,7 @@ def chosen(tmp_path_factory):
     """A choice, done once."""
     place = tmp_path_factory.mktemp("choose")
     name = patients(place / "patients.csv")
-    asked = Asked(name, 5.0, place / "out", recipe=TINY)
+    asked = Asked(name, 600.0, place / "out", recipe=TINY)
     done, text = said(asked)
     return asked, done, text
 
@@ -148,11 +148,11 @@ def test_same_command_goes_on_and_does_nothing_twice(chosen):
 
 def test_another_choice_in_the_same_folder_is_refused(chosen):
     asked, _, _ = chosen
-    other = Asked(asked.data, 7.0, asked.output, recipe=TINY)
-    with pytest.raises(ConfigError, match=r"holds another choice, with minutes 5\.0 where 7\.0 is asked for"):
+    other = Asked(asked.data, 700.0, asked.output, recipe=TINY)
+    with pytest.raises(ConfigError, match=r"holds another choice, with minutes 600\.0 where 700\.0 is asked for"):
         said(other)
     with pytest.raises(ConfigError, match=r"with settings .* where .*auc.* is asked for"):
-        said(Asked(asked.data, 5.0, asked.output, settings={"metric": "auc"}, recipe=TINY))
+        said(Asked(asked.data, 600.0, asked.output, settings={"metric": "auc"}, recipe=TINY))
 
 
 def test_data_that_changed_are_refused(chosen, tmp_path):
@@ -162,7 +162,7 @@ def test_data_that_changed_are_refused(chosen, tmp_path):
     request["digest"] = "0" * 64
     (tmp_path / "out" / "choose.json").write_text(json.dumps(request))
     with pytest.raises(ConfigError, match=r"the data of the choice in .* have changed since it was begun"):
-        said(Asked(asked.data, 5.0, tmp_path / "out", recipe=TINY))
+        said(Asked(asked.data, 600.0, tmp_path / "out", recipe=TINY))
 
 
 def test_folder_of_a_sweep_and_a_damaged_note_are_refused(tmp_path):
@@ -170,10 +170,10 @@ def test_folder_of_a_sweep_and_a_damaged_note_are_refused(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "store.sqlite").touch()
     with pytest.raises(ConfigError, match="holds a sweep, and no choice"):
-        said(Asked(name, 5.0, tmp_path / "out", recipe=TINY))
+        said(Asked(name, 600.0, tmp_path / "out", recipe=TINY))
     (tmp_path / "out" / "choose.json").write_text("{")
     with pytest.raises(ConfigError, match=r"choose\.json is damaged"):
-        said(Asked(name, 5.0, tmp_path / "out", recipe=TINY))
+        said(Asked(name, 600.0, tmp_path / "out", recipe=TINY))
 
 
 def test_time_that_is_too_short_says_what_would_do(tmp_path):
@@ -215,7 +215,7 @@ def test_quantity_two_domains_and_one_class(tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"site": ["a", "b"] * 40, "x": rng.normal(size=80).round(3)})
     frame.assign(y=(2 * frame.x + rng.normal(size=80) / 4).round(3)).to_csv(tmp_path / "two.csv", index=False)
-    done, text = said(Asked(f"table:{tmp_path / 'two.csv'}?domain=site", 5.0, tmp_path / "two", recipe=TINY))
+    done, text = said(Asked(f"table:{tmp_path / 'two.csv'}?domain=site", 600.0, tmp_path / "two", recipe=TINY))
     assert "With two domains nothing is left to leave out beside one" in text
     assert done.about.classes == ()
     assert "With two domains" in (done.folder / "model_card.md").read_text()
@@ -226,7 +226,7 @@ def test_quantity_two_domains_and_one_class(tmp_path):
     table = pd.read_csv(tmp_path / "one.csv")
     table.loc[table.site == "north", "outcome"] = "ill"
     table.to_csv(tmp_path / "one.csv", index=False)
-    done, text = said(Asked(one, 5.0, tmp_path / "one", settings={"metric": "auc"}, recipe=TINY))
+    done, text = said(Asked(one, 600.0, tmp_path / "one", settings={"metric": "auc"}, recipe=TINY))
     assert "One class only in north" in text
     assert done.about.expectation["domains"]["north"]["value"] is None
     assert done.about.expectation["mean"] is not None
@@ -238,7 +238,7 @@ def test_a_way_to_train_that_diverges_drops_out_and_the_others_are_chosen_among(
     table = pd.read_csv(tmp_path / "patients.csv")
     table.assign(outcome=1e6 * table.age + table.pressure).to_csv(tmp_path / "money.csv", index=False)
     name = f"table:{tmp_path / 'money.csv'}?domain=site&target=outcome"
-    done, text = said(Asked(name, 5.0, tmp_path / "out", recipe=TINY))
+    done, text = said(Asked(name, 600.0, tmp_path / "out", recipe=TINY))
     assert "note: erm-sgd-ema (model 1) diverged in its first steps" in text
     assert done.about.choice["algorithm"] in ("erm", "reptile")
     assert (done.folder / "model.json").exists()

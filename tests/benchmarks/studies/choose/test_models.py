@@ -76,7 +76,7 @@ def test_without_a_pretrained_network_there_is_nothing_to_fine_tune(tmp_path):
     assert space.tunable == 0
     assert space.sizes(tuned=True) == [FEW.sizes[0]]
     page = Console(file=io.StringIO())
-    asked = Asked(space.dataset, 5.0, tmp_path / "out", recipe=FEW, size=2)
+    asked = Asked(space.dataset, 600.0, tmp_path / "out", recipe=FEW, size=2)
     with pytest.raises(ConfigError, match="--size 2 fine-tunes a pretrained network, and none is among the models"):
         choose(asked, page)
 
@@ -86,7 +86,7 @@ def test_without_a_pretrained_network_there_is_nothing_to_fine_tune(tmp_path):
 def test_choice_among_several_networks(tmp_path):
     name = pictures(tmp_path / "pictures").replace("size=8", "size=32")
     page = Console(file=io.StringIO(), width=10_000)
-    asked = Asked(name, 60.0, tmp_path / "out", models=MODELS, settings={"width": 8}, recipe=FEW, size=2)
+    asked = Asked(name, 600.0, tmp_path / "out", models=MODELS, settings={"width": 8}, recipe=FEW, size=2)
     done = choose(asked, page)
     assert "3 candidates (1 learning rate of each of 1 way to train, and of 1 way to fine-tune" in page.file.getvalue()
     with Store(str(asked.output / "store.sqlite")) as store:

@@ -54,7 +54,7 @@ def interrupts():
 
 def test_ctrl_c_ends_with_the_best_so_far_and_the_same_command_goes_on(tmp_path, interrupts):
     name = patients(tmp_path / "patients.csv", sites=("north", "south", "east"), rows=120)
-    asked = Asked(name, 30.0, tmp_path / "out", recipe=LONG)
+    asked = Asked(name, 600.0, tmp_path / "out", recipe=LONG)
     thread = when(asked.output, 9, lambda: os.kill(os.getpid(), signal.SIGINT))
     done, text = said(asked)
     thread.join()
@@ -69,7 +69,7 @@ def test_ctrl_c_ends_with_the_best_so_far_and_the_same_command_goes_on(tmp_path,
 
 def test_time_that_is_over_at_once_still_gives_plain_erm(tmp_path):
     name = patients(tmp_path / "patients.csv", sites=("north", "south", "east"), rows=60)
-    asked = Asked(name, 5.0, tmp_path / "out", spent=10_000.0, recipe=TINY)
+    asked = Asked(name, 600.0, tmp_path / "out", spent=100_000.0, recipe=TINY)
     with pytest.raises(ConfigError, match="is too short"):
         said(asked)
     said(replace(asked, spent=0.0))
@@ -84,13 +84,13 @@ def test_time_that_is_over_at_once_still_gives_plain_erm(tmp_path):
 
 def test_killed_choice_goes_on_to_the_same_model(tmp_path):
     name = patients(tmp_path / "patients.csv", sites=("north", "south", "east"), rows=120)
-    whole, _ = said(Asked(name, 30.0, tmp_path / "whole", recipe=TINY))
+    whole, _ = said(Asked(name, 600.0, tmp_path / "whole", recipe=TINY))
     output = tmp_path / "killed"
     lines = (
         "import sys; from pathlib import Path; from rich.console import Console; "
         "from benchmarks.studies.choose.run import Asked, choose; "
         "from tests.benchmarks.studies.choose.toys import TINY; "
-        "choose(Asked(sys.argv[1], 30.0, Path(sys.argv[2]), recipe=TINY), Console())"
+        "choose(Asked(sys.argv[1], 600.0, Path(sys.argv[2]), recipe=TINY), Console())"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", lines, name, str(output)]
@@ -99,7 +99,7 @@ def test_killed_choice_goes_on_to_the_same_model(tmp_path):
     assert process.wait() == -signal.SIGKILL
     thread.join()
     assert not (output / "model").exists()
-    done, _ = said(Asked(name, 30.0, output, recipe=TINY))
+    done, _ = said(Asked(name, 600.0, output, recipe=TINY))
     assert done.about.choice == whole.about.choice
     assert done.about.expectation == whole.about.expectation
     assert (done.folder / "model.safetensors").read_bytes() == (whole.folder / "model.safetensors").read_bytes()
@@ -114,6 +114,6 @@ def test_all_runs_that_fail_are_said(tmp_path):
     """A learning rate at which every run diverges leaves nothing to choose."""
     name = patients(tmp_path / "patients.csv", sites=("north", "south", "east"), rows=60)
     recipe = replace(TINY, algorithms=("erm",), sizes=TINY.sizes[:1])
-    asked = Asked(name, 5.0, tmp_path / "out", settings={"class_weights": "1e38,1e38"}, recipe=recipe)
+    asked = Asked(name, 600.0, tmp_path / "out", settings={"class_weights": "1e38,1e38"}, recipe=recipe)
     with pytest.raises(NothingChosenError, match="no candidate has all the runs that it needs"):
         said(asked)
