@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.studies.comparison import recipe
 from benchmarks.studies.comparison import tables as comparison
 from benchmarks.studies.outer import tables as outer
 from benchmarks.studies.results import tables
@@ -14,4 +15,5 @@ def results_command() -> int:
     tables.main()
     outer.main()
     comparison.main()
+    recipe.main()
     return 0

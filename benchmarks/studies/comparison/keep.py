@@ -1,10 +1,10 @@
-"""Keeps a finished rung beside this file: its records, compressed, with losses of six digits.
+"""Keeps a finished rung beside this file: its records, compressed, with losses of few digits.
 
     python -m benchmarks.studies.comparison.keep runs/tuned rotated-digits                 # of tuned.yaml
     python -m benchmarks.studies.comparison.keep runs/rules rotated-digits --sweep rules   # of rules.yaml
 
 Losses are most of what the records weigh, and have digits that nobody reads. Choices, by their loss too, stay what they
-are: it is looked at before anything is written.
+are: there are as many digits as that takes.
 """
 
 from __future__ import annotations
@@ -24,27 +24,29 @@ from benchmarks.runs.selection import select_all
 from benchmarks.studies.comparison.tables import FOLDER
 from benchmarks.sweeps.store.transfer import write_lines
 
-DIGITS = 6
+DIGITS = range(6, 18)
+"""Fewest first; a number of double precision is told by the last."""
+
 LOSS = "validation loss"
 
 
-def short(record: Mapping[str, Any]) -> Run:
-    """The record with losses of `DIGITS` digits.
+def short(record: Mapping[str, Any], digits: int) -> Run:
+    """The record with losses of so many digits.
 
     Example:
         >>> record = {"curves": {"loss": [0.69273401], "step": [9]}, "diagnostics": {"validation loss": [0.0068608668]}}
-        >>> short(record)
+        >>> short(record, digits=5)
         {'curves': {'loss': [0.69273], 'step': [9]}, 'diagnostics': {'validation loss': [0.0068609]}}
     """
     curves, diagnostics = dict(record.get("curves") or {}), dict(record.get("diagnostics") or {})
     for values, name in ((curves, "loss"), (diagnostics, LOSS)):
         if name in values:
-            values[name] = [_rounded(value) for value in values[name]]
+            values[name] = [_rounded(value, digits) for value in values[name]]
     return {**record, "curves": curves, "diagnostics": diagnostics}
 
 
-def _rounded(value: float | None) -> float | None:
-    return value if value is None or not math.isfinite(value) else float(f"{value:.{DIGITS}g}")
+def _rounded(value: float | None, digits: int) -> float | None:
+    return value if value is None or not math.isfinite(value) else float(f"{value:.{digits}g}")
 
 
 def _chosen(records: Sequence[Run], rule: str) -> list[tuple[Any, ...]]:
@@ -53,16 +55,15 @@ def _chosen(records: Sequence[Run], rule: str) -> list[tuple[Any, ...]]:
 
 
 def keep(records: Sequence[Run], path: Path) -> int:
-    """Writes the short records and returns their number.
-
-    Raises:
-        ValueError: If a choice is another one by the short losses.
-    """
-    kept = [short(record) for record in records]
-    for rule in (VALIDATION, VALIDATION_LOSS):
-        if _chosen(records, rule) != _chosen(kept, rule):
-            raise ValueError(f"{rule} chooses otherwise by losses of {DIGITS} digits; keep more of them")
-    return write_lines(cast(Sequence[Record], kept), path)
+    """Writes the short records and returns the number of digits."""
+    rules = (VALIDATION, VALIDATION_LOSS)
+    choices = [_chosen(records, rule) for rule in rules]
+    for digits in DIGITS:
+        kept = [short(record, digits) for record in records]
+        if [_chosen(kept, rule) for rule in rules] == choices:
+            break
+    write_lines(cast(Sequence[Record], kept), path)
+    return digits
 
 
 def main(source: str, rung: str, *, sweep: Literal["tuned", "rules", "rethought", "fine-tuning"] = "tuned") -> None:
@@ -84,7 +85,9 @@ def main(source: str, rung: str, *, sweep: Literal["tuned", "rules", "rethought"
     folder = FOLDER / "records" / sweep
     folder.mkdir(exist_ok=True)
     path = folder / f"{rung}.jsonl.xz"
-    print(f"{keep(own, path)} records in {path.relative_to(FOLDER)}, {path.stat().st_size / 2**20:.1f} MiB")
+    digits = keep(own, path)
+    size = path.stat().st_size / 2**20
+    print(f"{len(own)} records, losses of {digits} digits, in {path.relative_to(FOLDER)}, {size:.1f} MiB")
 
 
 if __name__ == "__main__":
