@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
@@ -76,6 +77,15 @@ class Setup:
 def trainable(model: nn.Module) -> list[nn.Parameter]:
     """The parameters that take part in training: those that are not frozen."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def set_gradient(parameter: nn.Parameter, value: Tensor) -> None:
+    """Makes `value`, of the parameter's shape or flat, its gradient, laid out as the parameter is.
+
+    A fused optimizer of torch reads both in the order of memory, whatever their strides are, and takes the numbers of
+    other entries without a word.
+    """
+    parameter.grad = torch.empty_like(parameter).copy_(value.view_as(parameter))
 
 
 class Algorithm(ABC):

@@ -11,9 +11,8 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector
 
-from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup, extra, trainable
+from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup, extra, set_gradient, trainable
 from benchmarks.algorithms.optimizers import ADAM, adam
 from benchmarks.base.search import HParams
 
@@ -34,13 +33,14 @@ class JacobianDescent(Algorithm):
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
         rows, losses = [], []
-        for found, wanted in zip(inputs, labels, strict=True):
-            loss = self.setup.loss(self.model(found), wanted)
-            rows.append(parameters_to_vector(torch.autograd.grad(loss, self.parameters, materialize_grads=True)))
+        for own, wanted in zip(inputs, labels, strict=True):
+            loss = self.setup.loss(self.model(own), wanted)
+            found = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
+            rows.append(torch.cat([gradient.flatten() for gradient in found]))
             losses.append(loss.detach())
         gradient = self.aggregator(torch.stack(rows))
         for parameter, part in zip(self.parameters, gradient.split([p.numel() for p in self.parameters]), strict=True):
-            parameter.grad = part.view_as(parameter)
+            set_gradient(parameter, part)
         self.setup.clip(self.model)
         self.optimizer.step()
         return torch.stack(losses).mean()

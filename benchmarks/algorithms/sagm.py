@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup, trainable
+from benchmarks.algorithms.base import Algorithm, AlgorithmEntry, Setup, set_gradient, trainable
 from benchmarks.algorithms.optimizers import ADAM, adam
 from benchmarks.algorithms.sharpness import frozen_statistics
 from benchmarks.base.search import Choice, HParams, LogUniform
@@ -45,7 +45,7 @@ class SAGM(Algorithm):
         with torch.no_grad():
             for parameter, value, one, other in zip(self.parameters, kept, gradients, perturbed, strict=True):
                 parameter.copy_(value)
-                parameter.grad = (one + other) / 2
+                set_gradient(parameter, (one + other) / 2)
         self.setup.clip(self.model)
         self.optimizer.step()
         return loss.detach()

@@ -289,3 +289,23 @@ def test_joint_mini_batches_are_the_roll_out_taken_by_domain():
         assert domains[joint].tolist() == [[domain] * SIZE for domain in range(DOMAINS)]
         here = single[number * DOMAINS : (number + 1) * DOMAINS]
         assert sorted(joint.tolist()) == sorted(index.tolist() for index in here)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_channels_last_is_the_same_training(name):
+    """A fused optimizer takes the wrong numbers of a gradient that is laid out otherwise than its parameter."""
+
+    def after(layout):
+        torch.manual_seed(3)
+        model = nn.Sequential(
+            nn.Unflatten(1, (6, 1, 1)), nn.Upsample(4), nn.Conv2d(6, 4, 3), nn.Flatten(), nn.Linear(16, 3)
+        )
+        model = model.double().to(memory_format=layout)
+        algorithm = build(name, model, updates=2 * ROLLOUT)
+        for inputs, labels in minibatches(name, 2 * ROLLOUT, algorithm):
+            algorithm.update(inputs.double(), labels)
+        return model[2].weight.detach()
+
+    contiguous, last = after(torch.contiguous_format), after(torch.channels_last)
+    assert last.stride() != contiguous.stride()
+    torch.testing.assert_close(last, contiguous, rtol=1e-6, atol=1e-9)

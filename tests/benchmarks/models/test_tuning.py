@@ -114,6 +114,7 @@ def test_batch_norm_in_training_mode(weights):
     x = torch.rand(4, *SHAPE)
     plain = timm.create_model(NET, num_classes=0)
     plain.load_state_dict(torch.load(weights, weights_only=True), strict=False)
+    plain.to(memory_format=torch.channels_last)
     for policy, training in (("frozen-statistics", False), ("frozen", False), ("train", True)):
         model = build(settings(weights, batch_norm=policy), SHAPE, 2)
         plain.train(training)
