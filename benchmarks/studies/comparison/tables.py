@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import yaml
+from scipy.stats import friedmanchisquare
 
 from benchmarks.base.metrics import average, estimate, seed_averages
 from benchmarks.reports.confirmed import confirmed
@@ -87,7 +88,17 @@ def _rung(selection: Selection, dataset: str) -> str:
             }
         )
     text = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
-    return f"## {dataset}\n\n{text}"
+    return f"## {dataset}\n\n{_alike(selection, dataset)}\n\n{text}"
+
+
+def _alike(selection: Selection, dataset: str) -> str:
+    """Whether the algorithms differ at all: Friedman's test, families left out for they repeat their members."""
+    algorithms = [name for name in selection.algorithms_on(dataset) if name not in selection.families]
+    found = []
+    for name, words in (("held_out", "as they were chosen"), ("refit", "trained again")):
+        means = [seed_averages(selection.scores(dataset, each, f"{name}_accuracy")) for each in algorithms]
+        found.append(f"p = {friedmanchisquare(*means).pvalue:.2g} {words}")
+    return f"Whether the {len(algorithms)} differ at all (Friedman's test, seeds as blocks): {', '.join(found)}."
 
 
 def main() -> None:
