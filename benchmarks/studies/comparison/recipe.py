@@ -51,10 +51,12 @@ class Halves:
     Attributes:
         fixing: Those on which a recipe is fixed.
         confirming: The others.
+        planned: How many each half is to have.
     """
 
     fixing: tuple[str, ...]
     confirming: tuple[str, ...]
+    planned: int
 
     @classmethod
     def of(cls, selection: Selection) -> Halves:
@@ -62,7 +64,8 @@ class Halves:
         rungs = list(tables.sweep_of("tuned")["datasets"])
         half = len(rungs) // 2
         done = set(selection.datasets)
-        return cls(*(tuple(name for name in own if name in done) for own in (rungs[:half], rungs[half:])))
+        found = (tuple(name for name in own if name in done) for own in (rungs[:half], rungs[half:]))
+        return cls(*found, planned=half)
 
 
 def against_baseline(selection: Selection, algorithm: str) -> Differences:
@@ -136,9 +139,11 @@ def _part(selection: Selection, halves: Halves, what: str, found: dict[str, Diff
         lines.append(f"Fewer than {LEAST} rungs for fixing are done: nothing is fixed yet.")
         return "\n\n".join(lines)
     chosen = best(found, fixing)
-    lines.append(f"Fixed: **{chosen}**, {difference(over(found[chosen], fixing))} points against {baseline}.")
-    if len(confirming) < LEAST:
-        lines.append(f"Fewer than {LEAST} rungs for confirming are done: not confirmed yet.")
+    done = len(halves.fixing), len(halves.confirming)
+    word = "Fixed" if done[0] == halves.planned else f"Ahead on {done[0]} of {halves.planned} rungs, nothing fixed yet"
+    lines.append(f"{word}: **{chosen}**, {difference(over(found[chosen], fixing))} points against {baseline}.")
+    if done != (halves.planned, halves.planned):
+        lines.append(f"Nothing is confirmed yet: {done[1]} of {halves.planned} rungs for confirming are done.")
     else:
         later = over(found[chosen], confirming)
         words = "confirmed" if later.low > 0 else "not confirmed"

@@ -42,30 +42,46 @@ def selection(records, gains):
     return Selection.of(made, "validation", held_out=["90%", "80%", "10%"])
 
 
-GAINS = {
+FIXING = {
     "rotated-digits": {"erm": 0.01, "reptile": 0.03},
     "coloured-fashion": {"erm": 0.03, "reptile": 0.02},
+    "emoji-styles4-64": {"erm": 0.01, "reptile": 0.03},
+    "vader-sentences": {"erm": 0.03, "reptile": 0.02},
+    "bethe-heitler-plain": {},
+}
+CONFIRMING = {
     "coloured-digits": {"erm": 0.05, "reptile": 0.01},
     "rotated-fashion": {"erm": 0.05, "reptile": 0.03},
+    "emoji-styles8-64": {"erm": 0.05, "reptile": 0.01},
+    "vader-tfidf": {"erm": 0.05, "reptile": 0.03},
+    "bethe-heitler-physics": {},
 }
 
 
 def test_what_is_best_on_the_first_half_is_fixed_and_looked_at_on_the_other(records):
-    text = recipe.page(selection(records, GAINS), None)
+    text = recipe.page(selection(records, FIXING | CONFIRMING), None)
     assert "Fixed: **reptile**, **+2.5 [+2.5, +2.5]** points against `erm-swad`." in text
     assert "On the other rungs: **+2.0 [+2.0, +2.0]** points, confirmed." in text
-    assert "for fixing rotated-digits, coloured-fashion; for confirming coloured-digits, rotated-fashion." in text
+    assert "emoji-styles4-64, vader-sentences, bethe-heitler-plain; for confirming coloured-digits" in text
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert [row.split("|")[1].strip() for row in rows] == ["algorithm", "reptile", "erm"]
     assert "**+5.0 [+5.0, +5.0]**" in rows[2]
 
 
 def test_what_falls_behind_on_the_other_half_is_not_confirmed(records):
-    text = recipe.page(selection(records, GAINS | {"coloured-digits": {"reptile": -0.05}}), None)
+    gains = FIXING | CONFIRMING | {"coloured-digits": {"reptile": -0.11}}
+    text = recipe.page(selection(records, gains), None)
     assert "On the other rungs: **−1.0 [−1.0, −1.0]** points, not confirmed." in text
 
 
-def test_one_rung_of_a_half_fixes_nothing(records):
+def test_some_rungs_of_a_half_fix_nothing(records):
+    text = recipe.page(selection(records, {name: FIXING[name] for name in list(FIXING)[:2]}), None)
+    assert "Ahead on 2 of 5 rungs, nothing fixed yet: **reptile**, **+2.5 [+2.5, +2.5]** points" in text
+    assert "Nothing is confirmed yet: 0 of 5 rungs for confirming are done." in text
+    assert "Fixed" not in text
+
+
+def test_one_rung_of_a_half_tells_nothing(records):
     text = recipe.page(selection(records, {"coloured-digits": {}, "rotated-digits": {}}), None)
     assert "Fewer than 2 rungs for fixing are done: nothing is fixed yet." in text
 
