@@ -13,7 +13,8 @@ there is none, the model is evaluated as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -63,8 +64,11 @@ class Averaged(Algorithm):
         self.inner.begin(domain)
 
     def update(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        self.waits = isinstance(self.average, averaging.SWAD)
+        self.moved()
         return self.inner.update(inputs, labels)
+
+    def moved(self) -> None:
+        self.waits = isinstance(self.average, averaging.SWAD)
 
     def validate(self, loss: Callable[[], float]) -> None:
         if isinstance(self.average, averaging.SWAD):
@@ -180,21 +184,84 @@ FOLLOWED = {
 }
 
 
-def _entry(followed: Followed, average: AverageLine) -> AlgorithmEntry:
-    single = followed.batches == "single-domain"
+def _entry(line: Followed, average: AverageLine) -> AlgorithmEntry:
+    single = line.batches == "single-domain"
     return AlgorithmEntry(
-        factory=partial(Averaged, inner=followed.factory, make=average.make, per_rollout=single),
-        description=f"{followed.what}, evaluated at the {average.over} of its {'anchors' if single else 'weights'}",
-        use=followed.use or average.use,
-        batches=followed.batches,
-        space={**followed.space, **average.space},
+        factory=partial(Averaged, inner=line.factory, make=average.make, per_rollout=single),
+        description=f"{line.what}, evaluated at the {average.over} of its {'anchors' if single else 'weights'}",
+        use=line.use or average.use,
+        batches=line.batches,
+        space={**line.space, **average.space},
         source=average.source,
-        control=followed.control,
+        control=line.control,
     )
 
 
-ENTRIES = {
-    f"{name}-{each}": _entry(followed, AVERAGES[each])
-    for name, followed in FOLLOWED.items()
-    for each in followed.averages
-}
+ENTRIES = {f"{name}-{each}": _entry(line, AVERAGES[each]) for name, line in FOLLOWED.items() for each in line.averages}
+
+Asked = tuple[str, HParams]
+"""An algorithm and its hyper-parameters."""
+
+
+def beside(name: str, hparams: HParams) -> list[Asked]:
+    """All that moves the model as this algorithm does, and differs in what is evaluated: the followed algorithm as it
+    is, and every average of it with every value that a search gives it. Empty for an algorithm that none follows.
+
+    Example:
+        >>> found = beside("erm-swad", {"lr": 0.01, "weight_decay": 0.0, "tolerance": 0.3})
+        >>> [(name, *hparams.values()) for name, hparams in found if name in ("erm", "erm-swad")]
+        [('erm', 0.01, 0.0), ('erm-swad', 0.01, 0.0, 0.3), ('erm-swad', 0.01, 0.0, 0.2)]
+    """
+    parts = _parts(name)
+    if parts is None:
+        return []
+    base, _ = parts
+    own = {key: value for key, value in hparams.items() if key in FOLLOWED[base].space}
+    found: list[Asked] = [(base, own)]
+    for each in FOLLOWED[base].averages:
+        space = AVERAGES[each].space
+        choices = [dict.fromkeys((one.default, *one.values)) for one in space.values() if isinstance(one, Choice)]
+        drawn = (dict(zip(space, values, strict=True)) for values in itertools.product(*choices))
+        found += [(f"{base}-{each}", {**own, **average}) for average in drawn]
+    return found
+
+
+def followed(name: str) -> str:
+    """The algorithm that moves the model: the followed one of an average, every other one itself.
+
+    Example:
+        >>> followed("erm-sgd-swad"), followed("erm-sgd"), followed("coral")
+        ('erm-sgd', 'erm-sgd', 'coral')
+    """
+    parts = _parts(name)
+    return name if parts is None else parts[0]
+
+
+def sharing(model: nn.Module, asked: Sequence[Asked], setup: Setup) -> list[Algorithm]:
+    """The algorithms on one model and one optimizer, of which any one makes the updates and the others are `moved`.
+
+    Raises:
+        ValueError: if they do not move the model alike.
+    """
+    base, _ = _parts(asked[0][0]) or ("", None)
+    if base not in FOLLOWED or any(each not in beside(*asked[0]) for each in asked):
+        raise ValueError(f"these algorithms do not move a model alike: {', '.join(name for name, _ in asked)}")
+    inner = FOLLOWED[base].factory(model, asked[0][1], setup)
+    made = []
+    for name, hparams in asked:
+        average = (_parts(name) or ("", None))[1]
+        if average is None:
+            made.append(inner)
+        else:
+            single = FOLLOWED[base].batches == "single-domain"
+            make = AVERAGES[average].make
+            made.append(Averaged(model, hparams, setup, inner=lambda *_: inner, make=make, per_rollout=single))
+    return made
+
+
+def _parts(name: str) -> tuple[str, str | None] | None:
+    """The followed algorithm and the average of a name; None where neither is in the tables."""
+    if name in FOLLOWED:
+        return name, None
+    base, _, average = name.rpartition("-")
+    return (base, average) if base in FOLLOWED and average in FOLLOWED[base].averages else None

@@ -112,6 +112,9 @@ class Algorithm(ABC):
             labels: ``[b]``; of a joint mini-batch ``[D, b]``.
         """
 
+    def moved(self) -> None:  # noqa: B027  a hook that most methods do not need
+        """Is told after an update that another algorithm made, with which this one shares model and optimizer."""
+
     def begin(self, domain: int) -> None:  # noqa: B027  a hook that most methods do not need
         """Is told before each update on a mini-batch of a single domain which one it is from.
 

@@ -27,8 +27,8 @@ Fields that every record has:
     point, and no method of selection chooses it. Records of older versions call such a run ``"failed"``, with the
     ``failure`` ``"diverged"``: `has_diverged` knows both.
 ``timings``
-    ``wall_seconds`` and ``cpu_seconds`` of the run itself, of all processes that it took where it goes on from a file;
-    ``started`` and ``ended`` in seconds since 1970.
+    ``wall_seconds`` and ``cpu_seconds`` of the run itself, of all processes that it took where it goes on from a file,
+    its part where one training did several runs; ``started`` and ``ended`` in seconds since 1970.
 ``evaluations``
     Gradient evaluations that the configuration pays for; None in imported records, and on WILDS, where the number of
     examples decides.

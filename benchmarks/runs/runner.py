@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.algorithms import ALGORITHMS, Setup
+from benchmarks.algorithms.averaging import sharing
 from benchmarks.base.losses import Loss
 from benchmarks.base.records import HINDSIGHT, MAJORITY, MEAN, SEPARATOR, Failure, constant_key
 from benchmarks.base.resources import peak_memory, watch_memory
@@ -67,10 +68,14 @@ class RunKind:
     Attributes:
         config: Validates what a store holds.
         run: `run(config, place)` gives the outcome; it raises nothing but what stops a whole worker.
+        beside: Configurations that one training would do as well, if they are asked for.
+        run_together: `run_together(configs, place)` gives the outcomes of some of them, in their order.
     """
 
     config: type[RunIdentity]
     run: Callable[[Any, Place], Outcome]
+    beside: Callable[[Any], Sequence[RunIdentity]] = lambda _: ()
+    run_together: Callable[[Sequence[Any], Place], list[Outcome]] | None = None
 
 
 def outcome_of(config: RunIdentity, device: str, do: Callable[[Outcome], None]) -> Outcome:
@@ -158,6 +163,17 @@ def prepare(config: RunConfig, place: Place) -> Prepared:
     Raises:
         ValueError: if the data and the settings do not go together.
     """
+    (made,) = prepare_together([config], place)
+    return made
+
+
+def prepare_together(configs: Sequence[RunConfig], place: Place) -> list[Prepared]:
+    """The same of runs that differ in algorithms which move the model alike; all have one model and one optimizer.
+
+    Raises:
+        ValueError: if the data and the settings, or the algorithms, do not go together.
+    """
+    config = configs[0]
     dataset = DATASETS[config.dataset]
     data = prepared(config.dataset, place.folder)
     require_classes(config, quantity=data.domains[0].labels.is_floating_point())
@@ -186,13 +202,16 @@ def prepare(config: RunConfig, place: Place) -> Prepared:
         loss=weighted(config, dataset, split.labels, data.n_outputs),
     )
     judge = judging(config, dataset)
-    algorithm = entry.factory(model, config.hparams, setup)
+    if len(configs) == 1:
+        algorithms = [entry.factory(model, config.hparams, setup)]
+    else:
+        algorithms = sharing(model, [(each.algorithm, each.hparams) for each in configs], setup)
     order = batches(entry.batches, split.domains, config.batch_size, config.splits, seed=seed_from("order", *names))
     # A refit is told a validation loss where the chosen run was, and else looks at its end alone.
     end = config.ends
     every = end if refit and not config.valley else config.evaluate_every
     training = Training(
-        algorithm=algorithm,
+        algorithm=algorithms[0],
         source=_InMemory(split, order, single=entry.batches == "single-domain"),
         cost=cost,
         checkpoints=checkpoint_plan(end, every, rollout_length, cost, config.algorithm),
@@ -203,7 +222,8 @@ def prepare(config: RunConfig, place: Place) -> Prepared:
         measures=tuple(judge.measures),
         choosing=() if refit else judge.defined(split.validation, data.n_outputs),
     )
-    return Prepared(training, split, judge, data.n_outputs)
+    trainings = [replace(training, algorithm=algorithm) for algorithm in algorithms]
+    return [Prepared(each, split, judge, data.n_outputs) for each in trainings]
 
 
 @dataclass

@@ -190,8 +190,70 @@ def checkpoint_plan(rollouts: int, every: int, rollout_length: int, cost: int, n
     return found
 
 
+@dataclass
+class View:
+    """One way to look at a model in training, and what is seen.
+
+    Attributes:
+        training: Whose algorithm says what is evaluated.
+        outcome: Is filled while the model is trained, so that a run that fails leaves what it reached.
+        observer: Is told.
+        error: Of the first evaluation that failed, where other views went on.
+    """
+
+    training: Training
+    outcome: Outcome
+    observer: Observer
+    error: Exception | None = None
+    losses: dict[str, list[Score]] = field(default_factory=lambda: {VALIDATION_LOSS_CURVE: [], ASKED: []})
+
+    def __post_init__(self) -> None:
+        names = (*self.training.validation, *self.training.held_out)
+        curves: dict[str, list[Score]] = {"step": [], "loss": [], "validation": [], "held_out": []}
+        domain_curves: dict[str, list[Score]] = {name: [] for name in names}
+        measures = {name: {domain: list[Score]() for domain in names} for name in self.training.measures}
+        self.outcome.update(curves=curves, domain_curves=domain_curves, measures=measures)
+
+    def checkpoint(self, step: int, loss: float) -> None:
+        """Evaluates, and notes it."""
+        training = self.training
+        training.algorithm.validate(self._asked)
+        with training.algorithm.evaluated() as model:
+            scores = training.evaluate(model)
+            choosing = training.choosing or training.validation
+            validation = mean_score(scores.metric, choosing) if choosing else None
+            if scores.loss is not None:
+                self.losses[VALIDATION_LOSS_CURVE].append(scores.loss if math.isfinite(scores.loss) else None)
+            held_out = mean_score(scores.metric, training.held_out)
+            point = {"loss": loss, "validation": validation, "held_out": held_out}
+            for name, value in {"step": step, **point}.items():
+                self.outcome["curves"][name].append(value)
+            for name, value in scores.metric.items():
+                self.outcome["domain_curves"][name].append(value)
+            for measure, found in scores.measures.items():
+                for name, value in found.items():
+                    self.outcome["measures"][measure][name].append(value)
+            self.observer.checkpoint(model, step, point, scores.metric)
+
+    def end(self) -> None:
+        """Says what the curves say."""
+        found = checkpoints(self.outcome["curves"])
+        self.outcome["selections"] = found
+        self.outcome["selection"] = {name: found[TRAINING_DOMAIN][name] for name in ("step", "validation", "held_out")}
+        number = len(self.outcome["curves"]["step"])
+        told = {name: values for name, values in self.losses.items() if len(values) == number}
+        self.outcome["diagnostics"] = {**self.training.algorithm.diagnostics(), **told}
+
+    def _asked(self) -> float:
+        """The validation loss of the model in training, noted: a refit tells it again."""
+        loss = self.training.validation_loss()
+        if math.isfinite(loss):
+            self.losses[ASKED].append(loss)
+        return loss
+
+
 def train(training: Training, outcome: Outcome, observer: Observer, keeper: Keeper | None = None) -> None:
-    """Trains; fills `outcome` while it does, so that a run that fails leaves what it reached.
+    """Trains; fills `outcome` while it does.
 
     With a `keeper` the run goes on where it was saved last, and ends with the same bits as one that was not stopped.
 
@@ -199,26 +261,31 @@ def train(training: Training, outcome: Outcome, observer: Observer, keeper: Keep
         DivergedError: if the loss is no longer finite.
         ValueError: if what was saved is of another run.
     """
-    algorithm = training.algorithm
-    curves: dict[str, list[Score]] = {"step": [], "loss": [], "validation": [], "held_out": []}
-    domain_curves: dict[str, list[Score]] = {name: [] for name in (*training.validation, *training.held_out)}
-    measures = {name: {domain: list[Score]() for domain in domain_curves} for name in training.measures}
-    outcome.update(curves=curves, domain_curves=domain_curves, measures=measures)
-    losses: dict[str, list[Score]] = {VALIDATION_LOSS_CURVE: [], ASKED: []}
+    view = View(training, outcome, observer)
     progress = _Progress()
     saved = None if keeper is None else keeper.load()
     if saved is not None:
         progress = _restored(training, saved)
         outcome.update(saved["scores"])
-        losses = saved.get("losses", losses)  # files of earlier versions have none, and the curves stay incomplete
+        # Files of earlier versions have no losses, and the curves stay incomplete.
+        view.losses = saved.get("losses", view.losses)
         outcome["earlier"] = (progress.wall_seconds, progress.cpu_seconds)
-    loop = _Loop(training, outcome, observer, keeper, progress, losses)
-    loop.run()
-    found = checkpoints(outcome["curves"])
-    outcome["selections"] = found
-    outcome["selection"] = {name: found[TRAINING_DOMAIN][name] for name in ("step", "validation", "held_out")}
-    told = {name: values for name, values in losses.items() if len(values) == len(outcome["curves"]["step"])}
-    outcome["diagnostics"] = {**algorithm.diagnostics(), **told}
+    _Loop([view], keeper, progress).run()
+    view.end()
+
+
+def train_once(views: Sequence[View]) -> None:
+    """Trains for several views, whose algorithms share model and optimizer; each sees what it would have seen alone.
+
+    A view whose evaluation fails has the error, and the others go on.
+
+    Raises:
+        DivergedError: if the loss is no longer finite.
+    """
+    _Loop(list(views), None, _Progress()).run()
+    for view in views:
+        if view.error is None:
+            view.end()
 
 
 def _restored(training: Training, saved: Mapping[str, Any]) -> _Progress:
@@ -231,14 +298,12 @@ def _restored(training: Training, saved: Mapping[str, Any]) -> _Progress:
 
 @dataclass
 class _Loop:
-    training: Training
-    outcome: Outcome
-    observer: Observer
+    views: list[View]
     keeper: Keeper | None
     progress: _Progress
-    losses: dict[str, list[Score]]
 
     def __post_init__(self) -> None:
+        self.training = self.views[0].training
         self.before = self.progress.updates
         self.wall, self.cpu = time.perf_counter(), time.process_time()
 
@@ -264,6 +329,8 @@ class _Loop:
         if domain is not None:
             algorithm.begin(domain)
         progress.total = progress.total + algorithm.update(inputs, labels)
+        for view in self.views[1:]:
+            view.training.algorithm.moved()
         progress.updates += 1
         progress.number += 1
 
@@ -275,43 +342,27 @@ class _Loop:
         return steps // self.keeper.every > (steps - self.training.cost) // self.keeper.every
 
     def _checkpoint(self, step: int, loss: float) -> None:
-        training = self.training
-        training.algorithm.validate(self._asked)
-        with training.algorithm.evaluated() as model:
-            scores = training.evaluate(model)
-            choosing = training.choosing or training.validation
-            validation = mean_score(scores.metric, choosing) if choosing else None
-            if scores.loss is not None:
-                self.losses[VALIDATION_LOSS_CURVE].append(scores.loss if math.isfinite(scores.loss) else None)
-            held_out = mean_score(scores.metric, training.held_out)
-            point = {"loss": loss, "validation": validation, "held_out": held_out}
-            for name, value in {"step": step, **point}.items():
-                self.outcome["curves"][name].append(value)
-            for name, value in scores.metric.items():
-                self.outcome["domain_curves"][name].append(value)
-            for measure, found in scores.measures.items():
-                for name, value in found.items():
-                    self.outcome["measures"][measure][name].append(value)
-            self.observer.checkpoint(model, step, point, scores.metric)
-
-    def _asked(self) -> float:
-        """The validation loss of the model in training, noted: a refit tells it again."""
-        loss = self.training.validation_loss()
-        if math.isfinite(loss):
-            self.losses[ASKED].append(loss)
-        return loss
+        for view in self.views:
+            if view.error is None:
+                try:
+                    view.checkpoint(step, loss)
+                except Exception as error:  # noqa: BLE001  the run of this view fails, and says it in its own words
+                    view.error = error
+        if all(view.error for view in self.views):
+            raise next(view.error for view in self.views if view.error)
 
     def _save(self) -> None:
         if self.keeper is None:
             return
+        (view,) = self.views
         progress = dataclasses.asdict(self.progress)
         progress["wall_seconds"] += time.perf_counter() - self.wall
         progress["cpu_seconds"] += time.process_time() - self.cpu
         self.keeper.save(
             {
                 "progress": progress,
-                "scores": {name: self.outcome[name] for name in ("curves", "domain_curves", "measures")},
-                "losses": self.losses,
+                "scores": {name: view.outcome[name] for name in ("curves", "domain_curves", "measures")},
+                "losses": view.losses,
                 "model": self.training.algorithm.model.state_dict(),
                 "algorithm": self.training.algorithm.state_dict(),
                 "source": self.training.source.state_dict(self.progress.updates - self.before),

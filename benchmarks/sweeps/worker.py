@@ -15,7 +15,7 @@ import multiprocessing
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ import torch
 
 from benchmarks.base import resources
 from benchmarks.runs import plugins
-from benchmarks.runs.config import RunConfig
 from benchmarks.runs.environment import environment, fingerprint
 from benchmarks.runs.outputs import Place
-from benchmarks.runs.runner import RunKind, failure, run
+from benchmarks.runs.runner import RunKind, failure
+from benchmarks.runs.together import TRAINING
 from benchmarks.sweeps.store import Claim, Store, StoreError
 from benchmarks.sweeps.store.database import patiently
 
@@ -102,39 +102,54 @@ class Worker:
         self.place = Place(job.folder, job.device, job.tensorboard, job.weights)
 
     def step(self) -> bool:
-        """Claims a run, does it and stores it; False if there was none to claim.
+        """Claims a run, and those that one training does with it, does them and stores them; False if there was none
+        to claim.
 
         Raises:
             StoreError: if the store refuses for longer than the job's patience.
             CodeChangedError: if the sources are other ones than the run was entered with.
         """
         self._wait_for_memory()
-        claim = patiently(
-            lambda: self.store.claim(self.job.sweep_id, self.number, self._kind().config), self.job.patience
-        )
-        if claim is None:
+        kind = self.job.kind or TRAINING
+        first = patiently(lambda: self.store.claim(self.job.sweep_id, self.number, kind.config), self.job.patience)
+        if first is None:
             return False
+        claims = [first]
         try:
-            with self._beating(claim), _threads(self.job.threads):
-                outcome = self._outcome(claim)
-            patiently(lambda: self._store(claim, outcome), self.job.patience)
+            self._claim_beside(claims, kind)
+            with self._beating(claims), _threads(self.job.threads):
+                outcomes = self._outcomes(claims, kind)
+            for outcome in outcomes:
+                patiently(functools.partial(self._store, claims[0], outcome), self.job.patience)
+                del claims[0]
         except (KeyboardInterrupt, StoppedError, CodeChangedError) as error:
             reason = str(error) or "stopped by the user"
-            self.store.give_up(claim.attempt_id, "interrupted", reason, self.job.max_attempts)
+            for claim in claims:
+                self.store.give_up(claim.attempt_id, "interrupted", reason, self.job.max_attempts)
             raise
         return True
 
-    def _outcome(self, claim: Claim) -> dict[str, Any]:
-        here = self._code(claim.config.dataset, claim.config.algorithm, claim.config.model)
-        if here != claim.code:
-            raise CodeChangedError(
-                f"the code that this worker finds ({here}) is not the code that the sweep was entered with "
-                f"({claim.code}): sources were changed meanwhile; give the same command again"
-            )
-        return self._kind().run(claim.config, self.place)
+    def _claim_beside(self, claims: list[Claim], kind: RunKind) -> None:
+        """Adds those that one training does with the first; what was lost or interrupted before is done alone."""
+        (first,) = claims
+        keys = [config.key() for config in kind.beside(first.config)] if first.number == 1 else []
+        if not keys:
+            return
+        ask = functools.partial(self.store.claim_beside, self.job.sweep_id, self.number, keys, kind.config)
+        while (further := patiently(ask, self.job.patience)) is not None:
+            claims.append(further)
 
-    def _kind(self) -> RunKind:
-        return self.job.kind or RunKind(RunConfig, run)
+    def _outcomes(self, claims: Sequence[Claim], kind: RunKind) -> list[dict[str, Any]]:
+        for claim in claims:
+            here = self._code(claim.config.dataset, claim.config.algorithm, claim.config.model)
+            if here != claim.code:
+                raise CodeChangedError(
+                    f"the code that this worker finds ({here}) is not the code that the sweep was entered with "
+                    f"({claim.code}): sources were changed meanwhile; give the same command again"
+                )
+        if kind.run_together is None or len(claims) == 1:
+            return [kind.run(claim.config, self.place) for claim in claims]
+        return kind.run_together([claim.config for claim in claims], self.place)
 
     def _store(self, claim: Claim, outcome: dict[str, Any]) -> None:
         surroundings = {**self.environment, "code": claim.code}
@@ -147,14 +162,15 @@ class Worker:
             self.store.finish(claim, broken, surroundings)
 
     @contextlib.contextmanager
-    def _beating(self, claim: Claim) -> Iterator[None]:
+    def _beating(self, claims: Sequence[Claim]) -> Iterator[None]:
         stop = threading.Event()
 
         def beat() -> None:
             while not stop.wait(self.job.beat):
-                # A beat that is missed is no harm: the lease is several of them.
-                with contextlib.suppress(StoreError):
-                    self.store.beat(claim.attempt_id)
+                for claim in claims:
+                    # A beat that is missed is no harm: the lease is several of them.
+                    with contextlib.suppress(StoreError):
+                        self.store.beat(claim.attempt_id)
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
         thread.start()

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.algorithms.averaging import followed
 from benchmarks.runs.config import RunConfig
 from benchmarks.studies.choose.candidates import Outer, Space
 from benchmarks.sweeps.launcher_config import LauncherConfig
@@ -17,6 +18,8 @@ SECONDS = 0.05
 """Of timed updates for each algorithm."""
 OVERHEAD = 0.03
 """Seconds of a run besides its gradient evaluations: claiming, splitting, storing."""
+SHARED = 0.2
+"""Of its own seconds, what a run adds to another one whose training does for both: what it evaluates, and more."""
 MARGIN = 0.8
 """Share of the time that may be planned for; the rest is for surprises."""
 
@@ -85,13 +88,20 @@ def need(space: Space, speeds: Speeds) -> Need:
     askers = Counter(held_out for outer in outers for held_out in space.held_out(outer))
 
     def costs(held_out: Outer, rung: int) -> list[float]:
-        """Seconds of a run of each candidate, the longest first."""
+        """Seconds of a run of each candidate, the longest first; averages are seen in the training that they follow."""
         known: dict[tuple[int, str], float] = {}  # the same at all points
+        trainings: dict[tuple[int, str, int], list[float]] = {}
         for each in candidates:
             if (each.model, each.algorithm) not in known:
                 run, domains = space.run(each, held_out, 0, rung), len(space.domains) + len(space.unseen)
                 known[each.model, each.algorithm] = _seconds(run, each.model, speeds, domains)
-        return sorted((known[each.model, each.algorithm] for each in candidates), reverse=True)
+            training = each.model, followed(each.algorithm), each.point
+            trainings.setdefault(training, []).append(known[each.model, each.algorithm])
+        found = []
+        for own in trainings.values():
+            longest = max(own)
+            found += [longest, *(SHARED * (sum(own) - longest) / (len(own) - 1) for _ in own[1:])]
+        return sorted(found, reverse=True)
 
     search, share = 0.0, 1.0
     for rung in space.rungs:

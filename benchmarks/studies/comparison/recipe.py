@@ -64,8 +64,8 @@ class Halves:
         rungs = list(tables.sweep_of("tuned")["datasets"])
         half = len(rungs) // 2
         done = set(selection.datasets)
-        found = (tuple(name for name in own if name in done) for own in (rungs[:half], rungs[half:]))
-        return cls(*found, planned=half)
+        fixing, confirming = (tuple(name for name in own if name in done) for own in (rungs[:half], rungs[half:]))
+        return cls(fixing, confirming, planned=half)
 
 
 def against_baseline(selection: Selection, algorithm: str) -> Differences:

@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, literal_column, select, update
+from sqlalchemy import Connection, Select, exists, func, literal_column, select, update
 
 from benchmarks.runs.config import RunConfig, RunIdentity
 from benchmarks.runs.environment import fingerprint
@@ -54,13 +54,18 @@ from benchmarks.sweeps.store.transitions import (
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to do a run."""
+    """The right to do a run; `number` is that of the attempt, from 1."""
 
     run_id: int
     attempt_id: int
     worker_id: int
     config: RunIdentity
     code: str
+    number: int = 1
+
+
+_ASKED = select(runs.c.id, runs.c.config, runs.c.code).select_from(members.join(runs, runs.c.id == members.c.run_id))
+_WAITS = runs.c.status == PENDING
 
 
 class Store(Reader):
@@ -155,24 +160,37 @@ class Store(Reader):
             worker_id: Who claims it.
             kind: The class of the configurations of the sweep.
         """
-        query = (
-            select(runs.c.id, runs.c.config, runs.c.code)
-            .select_from(members.join(runs, runs.c.id == members.c.run_id))
-            .where(members.c.sweep_id == sweep_id, members.c.status == literal_column("'pending'"))
-            .where(runs.c.status == PENDING)
-            .order_by(members.c.position)
-            .limit(1)
-            .with_for_update(skip_locked=True, of=runs)
-        )
+        waiting = members.c.status == literal_column("'pending'")  # as the index of waiting runs has it
+        asked = _ASKED.where(members.c.sweep_id == sweep_id, waiting, _WAITS).order_by(members.c.position)
+        return self._claim(worker_id, kind, asked)
+
+    def claim_beside(
+        self, sweep_id: int, worker_id: int, keys: Sequence[str], kind: type[RunIdentity] = RunConfig
+    ) -> Claim | None:
+        """One of the runs with these keys, if it waits in the sweep and has never been tried; None if there is none.
+
+        Args:
+            sweep_id: Of the sweep.
+            worker_id: Who claims it.
+            keys: Of its configuration, one of them.
+            kind: The class of the configurations of the sweep.
+        """
+        tried = exists().where(attempts.c.run_id == runs.c.id)
+        asked = _ASKED.where(runs.c.key.in_(keys), _WAITS, members.c.sweep_id == sweep_id, ~tried)
+        return self._claim(worker_id, kind, asked.order_by(runs.c.id))
+
+    def _claim(self, worker_id: int, kind: type[RunIdentity], asked: Select[Any]) -> Claim | None:
+        query = asked.limit(1).with_for_update(skip_locked=True, of=runs)
         with self.database.write() as connection:
             found = connection.execute(query).first()
             run = None if found is None else hold(connection, found.id)
             if found is None or run is None:
                 return None
             leave_nothing_running(connection, [run.id], "its run waited again")
+            number = next_number(connection, run.id)
             row = {
                 "run_id": run.id,
-                "number": next_number(connection, run.id),
+                "number": number,
                 "worker_id": worker_id,
                 "status": RUNNING,
                 "beats": 0,
@@ -180,7 +198,7 @@ class Store(Reader):
             }
             attempt_id = new_row(connection, attempts, row)
             move_run(connection, run, RUNNING)
-        return Claim(run.id, attempt_id, worker_id, kind.model_validate(found.config), found.code)
+        return Claim(run.id, attempt_id, worker_id, kind.model_validate(found.config), found.code, number)
 
     def beat(self, attempt_id: int) -> bool:
         """Says that the attempt is alive; False if it has been given up."""
