@@ -157,6 +157,35 @@ def test_optimizers_of_a_library_that_step_from_the_parameters_are_accepted(name
     pgrad.PGrad(groups, 1e-2, 3, inner=getattr(others, name))
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_most_optimizers_of_a_library_are_taken_as_they_are():
+    """What is not taken keeps weights of its own, or fails in the library's own words without pgrad too."""
+    others = pytest.importorskip("pytorch_optimizer", reason="pytorch_optimizer is in the extra test")
+    factories = others.optimizer.OPTIMIZERS
+    taken, refused = set(), set()
+    for name, factory in factories.items():
+        net = model()
+        try:
+            opt = pgrad.PGrad(net.parameters(), 1e-3, 2, inner=factory)
+            for _ in range(2):
+                net(torch.ones(2, net[0].in_features)).square().sum().backward()
+                opt.step()
+        except Exception as error:
+            if "keeps weights of its own" in str(error):
+                refused.add(name)
+                continue
+            alone = model()
+            with pytest.raises(type(error)):
+                opt = factory(alone.parameters(), lr=1e-3)
+                alone(torch.ones(2, alone[0].in_features)).square().sum().backward()
+                opt.step()
+        else:
+            taken.add(name)
+    assert len(taken) > 0.7 * len(factories)
+    assert 0 < len(refused) < 0.15 * len(factories)
+
+
 @pytest.mark.parametrize("options", [{"outer_lr": 0.5}, {"rollout_length": 3, "lr": 0.1}])
 def test_options_of_the_whole_are_refused_in_a_group(options):
     net = model()
