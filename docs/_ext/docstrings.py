@@ -45,10 +45,10 @@ def public(signature: str) -> str:
     """Without what is there for the machine: a default that means none, and the words that get an error.
 
     Example:
-        >>> public("(lr: float = 0.1, length: int = _NOT_GIVEN, **unknown: Any)")
+        >>> public("(lr: float = 0.1, length: int = _NOT_GIVEN, **unknown: ~typing.Any)")
         '(lr: float = 0.1, length: int = ...)'
     """
-    return re.sub(r", \*\*unknown: Any(?=\)$)", "", re.sub(r"= _[A-Z_]+\b", "= ...", signature))
+    return re.sub(r", \*\*unknown: [~.\w]+(?=\)$)", "", re.sub(r"= _[A-Z_]+\b", "= ...", signature))
 
 
 def _shorten(
