@@ -46,7 +46,7 @@ suppress_warnings: list[str] = []
 # Notebooks: run anew at every build, and an error ends it.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 300
+nb_execution_timeout = 1800  # a busy machine is slow
 nb_merge_streams = True
 
 # Docstrings

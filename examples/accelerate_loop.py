@@ -6,11 +6,15 @@ python examples/accelerate_loop.py
 import tempfile
 
 import torch
-from accelerate import Accelerator
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import pgrad
+
+try:
+    from accelerate import Accelerator
+except ImportError as error:
+    raise SystemExit(f"{error}; this example needs: pip install accelerate") from error
 
 accelerator = Accelerator()
 torch.manual_seed(0)

@@ -2,16 +2,21 @@
 
     python examples/choose_data.py FOLDER
 
-writes clinics.csv and shapes/, then fifth-clinic.csv and fifth-shapes/, and what is true of the last two in
-fifth-clinic-truth.csv and fifth-shapes-truth.csv. All of it is drawn, and always the same.
+writes into FOLDER (choose-data, if none is named) clinics.csv and shapes/, then fifth-clinic.csv and fifth-shapes/, and
+what is true of the last two in fifth-clinic-truth.csv and fifth-shapes-truth.csv. All of it is drawn, and always the
+same.
 """
 
 import csv
 import sys
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+try:
+    import numpy as np
+    from PIL import Image, ImageDraw, ImageFilter
+except ImportError as error:
+    raise SystemExit(f"{error}; this example needs: pip install numpy pillow") from error
+
 
 CLINICS = {"north": (0.0, 0.55), "south": (2.0, 0.65), "east": (4.0, 0.75), "west": (6.0, 0.85), "fifth": (8.0, 0.2)}
 """How much older the patients are, and how often the scanner agrees with the illness."""

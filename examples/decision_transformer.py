@@ -8,10 +8,15 @@ python examples/decision_transformer.py
 import tempfile
 
 import torch
-from transformers import DecisionTransformerConfig, DecisionTransformerModel, TrainingArguments
 
 import pgrad
-from pgrad.integrations.transformers import DomainTrainer
+
+try:
+    from transformers import DecisionTransformerConfig, DecisionTransformerModel, TrainingArguments
+
+    from pgrad.integrations.transformers import DomainTrainer
+except ImportError as error:
+    raise SystemExit(f"{error}; this example needs: pip install accelerate transformers") from error
 
 torch.manual_seed(0)
 STEPS, EACH, SPEEDS = 8, 40, (0.5, 1.0, 2.0)

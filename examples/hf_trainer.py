@@ -7,10 +7,15 @@ import tempfile
 
 import torch
 from torch import nn
-from transformers import TrainingArguments
 
 import pgrad
-from pgrad.integrations.transformers import DomainTrainer
+
+try:
+    from transformers import TrainingArguments
+
+    from pgrad.integrations.transformers import DomainTrainer
+except ImportError as error:
+    raise SystemExit(f"{error}; this example needs: pip install accelerate transformers") from error
 
 torch.manual_seed(0)
 domains = torch.arange(3).repeat_interleave(40)

@@ -5,14 +5,19 @@ python examples/lightning_fit.py
 
 import tempfile
 
-import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import pgrad
-from pgrad.integrations.lightning import EvaluateAtAnchor
+
+try:
+    import lightning.pytorch as pl
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    from pgrad.integrations.lightning import EvaluateAtAnchor
+except ImportError as error:
+    raise SystemExit(f"{error}; this example needs: pip install lightning") from error
 
 torch.manual_seed(0)
 domains = torch.arange(3).repeat_interleave(40)

@@ -12,12 +12,16 @@ timm's own train script runs unchanged; its data set should give batches of one 
 with ``--opt pgrad --opt-kwargs rollout_length=9 inner=adamw outer_lr=0.1`` among its arguments.
 """
 
-import timm
 import torch
-from timm.optim import create_optimizer_v2
-from timm.scheduler import create_scheduler_v2
-from timm.utils import NativeScaler
 from torch import nn
+
+try:
+    import timm
+    from timm.optim import create_optimizer_v2
+    from timm.scheduler import create_scheduler_v2
+    from timm.utils import NativeScaler
+except ImportError as error:
+    raise SystemExit(f"{error}; this example needs: pip install timm") from error
 
 import pgrad.integrations.timm
 

@@ -81,9 +81,9 @@ class PGrad(Following):
     Args:
         params: parameters, named parameters or parameter groups; options of a group go to the inner optimizer.
         lr: learning rate of the inner optimizer.
-        rollout_length: T, inner steps for each outer step: splits x domains. An int; the sampler that deals the
-            batches (anything with a ``rollout_length``); or None if every roll-out is made by `rollout`, whose number
-            of closures then decides.
+        rollout_length: T, inner steps for each outer step: splits x domains. It has no default. An int; the sampler
+            that deals the batches (anything with a ``rollout_length``); or None if every roll-out is made by `rollout`,
+            whose number of closures then decides.
         n_components: k, how many principal directions to use at most; None for every one above round-off.
         outer_lr: learning rate of the outer optimizer. With 1 the anchor goes as far as the inner steps went.
         inner: makes the inner optimizer, any callable ``(params, lr=...) -> Optimizer``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -40,7 +41,24 @@ def _process(_app: Sphinx, what: str, _name: str, _found: Any, _options: Any, li
         lines.insert(0, "\\")
 
 
+def public(signature: str) -> str:
+    """Without what is there for the machine: a default that means none, and the words that get an error.
+
+    Example:
+        >>> public("(lr: float = 0.1, length: int = _NOT_GIVEN, **unknown: ~typing.Any)")
+        '(lr: float = 0.1, length: int = ...)'
+    """
+    return re.sub(r", \*\*unknown: [~.\w]+(?=\)$)", "", re.sub(r"= _[A-Z_]+\b", "= ...", signature))
+
+
+def _shorten(
+    _app: Sphinx, _what: str, _name: str, _found: Any, _options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    return signature and public(signature), returns
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Comes before napoleon, which takes sections apart."""
     app.connect("autodoc-process-docstring", _process, priority=100)
+    app.connect("autodoc-process-signature", _shorten)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -156,8 +156,9 @@ def samples(params: Iterable[Tensor], count: int = 4) -> list[list[float] | None
     for n, values in enumerate(found):
         if values is not None:
             on.setdefault(values.device, []).append(n)
-    for indices in on.values():  # one transfer from each device
-        numbers = torch.cat([found[n].double() for n in indices]).tolist()
+    for device, indices in on.items():  # one transfer from each device
+        exact = torch.float32 if device.type == "mps" else torch.float64  # there is no float64 on MPS
+        numbers = torch.cat([found[n].to(exact) for n in indices]).tolist()
         for n in indices:
             size = len(found[n])
             found[n], numbers = numbers[:size], numbers[size:]

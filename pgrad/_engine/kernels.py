@@ -37,8 +37,11 @@ def subtract(values: list[Tensor], anchor: tuple[list[Tensor], Tensor], row: tup
 def products(chunk: Tensor) -> Tensor:
     """Products of the rows of ``chunk`` [n, columns] with each other: [n, n] float64, of which the upper half counts.
 
-    Sums of `_BLOCK` products are formed in the dtype of the chunk, or all of them in float64.
+    Sums of `_BLOCK` products are formed in the dtype of the chunk, or all of them in float64. Where the device has none
+    (MPS), the chunk comes to the CPU.
     """
+    if chunk.device.type == "mps":
+        chunk = chunk.cpu()
     n, columns = chunk.shape
     even = columns // _BLOCK * _BLOCK if chunk.numel() > _SMALL else 0
     total = torch.zeros(n, n, dtype=torch.float64, device=chunk.device)

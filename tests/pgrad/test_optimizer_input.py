@@ -157,6 +157,35 @@ def test_optimizers_of_a_library_that_step_from_the_parameters_are_accepted(name
     pgrad.PGrad(groups, 1e-2, 3, inner=getattr(others, name))
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_most_optimizers_of_a_library_are_taken_as_they_are():
+    """What is not taken keeps weights of its own, or fails in the library's own words without pgrad too."""
+    others = pytest.importorskip("pytorch_optimizer", reason="pytorch_optimizer is in the extra test")
+    factories = others.optimizer.OPTIMIZERS
+
+    def two_steps(make):
+        net = model()
+        opt = make(net.parameters())
+        for _ in range(2):
+            net(torch.ones(2, net[0].in_features)).square().sum().backward()
+            opt.step()
+
+    taken, refused = set(), set()
+    for name, factory in factories.items():
+        try:
+            two_steps(functools.partial(pgrad.PGrad, lr=1e-3, rollout_length=2, inner=factory))
+            taken.add(name)
+        except Exception as error:  # noqa: BLE001  whatever it is, it must be the library's own
+            if "keeps weights of its own" in str(error):
+                refused.add(name)
+            else:
+                with pytest.raises(type(error)):
+                    two_steps(functools.partial(factory, lr=1e-3))
+    assert len(taken) > 0.7 * len(factories)
+    assert 0 < len(refused) < 0.15 * len(factories)
+
+
 @pytest.mark.parametrize("options", [{"outer_lr": 0.5}, {"rollout_length": 3, "lr": 0.1}])
 def test_options_of_the_whole_are_refused_in_a_group(options):
     net = model()

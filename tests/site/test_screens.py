@@ -115,6 +115,24 @@ def test_dark_is_dark(site, address, browser):
     assert said == []
 
 
+SCRIPTS = """() => [...document.querySelectorAll("math msub, math msup")].map((one) => {
+  const [base, script] = [...one.children].map((part) => part.getBoundingClientRect());
+  return [one.localName, script.bottom - base.bottom, base.top - script.top, base.height];
+})"""
+
+
+def test_scripts_of_formulas_stand_below_and_above(address, browser):
+    """Where the system has no font for formulas, the site's own places them."""
+    window, said = look(browser, "desktop")
+    window.goto(f"{address}/explanation/gram-form.html")
+    window.evaluate("document.fonts.ready")
+    found = window.evaluate(SCRIPTS)
+    assert len(found) > 50
+    assert [one for one in found if one[0] == "msub" and not one[1] > 0] == []
+    assert [one for one in found if one[0] == "msup" and not 0 < one[2] < one[3]] == []
+    assert said == []
+
+
 def test_search_finds(address, browser):
     window, said = look(browser, "desktop")
     window.goto(f"{address}/search.html?q=displacement")

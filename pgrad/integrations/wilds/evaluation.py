@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -159,8 +159,12 @@ def write_predictions(path: str | Path, predictions: Any) -> None:
     """Write predictions as WILDS's leaderboard takes them: one line per example, values separated by commas, no header.
 
     Those of a detector, a list of dicts of tensors, are saved by `torch.save`. An existing file is replaced at once.
+
+    Raises:
+        ValueError: if the name has a colon, as WILDS's own have, and Windows is to hold it: it would write elsewhere.
     """
     path = Path(path)
+    _check_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     if isinstance(predictions, Tensor):
@@ -168,10 +172,18 @@ def write_predictions(path: str | Path, predictions: Any) -> None:
         if predictions.is_floating_point():  # as few digits as give the same number back
             shortest = np.vectorize(str, otypes=[object])
             rows = shortest(predictions.reshape(len(predictions), -1).float().numpy()).tolist()
-        partial.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
+        partial.write_text("".join(",".join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
     else:
         torch.save(predictions, partial)
     partial.replace(path)
+
+
+def _check_name(path: PurePath) -> None:
+    if isinstance(path, PureWindowsPath) and ":" in path.name:
+        raise ValueError(
+            f"path must have no colon in its name on Windows, got {path.name!r}: WILDS's names have some, so write "
+            "them on another system (WSL is one)"
+        )
 
 
 def read_predictions(path: str | Path) -> Any:
@@ -184,7 +196,7 @@ def read_predictions(path: str | Path) -> Any:
     if path.suffix == ".pth":
         return torch.load(path, weights_only=True)
     rows = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if line.strip():
             try:
                 rows.append(ast.literal_eval(line.strip()))

@@ -1,6 +1,6 @@
 """The official metrics, against figures computed by hand from the same predictions, and files for the leaderboard."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from sklearn.metrics import f1_score
 from torch import nn
 
 from pgrad.integrations import wilds
+from pgrad.integrations.wilds import evaluation
 
 
 class Guess(nn.Module):
@@ -144,6 +145,15 @@ def test_predictions_survive_the_file(name: str, outputs: int, miniature, tmp_pa
     results, _ = dataset.eval(again, subset.y_array, subset.metadata_array)
     metric = wilds.TASKS[name].metric
     assert results[metric] == pytest.approx(found.results[metric], abs=1e-6)
+
+
+def test_names_that_windows_cannot_hold_are_refused_there() -> None:
+    """A colon begins another stream of the file before it: nothing would fail, and the predictions be nowhere."""
+    name = wilds.prediction_file("camelyon17", "val")
+    evaluation._check_name(PurePosixPath("run") / name)
+    evaluation._check_name(PureWindowsPath("C:/run/predictions.csv"))
+    with pytest.raises(ValueError, match=r"path must have no colon in its name on Windows, got 'camelyon17_split:val"):
+        evaluation._check_name(PureWindowsPath("C:/run") / name)
 
 
 def test_rows_of_several_values(tmp_path: Path) -> None:
