@@ -97,3 +97,19 @@ def startup_command(*, rounds: Positive = 5) -> int:
 
     print(startup.table(startup.measure(rounds)))
     return 0
+
+
+@app.command(name="trainings")
+@refusing
+def trainings_command(*, rounds: Positive = 5) -> int:
+    """What one training for an algorithm and its averages saves: runs alone and together, in turns.
+
+    Parameters
+    ----------
+    rounds:
+        How often each is measured.
+    """
+    from benchmarks.studies.performance import trainings
+
+    print(trainings.table(trainings.measure(rounds)))
+    return 0

@@ -13,6 +13,7 @@ from benchmarks.runs.config import RunConfig
 from benchmarks.runs.outputs import Place
 from benchmarks.runs.runner import run
 from benchmarks.runs.together import beside, run_together
+from benchmarks.studies.performance import trainings
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.coordinator import perform
 from benchmarks.sweeps.store import Store
@@ -155,3 +156,11 @@ def test_a_sweep_by_several_workers(tmp_path):
         records = perform(sweep, store, tmp_path)
     assert {record["status"] for record in records} == {"finished"}
     assert {record["key"] for record in records} == {one.key() for one in SWEEP.runs()}
+
+
+def test_what_it_saves_is_a_table():
+    lines = trainings.table(trainings.measure(rounds=1, rollouts=5)).splitlines()
+    rows = [line.split("|") for line in lines[2:]]
+    assert [row[1].strip() for row in rows] == list(FOLLOWED)
+    assert [int(row[2]) for row in rows] == [1 + len(line.averages) for line in FOLLOWED.values()]
+    assert all(float(cell) > 0 for row in rows for cell in row[3:6])
