@@ -52,7 +52,8 @@ class Places:
     def spread(self, packed: Tensor) -> Tensor:
         """``[S, ...]`` to ``[n, T, ...]``, zeros where padding is."""
         whole = packed.new_zeros(self.windows * self.steps, *packed.shape[1:])
-        return whole.index_copy(0, self.rows, packed).unflatten(0, (self.windows, self.steps))
+        out: Tensor = whole.index_copy(0, self.rows, packed).unflatten(0, (self.windows, self.steps))
+        return out
 
     def packed(self, whole: Tensor) -> Tensor:
         """The inverse of `spread`."""
@@ -197,7 +198,8 @@ class OptionScorer(nn.Module):
         found = torch.cat([torch.where(legal, along + beside, NEVER), self.value(h)], dim=-1)
         padding = found.new_zeros(found.shape[-1])
         padding[: self.options] = NEVER
-        return padding.repeat(n * steps, 1).index_copy(0, places.rows, found).unflatten(0, (n, steps))
+        out: Tensor = padding.repeat(n * steps, 1).index_copy(0, places.rows, found).unflatten(0, (n, steps))
+        return out
 
     def _options(self, x: Tensor, share: Tensor) -> Options:
         if x.shape[-1] == 1:
