@@ -164,9 +164,7 @@ def test_what_cannot_be_played(weights, tmp_path, said, monkeypatch):
     content = torch.load(weights, weights_only=True)
     content["config"]["model"] = "decisions-pixels"
     torch.save(content, tmp_path / "pixels.pt")
-    with pytest.raises(
-        ConfigError, match="a model for line, which does not fit longer: this model takes"
-    ):
+    with pytest.raises(ConfigError, match="a model for line, which does not fit longer: this model takes"):
         load(tmp_path / "pixels.pt", "longer")
     with pytest.raises(ConfigError, match=r"DATA: 'rotated-digits' is not known.* cannot be played"):
         load(weights, "rotated-digits")
