@@ -11,16 +11,21 @@ c_t the context and o_tk the options of step t::
 and the value's outputs are a linear map of h_t. Without history, every step is by itself: no attention, no position.
 
 With ``pictures`` the last S rows of the context, of W = 3 S columns, are a picture of S x S pixels in 0..255; two
-convolutions and a linear map take the place of A for it. Steps of padding have none, and cost nothing.
+convolutions and a linear map take the place of A for it.
+
+Steps of padding stand behind the others of a window, and have no legal option. They are left out of all but attention,
+where nothing looks at them: their scores are `NEVER`, and what is said about their value is 0.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu, scaled_dot_product_attention
+from torch.nn.functional import linear, relu, scaled_dot_product_attention
 
 from benchmarks.base.values import BINS, SCALE
 
@@ -29,6 +34,30 @@ NEVER = -1e4
 
 HEAD = 32
 """Width of a head of attention, at most."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the steps that are no padding stand in windows.
+
+    Attributes:
+        windows, steps: n and T.
+        rows: ``[S]``: place n T + t of each, in their order.
+    """
+
+    windows: int
+    steps: int
+    rows: Tensor
+
+    def spread(self, packed: Tensor) -> Tensor:
+        """``[S, ...]`` to ``[n, T, ...]``, zeros where padding is."""
+        whole = packed.new_zeros(self.windows * self.steps, *packed.shape[1:])
+        out: Tensor = whole.index_copy(0, self.rows, packed).unflatten(0, (self.windows, self.steps))
+        return out
+
+    def packed(self, whole: Tensor) -> Tensor:
+        """The inverse of `spread`."""
+        return whole.flatten(0, 1).index_select(0, self.rows)
 
 
 class Block(nn.Module):
@@ -46,13 +75,13 @@ class Block(nn.Module):
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, places: Places) -> Tensor:
+        """``[S, width]`` to the same."""
         if self.history:
-            n, steps, width = x.shape
-            three = self.mixing(self.before(x)).view(n, steps, 3, self.heads, width // self.heads)
+            three = places.spread(self.mixing(self.before(x))).unflatten(-1, (3, self.heads, -1))
             query, key, own = three.permute(2, 0, 3, 1, 4)
             mixed = scaled_dot_product_attention(query, key, own, is_causal=True)
-            x = x + self.after(mixed.transpose(1, 2).reshape(n, steps, width))
+            x = x + self.after(places.packed(mixed.transpose(1, 2).flatten(2)))
         out: Tensor = x + self.perceptron(x)
         return out
 
@@ -72,13 +101,27 @@ class PictureEncoder(nn.Module):
             nn.Linear(32 * (side // 8) ** 2, width),
         )
 
-    def forward(self, rows: Tensor, there: Tensor) -> Tensor:
-        """``[n, T, S, 3 S]`` and which steps are no padding, ``[n, T]``, to ``[n, T, width]``; zeros where none is."""
-        chosen = rows[there].unflatten(-1, (self.side, 3)).permute(0, 3, 1, 2)
-        found = self.net(chosen.float() / 255)
-        out: Tensor = found.new_zeros(*there.shape, found.shape[-1])
-        out[there] = found
+    def forward(self, rows: Tensor) -> Tensor:
+        """``[S, side, 3 side]`` to ``[S, width]``."""
+        pictures = rows.unflatten(-1, (self.side, 3)).permute(0, 3, 1, 2)
+        out: Tensor = self.net(pictures.float() / 255)
         return out
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is needed of the vectors e_sk of the options of each step; they themselves, ``[S, K, width]``, are not: with
+    e = E o + b, a mean of them is E (mean o) + b, q . e is (E' q) . o + q . b, and U e is (U E) o + U b.
+
+    Attributes:
+        mean: Of the legal ones, ``[S, width]``.
+        along: ``[S, width]`` to ``[S, K]``: q . e.
+        mapped: U e, ``[S, K, width]``, or ``[K, width]`` where they are the same at every step.
+    """
+
+    mean: Tensor
+    along: Callable[[Tensor], Tensor]
+    mapped: Tensor
 
 
 class OptionScorer(nn.Module):
@@ -135,27 +178,44 @@ class OptionScorer(nn.Module):
         self.value = nn.Linear(width, BINS)
 
     def forward(self, x: Tensor) -> Tensor:
-        steps = x.shape[1]
-        shown = _numbers(x[:, :, self.rows :])
-        legal = shown[..., 0] > 0
-        options = self.features(shown[..., 1:]) if shown.shape[-1] > 1 else self.vectors.expand(*legal.shape, -1)
-        token = self.context(_numbers(x[:, :, : self.plain]).flatten(2))
+        n, steps = x.shape[:2]
+        there = (x[:, :, self.rows :, 0] > 0).any(dim=-1)
+        places = Places(n, steps, there.flatten().nonzero().squeeze(1))
+        x = places.packed(x)  # [S, R + K, W]
+        legal = x[:, self.rows :, 0] > 0
+        share = legal.to(self.context.weight.dtype)
+        options = self._options(x, share / share.sum(dim=-1, keepdim=True))
+        token = self.context(_numbers(x[:, : self.plain]).flatten(1)) + options.mean
         if self.seen is not None:
-            token = token + self.seen(x[:, :, self.plain : self.rows], legal.any(dim=-1))
-        share = legal.to(token.dtype)
-        share = share / share.sum(dim=-1, keepdim=True).clamp(min=1.0)
-        token = token + (share[..., None, :] @ options).squeeze(-2)
+            token = token + self.seen(x[:, self.plain : self.rows])
         if self.positions is not None:
-            token = token + self.positions[:steps]
-        h = self.blocks(token)
-        along = (options @ self.query(h)[..., None]).squeeze(-1) / math.sqrt(h.shape[-1])
-        beside = self.score(relu(self.pair(h)[..., None, :] + self.option(options))).squeeze(-1)
-        scores = torch.where(legal, along + beside, NEVER)
-        return torch.cat([scores, self.value(h)], dim=-1)
+            token = token + self.positions.index_select(0, places.rows % steps)
+        for block in self.blocks[:-1]:
+            token = block(token, places)
+        h = self.blocks[-1](token)
+        along = options.along(self.query(h)) / math.sqrt(h.shape[-1])
+        beside = self.score(relu(self.pair(h)[:, None, :] + options.mapped)).squeeze(-1)
+        found = torch.cat([torch.where(legal, along + beside, NEVER), self.value(h)], dim=-1)
+        padding = found.new_zeros(found.shape[-1])
+        padding[: self.options] = NEVER
+        out: Tensor = padding.repeat(n * steps, 1).index_copy(0, places.rows, found).unflatten(0, (n, steps))
+        return out
+
+    def _options(self, x: Tensor, share: Tensor) -> Options:
+        if x.shape[-1] == 1:
+            return Options(share @ self.vectors, lambda query: query @ self.vectors.T, self.option(self.vectors))
+        shown, inner = _numbers(x[:, self.rows :, 1:]), self.features
+        return Options(
+            inner((share[:, None, :] @ shown).squeeze(1)),
+            lambda query: (shown @ (query @ inner.weight)[..., None]).squeeze(-1) + (query @ inner.bias)[:, None],
+            linear(shown, self.option.weight @ inner.weight, self.option.weight @ inner.bias),
+        )
 
 
 def _numbers(x: Tensor) -> Tensor:
-    return x if x.is_floating_point() else x.float() / (SCALE if x.dtype == torch.int16 else 1)
+    if x.is_floating_point():
+        return x
+    return x.float() / SCALE if x.dtype == torch.int16 else x.float()
 
 
 def decisions(input_shape: tuple[int, ...], n_outputs: int, width: int, depth: int = 2) -> OptionScorer:

@@ -98,9 +98,9 @@ def play(options: Mapping[str, str], pixels: bool = False) -> Play:
     return Play(game, practising(LOGS[options["log"]]))
 
 
-def page(options: Mapping[str, str]) -> dict[str, Picture]:
+def page(options: Mapping[str, str], pixels: bool = False) -> dict[str, Picture]:
     """The bot's first attempt in a level of each domain, in `SHOWN` pictures from the beginning on."""
-    own, pages = play(options), {}
+    own, pages = play(options, pixels), {}
     for domain in LEVELS:
         game, pictures = own.game(domain, 0), []
         while isinstance(game, Level) and game.attempt == 0:
@@ -121,7 +121,7 @@ def _set(name: str, description: str, pixels: bool, model: str) -> DecisionSet:
         source="levels and bot of BabyAI, in minigrid",
         options={"attempts": ("ordered", "shuffled", "alone"), "log": tuple(LOGS)},
         play=functools.partial(play, pixels=pixels),
-        page=page,
+        page=functools.partial(page, pixels=pixels),
         model=model,
     )
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.datasets.decisions.drawing import Picture, captioned
+from benchmarks.datasets.decisions.drawing import Picture, captioned, side_by_side
 from benchmarks.datasets.decisions.games import Game, LostError, Policy
 from benchmarks.datasets.decisions.steps import View
 
@@ -121,8 +121,7 @@ class Level:
         if self.pixels:
             row = np.zeros(3 * SIDE * PIXELS)  # a row of the step's table, so that the picture begins with the next
             row[: len(known) + len(mission)] = np.concatenate([known, mission])
-            shown = self.env.get_frame(highlight=True, tile_size=PIXELS, agent_pov=True)
-            return View(np.concatenate([row, shown.reshape(-1)]), said_as(len(row) - 1), legal)
+            return View(np.concatenate([row, self._pixels().reshape(-1)]), said_as(len(row) - 1), legal)
         context = np.concatenate([known, mission, cells_of(self.seen["image"])])
         return View(context, np.zeros((len(ACTIONS), 0)), legal)
 
@@ -169,11 +168,19 @@ class Level:
         return f"attempt {self.attempt + 1}, step {self.time}: {self.seen['mission']}\n{grid}"
 
     def picture(self) -> Picture:
-        """The grid, what the player sees of it highlighted, and the mission."""
+        """The grid, what the player sees of it highlighted, and the mission; beside it the picture that a player is
+        given who sees one, enlarged.
+        """
         shown: Picture = self.env.get_frame(highlight=True, tile_size=TILE)
+        if self.pixels:
+            shown = side_by_side([shown, self._pixels().repeat(TILE // PIXELS, axis=0).repeat(TILE // PIXELS, axis=1)])
         ended = ", ".join("succeeded" if success else "failed" for success in self.succeeded)
         said = f"attempt {min(self.attempt + 1, self.attempts)}, step {self.time}: {self.seen['mission']}"
         return captioned(shown, f"{said} ({ended} before)" if ended else said)
+
+    def _pixels(self) -> Picture:
+        shown: Picture = self.env.get_frame(highlight=True, tile_size=PIXELS, agent_pov=True)
+        return shown
 
     def _begin(self) -> None:
         from minigrid.utils.baby_ai_bot import BabyAIBot

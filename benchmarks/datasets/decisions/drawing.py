@@ -16,6 +16,9 @@ Picture = NDArray[np.uint8]
 LETTER = 6
 """Pixels of a letter of Pillow's own small font, at most."""
 
+MARGIN = 3
+"""White pixels on both sides of a line of text."""
+
 BESIDE = 8
 """White pixels between pictures."""
 
@@ -32,9 +35,9 @@ def captioned(picture: Picture, text: str) -> Picture:
     from PIL import Image, ImageDraw, ImageFont
 
     width = picture.shape[1]
-    lines = textwrap.wrap(text, max(width // LETTER, 8)) or [""]
+    lines = textwrap.wrap(text, max((width - 2 * MARGIN) // LETTER, 8)) or [""]
     strip = Image.new("RGB", (width, 14 * len(lines) + 4), "white")
-    ImageDraw.Draw(strip).multiline_text((3, 2), "\n".join(lines), "black", ImageFont.load_default_imagefont())
+    ImageDraw.Draw(strip).multiline_text((MARGIN, 2), "\n".join(lines), "black", ImageFont.load_default_imagefont())
     return np.concatenate([picture, np.asarray(strip)])
 
 

@@ -37,6 +37,9 @@ from benchmarks.datasets.decisions.job_workloads import (
 )
 
 ENDINGS = (".swf", ".swf.gz")
+HIGHEST = 10**10
+"""Of a field: as seconds three centuries. A moment without end would be blocks without end."""
+
 FIELDS = 18
 SUBMITTED, RUNTIME, GIVEN, ASKED, REQUESTED = 1, 3, 4, 7, 8
 LEAST, MOST = 8, 70
@@ -191,6 +194,8 @@ def _job(path: Path, number: int, line: str) -> tuple[int, int, int, int]:
             raise ValueError(
                 f"{path}, line {number}: field {place + 1} must be a number, got {words[place]!r}"
             ) from None
+        if found[place] > HIGHEST:
+            raise ValueError(f"{path}, line {number}: field {place + 1} must be at most {HIGHEST}, got {words[place]}")
     if found[SUBMITTED] < 0:
         raise ValueError(
             f"{path}, line {number}: field 2, the time of submission, must be 0 or more seconds, got {words[SUBMITTED]}"
@@ -201,7 +206,7 @@ def _job(path: Path, number: int, line: str) -> tuple[int, int, int, int]:
 
 def _largest(path: Path, header: dict[str, str]) -> int:
     said = re.match(r"\d+", header.get("MaxProcs", ""))
-    if said is None or int(said[0]) < 1:
+    if said is None or not 1 <= int(said[0]) <= HIGHEST:
         raise ValueError(
             f"{path}: the header must say how many processors the machine has, in a line '; MaxProcs: 128'; got "
             f"{header.get('MaxProcs')!r}"

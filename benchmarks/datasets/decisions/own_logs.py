@@ -53,6 +53,9 @@ OPTIONS = (*LEARNING, "window", "discount")
 MOST = 4096
 """Options without features: a vector is learned for each."""
 
+TOLD = 80
+"""Characters of a value in an error, at most."""
+
 Row = Mapping[str, Any]
 
 
@@ -242,6 +245,7 @@ def _episodes(rows: Sequence[tuple[str, Row]]) -> list[Episode]:
     with_teacher = any("teacher" in row for _, row in rows)
     found: dict[tuple[str, str], dict[int, Step]] = {}
     groups: dict[tuple[str, str], str] = {}
+    first: tuple[str, View] | None = None
     for where, row in rows:
         missing = [name for name in REQUIRED if row.get(name) is None]
         strange = sorted({*row} - {*REQUIRED, *OPTIONAL})
@@ -250,6 +254,8 @@ def _episodes(rows: Sequence[tuple[str, Row]]) -> list[Episode]:
             raise ValueError(f"{where}: {what}; a step has {', '.join(REQUIRED)}, and may have {', '.join(OPTIONAL)}")
         key = (_word(where, "domain", row["domain"]), _word(where, "episode", row["episode"]))
         step, number = _step(where, row, with_teacher), _whole(where, "step", row["step"])
+        first = first or (where, step.view)
+        _check_lengths(where, step.view, *first)
         steps = found.setdefault(key, {})
         if number in steps:
             raise ValueError(f"{where}: step {number} of episode {key[1]!r} of domain {key[0]!r} comes twice")
@@ -295,6 +301,24 @@ def _step(where: str, row: Row, with_teacher: bool) -> Step:
     return Step(View(_numbers(where, "features", row["features"], 1), shown, mask), done, teacher, float(reward))
 
 
+def _told(value: Any) -> str:
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= TOLD else f"{text[:TOLD]} ..."
+
+
+def _check_lengths(where: str, view: View, before: str, first: View) -> None:
+    """Refuses what has another length than on the first line."""
+    told = {
+        "features": (len(view.context), len(first.context), "numbers"),
+        "options": (view.options.shape[1], first.options.shape[1], "numbers for each option"),
+    }
+    if not view.options.shape[1]:
+        told["options "] = (len(view.options), len(first.options), "in number; say by legal which there are")
+    for name, (mine, theirs, what) in told.items():
+        if mine != theirs:
+            raise ValueError(f"{where}: {name.strip()} must be as many as on {before}, {theirs} {what}; got {mine}")
+
+
 def _word(where: str, name: str, value: Any) -> str:
     if isinstance(value, (list, dict, bool)) or not str(value).strip():
         raise ValueError(f"{where}: {name} must be a word or a number, got {str(value)[:80]!r}")
@@ -318,5 +342,5 @@ def _numbers(where: str, name: str, value: Any, dimensions: int) -> np.ndarray[A
     fits = found.dtype.kind in "biuf" and bool((np.abs(found.astype(np.float64)) <= np.finfo(np.float32).max).all())
     kind = ("a number", "a list of numbers", "a list of lists of numbers of one length")[dimensions]
     if found.ndim != dimensions or not fits:
-        raise ValueError(f"{where}: {name} must be {kind}, all finite in 32 bits; got {str(value)[:80]}")
+        raise ValueError(f"{where}: {name} must be {kind}, all finite in 32 bits; got {_told(value)}")
     return found.astype(np.float64)

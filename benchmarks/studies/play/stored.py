@@ -61,8 +61,11 @@ def load(path: Path, dataset: str | None = None) -> Stored:
     name = dataset or config.dataset
     play, domains = _playable(name)
     data: MultiDomainData = DATASETS[name].factory()
-    with torch.random.fork_rng(devices=[]):
-        model = build(config, data.input_shape, data.n_outputs)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = build(config, data.input_shape, data.n_outputs)
+    except ValueError as error:
+        raise ConfigError(f"{path} holds a model for {config.dataset}, which does not fit {name}: {error}") from error
     try:
         model.load_state_dict({key: value.float() for key, value in content["model"].items()})
     except RuntimeError as error:

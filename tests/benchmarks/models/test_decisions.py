@@ -76,10 +76,55 @@ def test_kinds_of_numbers_mean_the_same():
     assert torch.equal(model(bits), model(bits.float()))
 
 
-def test_padded_steps_are_finite():
-    x, _ = windows()
-    x[:, 4:] = 0
-    assert scorer()(x).isfinite().all()
+@pytest.mark.parametrize("columns", [1, COLUMNS])
+def test_padding_changes_nothing(columns):
+    """The steps of a window that ends early are what they are in a shorter one, and it adds nothing to gradients."""
+    x, _ = windows(columns=columns)
+    x[1:, 4:] = 0
+    model = scorer(columns)
+    out = model(x)
+    assert (out[1:, 4:, :OPTIONS] == NEVER).all()
+    assert (out[1:, 4:, OPTIONS:] == 0).all()
+    short = model(x[1:, :4])
+    assert torch.allclose(out[1:, :4], short, atol=1e-6)
+    weights = torch.randn(short.shape, generator=torch.Generator().manual_seed(2)) * (short > NEVER)
+    found = [torch.autograd.grad((o * weights).sum(), tuple(model.parameters())) for o in (model(x)[1:, :4], short)]
+    for mine, theirs in zip(*found, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-4)
+    assert (model(torch.zeros_like(x))[..., :OPTIONS] == NEVER).all()
+
+
+@pytest.mark.parametrize("columns", [1, COLUMNS])
+@torch.no_grad()
+def test_scores_by_hand(columns):
+    """The formula of the module, step by step and option by option, in double precision."""
+    x, legal = windows(n=1, columns=columns)
+    x, model = x.double(), scorer(columns).double()
+    tokens, vectors = [], []
+    for t in range(STEPS):
+        if columns == 1:
+            own = model.vectors
+        else:
+            own = torch.stack([model.features(x[0, t, ROWS + k, 1:]) for k in range(OPTIONS)])
+        tokens.append(model.context(x[0, t, :ROWS].flatten()) + own[legal[0, t]].mean(0) + model.positions[t])
+        vectors.append(own)
+    h = torch.stack(tokens)
+    for block in model.blocks[:-1]:
+        query, key, value = block.mixing(block.before(h)).chunk(3, dim=-1)
+        mixed = []
+        for t in range(STEPS):
+            share = (key[: t + 1] @ query[t] / query.shape[1] ** 0.5).softmax(0)
+            mixed.append(share @ value[: t + 1])
+        h = h + block.after(torch.stack(mixed))
+        h = h + block.perceptron(h)
+    h = model.blocks[-1](h)
+    out = model(x)[0]
+    assert torch.allclose(out[:, OPTIONS:], model.value(h))
+    for t in range(STEPS):
+        for k in range(OPTIONS):
+            e = vectors[t][k]
+            score = model.query(h[t]) @ e / 32**0.5 + model.score((model.pair(h[t]) + model.option(e)).relu())
+            assert out[t, k] == pytest.approx(float(score) if legal[0, t, k] else NEVER)
 
 
 def test_by_name():
@@ -115,7 +160,7 @@ def test_a_picture_at_every_step():
     first = torch.nn.functional.conv2d(picture, model.seen.net[0].weight, model.seen.net[0].bias, 4, 2).relu()
     second = torch.nn.functional.conv2d(first, model.seen.net[2].weight, model.seen.net[2].bias, 2, 1).relu()
     vector = second.flatten(1) @ model.seen.net[5].weight.T + model.seen.net[5].bias
-    assert torch.allclose(model.seen(x[1:2, :1, 1:17], torch.ones(1, 1, dtype=torch.bool))[0], vector, atol=1e-5)
+    assert torch.allclose(model.seen(x[1, :1, 1:17]), vector, atol=1e-5)
     other = x.clone()
     other[1, 2, 9, 10] ^= 255
     changed = (model(other) - out).abs().amax(-1) > 0

@@ -161,6 +161,11 @@ def test_what_cannot_be_played(weights, tmp_path, said, monkeypatch):
     monkeypatch.setenv("PGRAD_DATA", str(tmp_path / "other"))
     with pytest.raises(ConfigError, match=r"holds a model for line, which does not fit longer"):
         load(weights, "longer")
+    content = torch.load(weights, weights_only=True)
+    content["config"]["model"] = "decisions-pixels"
+    torch.save(content, tmp_path / "pixels.pt")
+    with pytest.raises(ConfigError, match="a model for line, which does not fit longer: this model takes"):
+        load(tmp_path / "pixels.pt", "longer")
     with pytest.raises(ConfigError, match=r"DATA: 'rotated-digits' is not known.* cannot be played"):
         load(weights, "rotated-digits")
     with pytest.raises(ConfigError, match=r"DATA: line.*option 'x' is not known"):

@@ -12,12 +12,14 @@ from benchmarks.datasets.decisions.babyai_game import (
     CAP,
     KINDS,
     LEVELS,
+    TILE,
     WORDS,
     cells_of,
     installed,
     said_as,
     words_of,
 )
+from benchmarks.datasets.decisions.drawing import BESIDE
 from benchmarks.datasets.decisions.games import LostError, Pictured, as_teacher, at_random
 from benchmarks.datasets.decisions.steps import DONE, RETURN, TEACHER
 from tests.benchmarks.datasets.decisions.record import load_babyai
@@ -185,6 +187,20 @@ def test_pictures_for_people():
     pages = babyai.page(ORDERED)
     assert set(pages) == set(LEVELS)
     assert all(page.dtype == np.uint8 and page.shape[1] > 4 * 100 for page in pages.values())
+
+
+@needs_minigrid
+@pytest.mark.slow
+def test_what_a_player_of_pictures_is_given_stands_beside_the_grid():
+    game, seen = babyai.play(ORDERED, pixels=True).game("unlock", 1), babyai.play(ORDERED).game("unlock", 1)
+    given = game.view().context[3 * 56 :].reshape(56, 56, 3)
+    wide, narrow = game.picture(), seen.picture()
+    right = wide[:168, narrow.shape[1] + BESIDE :][1::3, 1::3]
+    assert np.array_equal(right, given)
+    grid = seen.env.height * TILE
+    assert np.array_equal(wide[:grid, : narrow.shape[1]], narrow[:grid])
+    pages = [babyai.page(ORDERED, pixels)["unlock"] for pixels in (False, True)]
+    assert pages[0].shape[1] < pages[1].shape[1]
 
 
 @needs_minigrid

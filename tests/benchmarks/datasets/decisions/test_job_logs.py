@@ -80,6 +80,8 @@ BROKEN = {
     r"line 6: 17 fields; a job of the Standard Workload Format has 18": " ".join(["1"] * 17),
     r"line 6: field 4 must be a number, got 'x'": line(1, 5, "x", 2),
     r"line 6: field 5 must be a number, got 'nan'": line(1, 5, 5, "nan"),
+    r"line 6: field 2 must be at most 10000000000, got 1e300": line(1, "1e300", 5, 2),
+    r"line 6: field 2 must be at most 10000000000, got 1000000000000000": line(1, 10**15, 5, 2),
     r"line 6: field 2, the time of submission, must be 0 or more seconds, got -4": line(1, -4, 5, 2),
 }
 
@@ -92,7 +94,11 @@ def test_a_broken_line_is_named(tmp_path, message):
 
 
 def test_broken_logs(tmp_path, own_cache):
-    for header, message in (("", "must say how many processors"), ("; MaxProcs: -1\n", "got '-1'")):
+    for header, message in (
+        ("", "must say how many processors"),
+        ("; MaxProcs: -1\n", "got '-1'"),
+        (f"; MaxProcs: {10**30}\n", "got '1000"),
+    ):
         with pytest.raises(ValueError, match=message):
             job_logs.read(swf(tmp_path / "a.swf", header=header))
     with pytest.raises(ValueError, match="UnixStartTime of the header must be a whole number of seconds, got 'noon'"):

@@ -98,9 +98,11 @@ WRONG = {
     "teacher must be one of the legal options": {"teacher": 3},
     "reward must be a number, all finite in 32 bits; got inf": {"reward": float("inf")},
     "reward must be a number, all finite in 32 bits; got 1e[+]39": {"reward": 1e39},
-    "reward must be a number, all finite in 32 bits; got 0.5": {"reward": "0.5"},
+    "reward must be a number, all finite in 32 bits; got '0.5'": {"reward": "0.5"},
     "reward must be a number, all finite in 32 bits; got 1000": {"reward": 10**400},
     "features must be a list of numbers, all finite in 32 bits; got .1e[+]300": {"features": [1e300] * 14},
+    "features must be as many as on line 1, 14 numbers; got 2": {"features": [1.0, 2.0]},
+    "options must be as many as on line 1, 2 numbers for each option; got 1": {"options": [[1.0], [2.0], [3.0]]},
     "options must be at most 4096, got 1000000000": {"options": 10**9},
     "features must be a list of numbers, all finite": {"features": [1.0, "x"]},
     "options must be a list of lists of numbers of one length": {"options": [[1], [1, 2]]},
@@ -139,6 +141,13 @@ def test_files_as_others_write_them(tmp_path):
         DATASETS[f"decisions:{tmp_path / 'deep.jsonl'}"]
 
 
+def test_as_many_options_at_every_step(tmp_path):
+    content = [{**row, "options": 3} for row in rows(3)]
+    content[4] |= {"options": 4, "legal": [True] * 4}
+    with pytest.raises(ValueError, match="line 5: options must be as many as on line 1, 3 in number; say by legal"):
+        DATASETS[lines(tmp_path / "log.jsonl", content)]
+
+
 def test_returns_that_are_not_finite(tmp_path):
     content = [{**row, "reward": 3e38} for row in rows(3)]
     with pytest.raises(
@@ -155,7 +164,7 @@ def test_broken_files(tmp_path):
         ([{**row, "domain": row["domain"] + "+"} for row in content], "must not be empty or hold"),
         ([], "holds no step"),
         ([{**row, "group": row["step"]} for row in content], "it must be in one"),
-        ([*content[:-1], {**content[-1], "features": [1.0]}], "elsewhere they are"),
+        ([*content[:-1], {**content[-1], "features": [1.0]}], "line .*: features must be as many as on line 1"),
     ):
         with pytest.raises(ValueError, match=message):
             DATASETS[lines(tmp_path / "log.jsonl", wrong)]

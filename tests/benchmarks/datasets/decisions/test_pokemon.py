@@ -25,6 +25,7 @@ from benchmarks.datasets.decisions.pokemon_view import view
 from benchmarks.datasets.decisions.steps import DONE, RETURN, TEACHER
 from benchmarks.datasets.fetch import FetchError
 from tests.benchmarks.datasets.decisions.battles import GIVEN, LOGGED, recorded, used
+from tests.benchmarks.datasets.decisions.gaps import inside_and_outside
 from tests.benchmarks.datasets.decisions.record import at_hand, load
 
 HERE = shutil.which("node") is not None and all(at_hand(package) for package in PACKAGES)
@@ -326,3 +327,17 @@ def test_more_battles_against_the_simulators_requests(domain):
 def test_the_real_set():
     data = DATASETS["pokemon-generations"]
     assert data.factory.build().data.digest() == data.digest
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not DATASETS["pokemon-generations"].factory.path.is_file(),
+    reason="the recording's two battles of a generation are too few to be parted, and those of all are not here: "
+    "data pokemon-generations prepares them",
+)
+def test_a_generation_that_is_held_out_is_harder():
+    """The first, which has neither items nor abilities; the fourth is hardly harder after so few gradients."""
+    inside, outside = inside_and_outside(
+        "pokemon-generations", ("generation-1", "generation-4"), lr=3e-3, rollouts=20, depth=1
+    )
+    assert outside["generation-1"] < inside["generation-1"] - 0.03

@@ -15,8 +15,7 @@ from benchmarks.datasets.decisions.packages import kept
 from benchmarks.datasets.decisions.tool_calls import FAMILIES, LOGS, Conversation, corrupted, segments
 from benchmarks.datasets.decisions.tool_wheel import Call, answered, execute, same_state
 from benchmarks.datasets.fetch import FetchError, Package
-from benchmarks.runs.config import RunConfig
-from benchmarks.runs.runner import run
+from tests.benchmarks.datasets.decisions.gaps import inside_and_outside
 from tests.benchmarks.datasets.decisions.record import at_hand, load
 from tests.benchmarks.packages import integrity
 
@@ -221,18 +220,6 @@ def test_the_real_wheel():
 @pytest.mark.slow
 @pytest.mark.skipif(not at_hand(tool_wheel.WHEEL), reason="needs the wheel of bfcl-eval; data tool-calls fetches it")
 def test_a_family_that_is_held_out_is_harder():
-    """By ERM: the same domain on its validation part where others are held out, and whole where it is."""
-    inside, outside = {}, {}
-    for held_out in ("files", "travel"):
-        hparams = {"lr": 1e-3, "weight_decay": 0.0}
-        lengths = {"rollouts": 12, "evaluate_every": 12, "depth": 1}
-        config = RunConfig(
-            dataset="tool-calls", algorithm="erm", held_out=(held_out,), seed=0, point=0, hparams=hparams,
-            model="decisions", **lengths,
-        )  # fmt: skip
-        outcome = run(config)
-        assert outcome["status"] == "finished", outcome["traceback"]
-        for name, curve in outcome["domain_curves"].items():
-            (outside if name == held_out else inside)[name] = curve[-1]
+    inside, outside = inside_and_outside("tool-calls", ("files", "travel"), depth=1)
     for name, value in outside.items():
         assert value < inside[name] - 0.03
