@@ -30,6 +30,7 @@ from benchmarks.datasets.decisions.job_workloads import (
 )
 from benchmarks.datasets.fetch import FetchError
 from benchmarks.reports.contact_sheet import draw
+from tests.benchmarks.datasets.decisions.gaps import inside_and_outside
 from tests.benchmarks.datasets.decisions.record import at_hand, load
 
 
@@ -224,3 +225,18 @@ def test_the_real_preparation(name):
     built = entry.factory.build()
     assert built.data.digest() == entry.digest
     assert built.facts["weather"] == "sand-point, greensboro, miami, 8760 of 8760 hours"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not at_hand(job_power.WHEEL), reason="the wheel of pvlib is not here: data job-scheduling fetches it"
+)
+def test_a_workload_that_is_held_out_is_harder_and_a_site_is_not():
+    """On average: one of the four workloads is not. The sites are the control."""
+    gaps = {}
+    for name in ("job-scheduling", "job-scheduling-sites"):
+        domains = DATASETS[name].domains
+        inside, outside = inside_and_outside(name, domains, rollouts=40, batch_size=16, lr=3e-3)
+        gaps[name] = np.mean([outside[domain] - inside[domain] for domain in domains])
+    assert gaps["job-scheduling"] < -0.015
+    assert abs(gaps["job-scheduling-sites"]) < 0.015
