@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import io
 import json
@@ -105,16 +106,16 @@ def test_errors_point_at_the_wrong_word(command, tmp_path, words, expected):
 
 @pytest.mark.slow
 def test_failed_runs_are_stored_shown_and_tried_again(tmp_path, monkeypatch):
-    real = worker.run
+    real = worker.TRAINING
 
     def fails_with_pgrad_on_seed_1(config, place):
-        outcome = real(config, place)
+        outcome = real.run(config, place)
         if config.algorithm == "pgrad" and config.seed == 1:
             kept = {name: outcome[name] for name in ("key", "config", "timings", "peak_memory")}
             return {**kept, "status": "failed", "failure": "error", "error": "OSError: [no] disk", "traceback": ""}
         return outcome
 
-    monkeypatch.setattr(worker, "run", fails_with_pgrad_on_seed_1)
+    monkeypatch.setattr(worker, "TRAINING", dataclasses.replace(real, run=fails_with_pgrad_on_seed_1))
     shown = io.StringIO()
     assert quick.compare(SMALL, tmp_path, 1, Console(file=shown, width=100)) == 6
     assert "6 runs failed" in shown.getvalue()
@@ -124,7 +125,7 @@ def test_failed_runs_are_stored_shown_and_tried_again(tmp_path, monkeypatch):
     assert table.loc[("erm", "average"), "seeds"] == 2
     assert "Failed runs: 6" in (tmp_path / "table.md").read_text(encoding="utf-8")
 
-    monkeypatch.setattr(worker, "run", real)
+    monkeypatch.setattr(worker, "TRAINING", real)
     assert quick.compare(SMALL, tmp_path, 1, Console(file=shown)) == 0
     records = list(read_lines(tmp_path / "records.jsonl"))
     assert len(records) == 36

@@ -1,5 +1,6 @@
 """The coordinator and the command line."""
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -202,16 +203,16 @@ def test_interrupted_and_resumed(tmp_path, stop):
 
 
 def test_interrupted_in_the_middle_of_a_run(tmp_path, monkeypatch):
-    real = worker.run
+    real = worker.TRAINING
 
     def interrupt(config, place):
         raise KeyboardInterrupt
 
     sweep = toy_sweep()
-    monkeypatch.setattr(worker, "run", interrupt)
+    monkeypatch.setattr(worker, "TRAINING", dataclasses.replace(real, run=interrupt))
     with pytest.raises(KeyboardInterrupt):
         run_here(sweep, tmp_path)
-    monkeypatch.setattr(worker, "run", real)
+    monkeypatch.setattr(worker, "TRAINING", real)
     first, *_ = run_here(sweep, tmp_path)
     assert [attempt["status"] for attempt in first["attempts"]] == ["interrupted", "finished"]
 
