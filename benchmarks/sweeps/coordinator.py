@@ -172,23 +172,16 @@ class Coordinator:
         """Gives up on the attempts whose process is gone."""
         running = self.store.running(self.sweep_id)
         self._busy = {attempt.worker for attempt in running}
-        gone: dict[str, tuple[str, str]] = {}  # a worker has several at once, where one training does several runs
-        for attempt in running:
-            if attempt.worker not in gone:
-                status, reason = self._gone(attempt)
-                if reason:
-                    gone[attempt.worker] = status, reason
-        for attempt in running:
-            if attempt.worker in gone:
-                status, reason = gone[attempt.worker]
+        # All are looked at before any is forgotten: a worker has several where one training does several runs.
+        for attempt, (status, reason) in [(attempt, self._gone(attempt)) for attempt in running]:
+            if reason:
                 self.store.give_up(attempt.attempt_id, status, f"{attempt.worker}: {reason}", self.sweep.max_attempts)
                 self.store.end_worker(attempt.worker_id, reason)
                 self.lost += 1
-        for worker, (_, reason) in gone.items():
-            self.note = f"{worker}: {reason}"
-            self._busy.discard(worker)
-            self._ended.pop(worker, None)
-            self._idle_deaths = 0
+                self.note = f"{attempt.worker}: {reason}"
+                self._busy.discard(attempt.worker)
+                self._ended.pop(attempt.worker, None)
+                self._idle_deaths = 0
         self._leases.keep({attempt.attempt_id for attempt in running})
         self._bury(self._busy)
 

@@ -1,6 +1,7 @@
 """One training for several runs: each record says what its run alone would have said."""
 
 import itertools
+import math
 
 import pytest
 
@@ -15,7 +16,8 @@ from benchmarks.runs.runner import run
 from benchmarks.runs.together import beside, run_together
 from benchmarks.studies.performance import trainings
 from benchmarks.sweeps.config import SweepConfig
-from benchmarks.sweeps.coordinator import perform
+from benchmarks.sweeps.coordinator import Coordinator, perform
+from benchmarks.sweeps.launchers.base import Ending
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.worker import Job, Worker
 
@@ -164,3 +166,23 @@ def test_what_it_saves_is_a_table():
     assert [row[1].strip() for row in rows] == list(FOLLOWED)
     assert [int(row[2]) for row in rows] == [1 + len(line.averages) for line in FOLLOWED.values()]
     assert all(float(cell) > 0 for row in rows for cell in row[3:6])
+
+
+def test_runs_of_a_worker_that_died_are_all_lost(tmp_path):
+    """Its launcher tells of its end once, and it had several runs."""
+    with Store(tmp_path / "store.sqlite") as store:
+        sweep_id = store.enter(SWEEP)
+        number = store.new_worker("local", sweep_id, "dead")
+        first = store.claim(sweep_id, number)
+        second = store.claim_beside(sweep_id, number, [one.key() for one in beside(first.config)])
+        coordinator = Coordinator(SWEEP, store, tmp_path)
+        coordinator._ended["dead"] = Ending(died=True, reason="killed by signal 9"), -math.inf
+        coordinator._reap()
+        assert store.counts(sweep_id)["running"] == 0
+        for one in (first, second):
+            query = f"SELECT status, error FROM attempts WHERE id = {one.attempt_id}"
+            with store.database.read() as connection:
+                found = connection.exec_driver_sql(query).one()
+            assert tuple(found) == ("lost", "dead: killed by signal 9")
+        assert coordinator.lost == 2
+        assert not coordinator._ended
