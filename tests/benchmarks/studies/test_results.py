@@ -140,6 +140,10 @@ def test_every_interval_in_the_words_stands_in_the_tables():
     found = re.findall(r"[+-]\d+\.\d \[[+-]\d+\.\d, [+-]\d+\.\d\]", " ".join(words.split()))
     assert len(found) > 70
     assert [each for each in found if each.replace("-", "−") not in tables] == []
+    finer = re.findall(r"([+-]\d+\.\d\d) (\[[+-]\d+\.\d\d, [+-]\d+\.\d\d\])", " ".join(words.split()))
+    rows = re.findall(r"\| ([+−]\d+\.\d\d) +\| (\[[+−]\d+\.\d\d, [+−]\d+\.\d\d\])", tables)
+    assert len(finer) > 5
+    assert {(mean.replace("-", "−"), interval.replace("-", "−")) for mean, interval in finer} <= set(rows)
 
 
 def test_the_page_is_short_and_names_every_table():
