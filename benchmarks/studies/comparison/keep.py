@@ -4,7 +4,7 @@
     python -m benchmarks.studies.comparison.keep runs/rules rotated-digits --sweep rules   # of rules.yaml
 
 Losses are most of what the records weigh, and have digits that nobody reads. Choices, by their loss too, stay what they
-are: there are as many digits as that takes.
+are: there are as many digits as that takes. Other figures of merit than the data set's own are left out.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ LOSS = "validation loss"
 
 
 def short(record: Mapping[str, Any], digits: int) -> Run:
-    """The record with losses of so many digits.
+    """The record with losses of so many digits, and one figure of merit.
 
     Example:
         >>> record = {"curves": {"loss": [0.69273401], "step": [9]}, "diagnostics": {"validation loss": [0.0068608668]}}
         >>> short(record, digits=5)
-        {'curves': {'loss': [0.69273], 'step': [9]}, 'diagnostics': {'validation loss': [0.0068609]}}
+        {'curves': {'loss': [0.69273], 'step': [9]}, 'diagnostics': {'validation loss': [0.0068609]}, 'measures': {}}
     """
     curves, diagnostics = dict(record.get("curves") or {}), dict(record.get("diagnostics") or {})
     for values, name in ((curves, "loss"), (diagnostics, LOSS)):
         if name in values:
             values[name] = [_rounded(value, digits) for value in values[name]]
-    return {**record, "curves": curves, "diagnostics": diagnostics}
+    return {**record, "curves": curves, "diagnostics": diagnostics, "measures": {}}
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
