@@ -28,8 +28,8 @@ SAID = {
 def counts():
     """Of a fresh interpreter: other tests enter toys into the registries."""
     code = (
-        "import json; from benchmarks.algorithms import ALGORITHMS as a; from benchmarks.datasets import DATASETS as d; "
-        "print(json.dumps({'algorithms': len(a), 'datasets': len(d)}))"
+        "import json; from benchmarks.algorithms import ALGORITHMS; from benchmarks.datasets import DATASETS; "
+        "print(json.dumps({'algorithms': len(ALGORITHMS), 'datasets': len(DATASETS)}))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
