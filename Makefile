@@ -89,7 +89,7 @@ format: $(TEST)  ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 
 # Notebooks and examples are run as the site is built, so it belongs to no other check.
-docs: $(DOCS)  ## the site in build/site/html, warnings are errors; then its links, pictures and screens; four minutes of processor time
+docs: $(DOCS)  ## the site in build/site/html, warnings are errors; then its links, pictures and screens; three minutes on two cores
 	@printf '\n== the site\n'
 	@OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -j 2 -d build/site/doctrees docs build/site/html
 	@printf '\n== what is on it\n'
