@@ -97,7 +97,10 @@ class LocalLauncher(Launcher):
         process = self._context.Process(
             target=_main, args=(job, sender, self._logs / f"{job.name}.log", gpu), name=job.name, daemon=False
         )
-        process.start()
+        try:
+            process.start()
+        except (EOFError, ConnectionError):  # the server that processes come from was killed; the next call has another
+            process.start()
         sender.close()
         handle = LocalHandle(job.name, process, receiver, gpu)
         self._handles.append(handle)

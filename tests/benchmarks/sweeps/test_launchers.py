@@ -1,8 +1,12 @@
 """Every launcher for real: this process, a local pool, submitit's local executor, a Ray started here."""
 
 import importlib.util
+import os
+import signal
 import sqlite3
 import sys
+import threading
+from multiprocessing import forkserver
 
 import pytest
 
@@ -78,6 +82,22 @@ def test_local_worker_that_is_killed_by_its_run(tmp_path):
         assert record["failure"] == "killed"
         assert "SIGKILL" in record["error"]
         assert [attempt["status"] for attempt in record["attempts"]] == ["lost", "failed"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs the fork server, which Windows does not have")
+def test_the_server_of_processes_may_be_killed_while_a_worker_starts(tmp_path):
+    started = forkserver._forkserver
+    started.ensure_running()
+    number = started._forkserver_pid
+    os.kill(number, signal.SIGSTOP)  # so that the start waits for it
+    killer = threading.Timer(0.5, os.kill, (number, signal.SIGKILL))
+    killer.start()
+    sweep = toy_sweep(launcher=Local(workers=1))
+    with Store(tmp_path / "store.sqlite") as store:
+        records = perform(sweep, store, tmp_path)
+    killer.join()
+    assert {record["status"] for record in records} == {"finished"}
+    assert started._forkserver_pid != number
 
 
 def test_memory_decides_how_many_workers_start(tmp_path):
