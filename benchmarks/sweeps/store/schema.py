@@ -141,6 +141,7 @@ attempts = Table(
     Column("diagnostics", JSON(none_as_null=True)),
     Column("model_file", String),
     UniqueConstraint("run_id", "number"),
+    sqlite_autoincrement=True,  # a claim of an attempt that was deleted must not be one of a later attempt
 )
 
 checkpoints = Table(

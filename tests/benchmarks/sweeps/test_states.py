@@ -204,3 +204,17 @@ def test_every_move_is_between_states_that_exist():
             assert set(pairs) <= {*states, KILLED}, event
             assert set(pairs.values()) <= set(states), event
     assert not any("finished" in RUN_MOVES[event] for event in RUN_MOVES if event != "redo")
+
+
+def test_the_claim_of_a_deleted_attempt_is_no_later_one(tmp_path):
+    with Store(tmp_path / "store.sqlite") as store:
+        number = store.enter(SMALL)
+        worker = store.new_worker("test", number)
+        old = store.claim(number, worker)
+        store.delete(number)
+        number = store.enter(LARGE)
+        new = store.claim(number, worker)
+        assert new.attempt_id != old.attempt_id
+        assert not store.beat(old.attempt_id)
+        assert not store.give_up(old.attempt_id, "lost", "killed", 3)
+        assert store.beat(new.attempt_id)
