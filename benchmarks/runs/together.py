@@ -13,7 +13,7 @@ from functools import partial
 
 from benchmarks.algorithms import averaging
 from benchmarks.runs.config import RunConfig
-from benchmarks.runs.outputs import Place
+from benchmarks.runs.outputs import Place, Recorder
 from benchmarks.runs.runner import RunKind, of_the_run, outcome_of, prepare_together, run
 from benchmarks.runs.training import Outcome, View, train_once
 
@@ -62,6 +62,8 @@ class _Session:
         self.configs, self.place = configs, place
         self.outcomes: list[Outcome] = [{} for _ in configs]
         self.errors: list[Exception | None] = [None] * len(configs)
+        self.contexts = [place.observer(config) for config in configs]
+        self.observers: list[Recorder] = []
 
     def fill(self, number: int, outcome: Outcome) -> None:
         """Trains for all when the first one is asked.
@@ -75,25 +77,27 @@ class _Session:
             except Exception as error:  # noqa: BLE001  it is raised below, for every run that has no other one
                 self.errors = [own or error for own in self.errors]
         outcome.update(self.outcomes[number])
-        own = self.errors[number]
-        if own is not None:
-            raise own
+        with contextlib.ExitStack() as stack:
+            if number < len(self.observers):
+                stack.push(self.contexts[number])  # its end is that of its own run
+            own = self.errors[number]
+            if own is not None:
+                raise own
+        outcome["model_file"] = self.observers[number].model_file
 
     def _train(self) -> None:
-        with contextlib.ExitStack() as stack:
-            observers = [stack.enter_context(self.place.observer(config)) for config in self.configs]
-            made = prepare_together(self.configs, self.place)
-            parts = zip(made, self.outcomes, observers, strict=True)
-            views = [View(one.training, outcome, observer) for one, outcome, observer in parts]
-            try:
-                train_once(views)
-            finally:
-                self.errors = [view.error for view in views]
-            for view, config, one in zip(views, self.configs, made, strict=True):
-                if view.error is None:
-                    view.outcome["diagnostics"] |= of_the_run(config, one)
-        for outcome, observer in zip(self.outcomes, observers, strict=True):
-            outcome["model_file"] = observer.model_file
+        for context in self.contexts:
+            self.observers.append(context.__enter__())
+        made = prepare_together(self.configs, self.place)
+        parts = zip(made, self.outcomes, self.observers, strict=True)
+        views = [View(one.training, outcome, observer) for one, outcome, observer in parts]
+        try:
+            train_once(views)
+        finally:
+            self.errors = [view.error for view in views]
+        for view, config, one in zip(views, self.configs, made, strict=True):
+            if view.error is None:
+                view.outcome["diagnostics"] |= of_the_run(config, one)
 
 
 TRAINING = RunKind(RunConfig, run, beside, run_together)

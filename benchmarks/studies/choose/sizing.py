@@ -87,16 +87,20 @@ def need(space: Space, speeds: Speeds) -> Need:
     candidates, outers = space.candidates(), space.outers()
     askers = Counter(held_out for outer in outers for held_out in space.held_out(outer))
 
-    def costs(held_out: Outer, rung: int) -> list[float]:
-        """Seconds of a run of each candidate, the longest first; averages are seen in the training that they follow."""
+    def alone(held_out: Outer, rung: int) -> list[float]:
+        """Seconds of a run of each candidate."""
         known: dict[tuple[int, str], float] = {}  # the same at all points
-        trainings: dict[tuple[int, str, int], list[float]] = {}
         for each in candidates:
             if (each.model, each.algorithm) not in known:
                 run, domains = space.run(each, held_out, 0, rung), len(space.domains) + len(space.unseen)
                 known[each.model, each.algorithm] = _seconds(run, each.model, speeds, domains)
-            training = each.model, followed(each.algorithm), each.point
-            trainings.setdefault(training, []).append(known[each.model, each.algorithm])
+        return [known[each.model, each.algorithm] for each in candidates]
+
+    def costs(held_out: Outer, rung: int) -> list[float]:
+        """The same, the longest first, where averages are seen in the training that they follow."""
+        trainings: dict[tuple[int, str, int], list[float]] = {}
+        for each, seconds in zip(candidates, alone(held_out, rung), strict=True):
+            trainings.setdefault((each.model, followed(each.algorithm), each.point), []).append(seconds)
         found = []
         for own in trainings.values():
             longest = max(own)
@@ -111,7 +115,8 @@ def need(space: Space, speeds: Speeds) -> Need:
             entering = math.ceil(min(len(candidates), number * many))
             search += len(space.seeds(rung)) * sum(costs(held_out, rung)[:entering])
         share /= own.factor
-    longest, *_ = of_all = costs(frozenset(space.domains[:1]), len(space.recipe.rungs) - 1)
+    of_all = alone(frozenset(space.domains[:1]), len(space.recipe.rungs) - 1)
+    longest = max(of_all)
     pairs = 2 * space.size.seeds * len(space.domains)  # a training and its refit, of the choice and of plain ERM
     return Need(search, pairs * (longest + sum(of_all) / len(of_all)) + 2 * longest)
 

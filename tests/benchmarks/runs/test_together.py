@@ -92,7 +92,7 @@ def test_training_that_diverges_fails_every_run_with_what_it_reached():
         assert shared["curves"] == alone["curves"]
 
 
-def test_evaluation_that_fails_is_one_runs_own(monkeypatch):
+def test_evaluation_that_fails_is_one_runs_own(monkeypatch, tmp_path):
     real = together.View.checkpoint
 
     def checkpoint(view, step, loss):
@@ -101,11 +101,12 @@ def test_evaluation_that_fails_is_one_runs_own(monkeypatch):
         real(view, step, loss)
 
     monkeypatch.setattr(together.View, "checkpoint", checkpoint)
-    plain, average = run_together([config("erm"), config("erm-ema")], Place())
+    plain, average = run_together([config("erm"), config("erm-ema")], Place(tmp_path, weights=True))
     assert plain["status"] == "finished"
     assert len(plain["curves"]["step"]) == 6
     assert (average["status"], average["error"]) == ("failed", "FloatingPointError: this average is no number")
     assert len(average["curves"]["step"]) == 3
+    assert [path.stem for path in (tmp_path / "weights").iterdir()] == [plain["key"]]  # none of a run that failed
 
 
 SWEEP = SweepConfig(
