@@ -18,7 +18,7 @@ from benchmarks.datasets import DatasetEntry, Metric
 from benchmarks.datasets.base import Domain
 from benchmarks.datasets.decisions.losses import DecisionLoss
 from benchmarks.runs.config import Settings
-from benchmarks.runs.training import Score, Scores
+from benchmarks.runs.view import Score, Scores
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.runs.config import RunConfig
-from benchmarks.runs.training import Score
+from benchmarks.runs.view import Score
 
 
 @dataclass(frozen=True)

@@ -31,17 +31,15 @@ from benchmarks.runs.outputs import Place
 from benchmarks.runs.prepared import prepared
 from benchmarks.runs.protocol import Split, batches, fitted, leave_out, repetition
 from benchmarks.runs.refit import Retold
-from benchmarks.runs.training import (
+from benchmarks.runs.training import DivergedError, checkpoint_plan, train
+from benchmarks.runs.view import (
     Batch,
-    DivergedError,
     Observer,
     Outcome,
     Score,
     Scores,
     Training,
-    checkpoint_plan,
     mean_score,
-    train,
 )
 
 

@@ -15,7 +15,8 @@ from benchmarks.algorithms import averaging
 from benchmarks.runs.config import RunConfig
 from benchmarks.runs.outputs import Place, Recorder
 from benchmarks.runs.runner import RunKind, of_the_run, outcome_of, prepare_together, run
-from benchmarks.runs.training import Outcome, View, train_once
+from benchmarks.runs.training import train_once
+from benchmarks.runs.view import Outcome, View
 
 
 def beside(config: RunConfig) -> list[RunConfig]:

@@ -22,7 +22,7 @@ from benchmarks.runs.config import RunConfig
 from benchmarks.runs.foresight import Foreseen, foresee
 from benchmarks.runs.outputs import Place
 from benchmarks.runs.runner import prepare
-from benchmarks.runs.training import Training
+from benchmarks.runs.view import Training
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.launcher_config import InProcess
 

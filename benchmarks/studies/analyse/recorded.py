@@ -12,7 +12,8 @@ import pgrad
 from benchmarks.runs.config import RunConfig
 from benchmarks.runs.outputs import Place
 from benchmarks.runs.runner import prepare
-from benchmarks.runs.training import Outcome, Score, train
+from benchmarks.runs.training import train
+from benchmarks.runs.view import Outcome, Score
 from pgrad.analysis.measures import Row
 
 

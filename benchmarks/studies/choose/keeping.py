@@ -20,7 +20,8 @@ from benchmarks.runs.model_folder.seen import Seen, features, unlikeness
 from benchmarks.runs.outputs import Place
 from benchmarks.runs.protocol import Split
 from benchmarks.runs.runner import of_the_run, outcome_of, prepare
-from benchmarks.runs.training import Outcome, Score, train
+from benchmarks.runs.training import train
+from benchmarks.runs.view import Outcome, Score
 
 
 @dataclass

@@ -23,7 +23,7 @@ from benchmarks.models import build
 from benchmarks.runs.config import RunConfig, Settings
 from benchmarks.runs.protocol import Split, batches, fitted, leave_out
 from benchmarks.runs.runner import run
-from benchmarks.runs.training import Outcome
+from benchmarks.runs.view import Outcome
 from benchmarks.studies.physics.random_targets import Uncertainty, redraw, separate
 
 Array = NDArray[np.float64]

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from benchmarks.algorithms import Setup
-from benchmarks.runs.training import Scores
+from benchmarks.runs.view import Scores
 from benchmarks.studies.wilds.config import TEST, Where, WildsConfig, part
 from pgrad.integrations import wilds
 

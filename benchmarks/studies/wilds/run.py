@@ -14,7 +14,8 @@ from benchmarks.runs import checkpoint
 from benchmarks.runs.environment import environment, fingerprint
 from benchmarks.runs.outputs import Place
 from benchmarks.runs.runner import outcome_of
-from benchmarks.runs.training import Keeper, Outcome, Score, train
+from benchmarks.runs.training import Keeper, train
+from benchmarks.runs.view import Outcome, Score
 from benchmarks.studies.wilds import constant
 from benchmarks.studies.wilds.config import Where, WildsConfig
 from benchmarks.studies.wilds.setup import Assembled

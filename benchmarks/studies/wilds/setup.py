@@ -18,7 +18,8 @@ from benchmarks.algorithms import ALGORITHMS, Setup
 from benchmarks.base.errors import unknown
 from benchmarks.base.seeds import seed_from
 from benchmarks.runs import checkpoint
-from benchmarks.runs.training import Training, checkpoint_plan
+from benchmarks.runs.training import checkpoint_plan
+from benchmarks.runs.view import Training
 from benchmarks.studies.wilds import backbones
 from benchmarks.studies.wilds.catalogue import DEFAULTS
 from benchmarks.studies.wilds.config import TEST, Where, WildsConfig, part

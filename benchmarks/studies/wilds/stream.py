@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from benchmarks.runs.training import Batch
+from benchmarks.runs.view import Batch
 from pgrad import DomainBatchSampler
 
 __all__ = ["Stream"]

@@ -7,7 +7,14 @@ import torch
 
 from benchmarks.algorithms import ALGORITHMS, Setup
 from benchmarks.runs import checkpoint
-from benchmarks.runs.training import DivergedError, Keeper, Scores, Training, checkpoint_plan, scale_rates, train
+from benchmarks.runs.training import (
+    DivergedError,
+    Keeper,
+    checkpoint_plan,
+    scale_rates,
+    train,
+)
+from benchmarks.runs.view import Scores, Training
 
 LENGTH, ROLLOUTS = 4, 5
 
