@@ -212,10 +212,9 @@ def beside(name: str, hparams: HParams) -> list[Asked]:
         >>> [(name, *hparams.values()) for name, hparams in found if name in ("erm", "erm-swad")]
         [('erm', 0.01, 0.0), ('erm-swad', 0.01, 0.0, 0.3), ('erm-swad', 0.01, 0.0, 0.2)]
     """
-    parts = _parts(name)
-    if parts is None:
+    base, _ = _parts(name)
+    if base not in FOLLOWED:
         return []
-    base, _ = parts
     own = {key: value for key, value in hparams.items() if key in FOLLOWED[base].space}
     found: list[Asked] = [(base, own)]
     for each in FOLLOWED[base].averages:
@@ -233,8 +232,7 @@ def followed(name: str) -> str:
         >>> followed("erm-sgd-swad"), followed("erm-sgd"), followed("coral")
         ('erm-sgd', 'erm-sgd', 'coral')
     """
-    parts = _parts(name)
-    return name if parts is None else parts[0]
+    return _parts(name)[0]
 
 
 def sharing(model: nn.Module, asked: Sequence[Asked], setup: Setup) -> list[Algorithm]:
@@ -243,13 +241,13 @@ def sharing(model: nn.Module, asked: Sequence[Asked], setup: Setup) -> list[Algo
     Raises:
         ValueError: if they do not move the model alike.
     """
-    base, _ = _parts(asked[0][0]) or ("", None)
+    base = followed(asked[0][0])
     if base not in FOLLOWED or any(each not in beside(*asked[0]) for each in asked):
         raise ValueError(f"these algorithms do not move a model alike: {', '.join(name for name, _ in asked)}")
     inner = FOLLOWED[base].factory(model, asked[0][1], setup)
     made = []
     for name, hparams in asked:
-        average = (_parts(name) or ("", None))[1]
+        _, average = _parts(name)
         if average is None:
             made.append(inner)
         else:
@@ -259,9 +257,7 @@ def sharing(model: nn.Module, asked: Sequence[Asked], setup: Setup) -> list[Algo
     return made
 
 
-def _parts(name: str) -> tuple[str, str | None] | None:
-    """The followed algorithm and the average of a name; None where neither is in the tables."""
-    if name in FOLLOWED:
-        return name, None
+def _parts(name: str) -> tuple[str, str | None]:
+    """The followed algorithm and the average of a name; the name itself and None where it is no average."""
     base, _, average = name.rpartition("-")
-    return (base, average) if base in FOLLOWED and average in FOLLOWED[base].averages else None
+    return (base, average) if base in FOLLOWED and average in FOLLOWED[base].averages else (name, None)

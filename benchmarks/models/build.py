@@ -89,4 +89,4 @@ def build(settings: ModelSettings, input_shape: tuple[int, ...], n_outputs: int,
     head = mlp((backbone.n_features,), n_outputs, settings.width, depth_of_head)
     trunk = Rest(backbone, cut) if cut else backbone
     tuned = Tuned(trunk, head, name, settings.tuning, settings.batch_norm)
-    return tuned.to(memory_format=torch.channels_last)  # the order that convolutions are fast in: a third less time
+    return tuned.to(memory_format=torch.channels_last)  # the order that convolutions are fast in
