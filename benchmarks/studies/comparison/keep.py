@@ -1,66 +1,169 @@
-"""Keeps a finished rung beside this file: its records, compressed, with losses of few digits.
+"""Keeps a finished rung beside this file: its records, compressed, with what choices by its sweep file's rules need.
 
     python -m benchmarks.studies.comparison.keep runs/tuned rotated-digits                 # of tuned.yaml
     python -m benchmarks.studies.comparison.keep runs/rules rotated-digits --sweep rules   # of rules.yaml
 
-Losses are most of what the records weigh, and have digits that nobody reads. Choices, by their loss too, stay what they
-are: there are as many digits as that takes. Other figures of merit than the data set's own are left out.
+Curves are most of what the records weigh, and the sweep's command makes them again. So a checkpoint that no rule can
+choose has None for a figure, as has a figure that no rule goes by; losses have as few digits as leave every choice what
+it is. (Scores are not rounded: which of two is higher may hang on their last digit.) Of a run that was trained again its
+end is kept. Other figures of merit than the data set's own are left out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import cyclopts
 
 from benchmarks.base.errors import unknown
-from benchmarks.base.records import Record
+from benchmarks.base.records import ASKED, VALIDATION_LOSS_CURVE, Record, held_out_domains
 from benchmarks.reports.load import Run, load_records
-from benchmarks.runs.rules import VALIDATION, VALIDATION_LOSS
-from benchmarks.runs.selection import select_all
-from benchmarks.studies.comparison.tables import FOLDER
+from benchmarks.runs.rules import LAST, ORACLE, Rule
+from benchmarks.runs.selection import figures, is_refit, select_all
+from benchmarks.studies.comparison.tables import FOLDER, sweep_of
 from benchmarks.sweeps.store.transfer import write_lines
 
 DIGITS = range(6, 18)
 """Fewest first; a number of double precision is told by the last."""
 
-LOSS = "validation loss"
+Curve = Sequence[float | None]
 
 
-def short(record: Mapping[str, Any], digits: int) -> Run:
-    """The record with losses of so many digits, and one figure of merit.
+@dataclass(frozen=True)
+class Asked:
+    """What the rules of a sweep file ask of the records of a rung.
 
-    Example:
-        >>> record = {"curves": {"loss": [0.69273401], "step": [9]}, "diagnostics": {"validation loss": [0.0068608668]}}
-        >>> short(record, digits=5)
-        {'curves': {'loss': [0.69273], 'step': [9]}, 'diagnostics': {'validation loss': [0.0068609]}, 'measures': {}}
+    Attributes:
+        rules: Names; what cheats is always among them.
+        outside: The held-out sets that are reported on; more domains are held out for cross-validation alone.
     """
-    curves, diagnostics = dict(record.get("curves") or {}), dict(record.get("diagnostics") or {})
-    for values, name in ((curves, "loss"), (diagnostics, LOSS)):
-        if name in values:
-            values[name] = [_rounded(value, digits) for value in values[name]]
-    return {**record, "curves": curves, "diagnostics": diagnostics, "measures": {}}
+
+    rules: tuple[str, ...]
+    outside: frozenset[frozenset[str]]
+
+    @classmethod
+    def of(cls, records: Sequence[Run], rules: Sequence[str]) -> Asked:
+        """Of the smallest held-out sets."""
+        sets = {_outside(record) for record in records}
+        smallest = frozenset(each for each in sets if not any(other < each for other in sets))
+        return cls(tuple(dict.fromkeys((*rules, ORACLE))), smallest)
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether every rule looks at one run alone, so that only its best checkpoints can be chosen."""
+        return not any(rule.shared or rule.crossed for rule in map(Rule.named, self.rules))
+
+    def short(self, record: Mapping[str, Any], digits: int) -> Run:
+        """The record with what is asked.
+
+        Example:
+            >>> curves = {"step": [9, 18], "loss": [0.69, 0.61], "validation": [0.25, 0.75], "held_out": [0.1, 0.2]}
+            >>> domain_curves = {"a": [0.25, 0.75], "b": [0.1, 0.2]}
+            >>> diagnostics = {"validation loss": [0.70368086, 0.69273401]}
+            >>> timings = {"wall_seconds": 0.12345, "cpu_seconds": 0.12345}
+            >>> record = {
+            ...     "config": {"held_out": "b"},
+            ...     "status": "finished",
+            ...     "curves": curves,
+            ...     "attempts": [],
+            ...     "domain_curves": domain_curves,
+            ...     "diagnostics": diagnostics,
+            ...     "timings": timings,
+            ... }
+            >>> found = Asked.of([record], ["validation"]).short(record, digits=3)
+            >>> found["curves"]
+            {'step': [9, 18], 'loss': [0.69, 0.61], 'validation': [None, 0.75], 'held_out': [None, 0.2]}
+            >>> found["domain_curves"], found["diagnostics"]
+            ({'a': [None, None], 'b': [None, 0.2]}, {'validation loss': [None, 0.693]})
+        """
+        kept = {**record, "measures": {}, "timings": _hundredths(record["timings"])}
+        kept["attempts"] = [_hundredths(each) for each in record["attempts"]]
+        kept.pop("selections", None)
+        kept.pop("selection", None)
+        curves = record.get("curves")
+        if not curves:
+            return kept
+        crossed, again = _outside(record) not in self.outside, is_refit(record)
+        places = self._places(record) if record["status"] == "finished" else range(len(curves["step"]))
+
+        def part(values: Curve, needed: bool = True) -> list[float | None]:
+            found = [value if needed and i in places else None for i, value in enumerate(values)]
+            return found[-1:] if again else found
+
+        kept["curves"] = {
+            "step": curves["step"][-1:] if again else curves["step"],
+            "loss": [_rounded(value, 3) for value in (curves["loss"][-1:] if again else curves["loss"])],
+            "validation": part(curves["validation"], not crossed),
+            "held_out": part(curves["held_out"], not crossed),
+        }
+        domains = record.get("domain_curves") or {}
+        kept["domain_curves"] = {name: part(own, name in _outside(record)) for name, own in domains.items()}
+        diagnostics = dict(record.get("diagnostics") or {})
+        diagnostics.pop(ASKED, None)
+        if VALIDATION_LOSS_CURVE in diagnostics:
+            losses = [_rounded(value, digits) for value in diagnostics[VALIDATION_LOSS_CURVE]]
+            diagnostics[VALIDATION_LOSS_CURVE] = part(losses, not crossed)
+        kept["diagnostics"] = diagnostics
+        return kept
+
+    def _places(self, record: Mapping[str, Any]) -> Collection[int]:
+        """The checkpoints that can be chosen."""
+        last = len(record["curves"]["step"]) - 1
+        if is_refit(record):
+            return {last}
+        if not self.single:
+            return range(last + 1)
+        found = {last}
+        for rule in map(Rule.named, self.rules):
+            if rule.method != LAST:
+                values = figures(record, rule.method)
+                found.add(max(range(last + 1), key=lambda i: (-math.inf if math.isnan(values[i]) else values[i], -i)))
+        return found
+
+
+def _outside(record: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(held_out_domains(record["config"]["held_out"]))
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
     return value if value is None or not math.isfinite(value) else float(f"{value:.{digits}g}")
 
 
-def _chosen(records: Sequence[Run], rule: str) -> list[tuple[Any, ...]]:
-    columns = ("dataset", "algorithm", "held_out", "seed", "chosen", "point", "step", "refit_accuracy")
-    return [tuple(row[name] for name in columns) for row in select_all(records, rule)]
+def _hundredths(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 2) if isinstance(value, float) else value for name, value in values.items()}
 
 
-def keep(records: Sequence[Run], path: Path) -> int:
-    """Writes the short records and returns the number of digits."""
-    rules = (VALIDATION, VALIDATION_LOSS)
-    choices = [_chosen(records, rule) for rule in rules]
+def _chosen(records: Sequence[Run], asked: Asked, families: Mapping[str, Sequence[str]]) -> list[tuple[Any, ...]]:
+    columns = ("dataset", "algorithm", "held_out", "seed", "method", "chosen", "point", "step", "refit_accuracy")
+    return [
+        tuple(row[name] for name in columns)
+        for rule in asked.rules
+        for row in select_all(records, rule, families)
+        if frozenset(held_out_domains(row["held_out"])) in asked.outside
+    ]
+
+
+def keep(
+    records: Sequence[Run], path: Path, rules: Sequence[str], families: Mapping[str, Sequence[str]] | None = None
+) -> int:
+    """Writes the short records and returns the number of digits.
+
+    Args:
+        records: Of a rung.
+        path: The file.
+        rules: Of selection, that are asked.
+        families: Among whose algorithms is chosen as well.
+    """
+    asked = Asked.of(records, rules)
+    choices = _chosen(records, asked, families or {})
     for digits in DIGITS:
-        kept = [short(record, digits) for record in records]
-        if [_chosen(kept, rule) for rule in rules] == choices:
+        kept = [asked.short(record, digits) for record in records]
+        if _chosen(kept, asked, families or {}) == choices:
             break
     write_lines(cast(Sequence[Record], kept), path)
     return digits
@@ -85,7 +188,8 @@ def main(source: str, rung: str, *, sweep: Literal["tuned", "rules", "rethought"
     folder = FOLDER / "records" / sweep
     folder.mkdir(exist_ok=True)
     path = folder / f"{rung}.jsonl.xz"
-    digits = keep(own, path)
+    written = sweep_of(sweep)
+    digits = keep(own, path, written["selection"], written.get("families"))
     size = path.stat().st_size / 2**20
     print(f"{len(own)} records, losses of {digits} digits, in {path.relative_to(FOLDER)}, {size:.1f} MiB")
 

@@ -47,7 +47,7 @@ def test_a_row_by_hand(selection):
         if config["algorithm"] != "erm-sgd" or is_refit(record):
             continue
         curves = record["curves"]
-        at = int(np.argmax(curves["validation"]))
+        at = int(np.nanargmax(np.array(curves["validation"], dtype=float)))
         place = config["held_out"], config["seed"]
         rank = (curves["validation"][at], -config["point"])
         if place not in best or rank > best[place][0]:
