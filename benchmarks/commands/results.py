@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.studies.comparison import recipe
 from benchmarks.studies.comparison import tables as comparison
+from benchmarks.studies.decisions import tables as decisions
 from benchmarks.studies.outer import tables as outer
 from benchmarks.studies.results import tables
 
@@ -16,4 +17,5 @@ def results_command() -> int:
     outer.main()
     comparison.main()
     recipe.main()
+    decisions.main()
     return 0

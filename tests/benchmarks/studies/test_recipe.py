@@ -11,7 +11,8 @@ import pytest
 from benchmarks.reports.load import load_records
 from benchmarks.reports.selection import Selection
 from benchmarks.runs.selection import is_refit, select_all
-from benchmarks.studies.comparison import keep, recipe, tables
+from benchmarks.studies import keep
+from benchmarks.studies.comparison import recipe, tables
 
 RUNG = tables.FOLDER / "records/tuned/coloured-digits.jsonl.xz"
 NAMES = ("erm", "erm-swad", "reptile")
@@ -194,5 +195,5 @@ def test_there_are_as_many_digits_as_the_same_choices_take(records, tmp_path):
 
 
 def test_a_rung_that_is_not_there():
-    with pytest.raises(SystemExit, match="rung: "):
-        keep.main(str(RUNG), "coloured-digit")
+    with pytest.raises(SystemExit, match="rungs: "):
+        keep.main(str(RUNG), tables.FOLDER / "tuned.yaml", "coloured-digit")

@@ -1,12 +1,13 @@
-"""Keeps a finished rung beside this file: its records, compressed, with what choices by its sweep file's rules need.
+"""Keeps the records of a sweep file beside it, compressed, with what choices by the file's rules need.
 
-    python -m benchmarks.studies.comparison.keep runs/tuned rotated-digits                 # of tuned.yaml
-    python -m benchmarks.studies.comparison.keep runs/rules rotated-digits --sweep rules   # of rules.yaml
+    python -m benchmarks.studies.keep runs/tuned benchmarks/studies/comparison/tuned.yaml rotated-digits
+    python -m benchmarks.studies.keep runs/decisions benchmarks/studies/decisions/history.yaml --measures
 
 Curves are most of what the records weigh, and the sweep's command makes them again. So a checkpoint that no rule can
-choose has None for a figure, as has a figure that no rule goes by; losses have as few digits as leave every choice what
-it is. (Scores are not rounded: which of two is higher may hang on their last digit.) Of a run that was trained again its
-end is kept. Other figures of merit than the data set's own are left out.
+choose has None for a figure, as has a figure that no rule goes by; losses have as few digits as leave every choice
+what it is. (Scores are not rounded: which of two is higher may hang on their last digit.) Of a run that was trained
+again its end is kept. Other figures of merit than the data set's own, and those of single training domains, are kept
+on demand.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import cyclopts
+import yaml
 
 from benchmarks.base.errors import unknown
 from benchmarks.base.records import ASKED, VALIDATION_LOSS_CURVE, Record, held_out_domains
 from benchmarks.reports.load import Run, load_records
-from benchmarks.runs.rules import LAST, ORACLE, Rule
+from benchmarks.runs.rules import LAST, ORACLE, VALIDATION, Rule
 from benchmarks.runs.selection import figures, is_refit, select_all
-from benchmarks.studies.comparison.tables import FOLDER, sweep_of
 from benchmarks.sweeps.store.transfer import write_lines
 
 DIGITS = range(6, 18)
@@ -40,18 +41,23 @@ class Asked:
 
     Attributes:
         rules: Names; what cheats is always among them.
-        outside: The held-out sets that are reported on; more domains are held out for cross-validation alone.
+        outside: The held-out sets that are reported on, by data set; more domains are held out for cross-validation
+            alone.
+        measures: Whether other figures of merit and those of single training domains are asked for as well.
     """
 
     rules: tuple[str, ...]
-    outside: frozenset[frozenset[str]]
+    outside: frozenset[tuple[str, frozenset[str]]]
+    measures: bool = False
 
     @classmethod
-    def of(cls, records: Sequence[Run], rules: Sequence[str]) -> Asked:
-        """Of the smallest held-out sets."""
-        sets = {_outside(record) for record in records}
-        smallest = frozenset(each for each in sets if not any(other < each for other in sets))
-        return cls(tuple(dict.fromkeys((*rules, ORACLE))), smallest)
+    def of(cls, records: Sequence[Run], rules: Sequence[str], measures: bool = False) -> Asked:
+        """Of the smallest held-out sets of every data set."""
+        sets = {_place(record["config"]) for record in records}
+        smallest = frozenset(
+            (of, each) for of, each in sets if not any(own == of and less < each for own, less in sets)
+        )
+        return cls(tuple(dict.fromkeys((*rules, ORACLE))), smallest, measures)
 
     @cached_property
     def single(self) -> bool:
@@ -67,7 +73,7 @@ class Asked:
             >>> diagnostics = {"validation loss": [0.70368086, 0.69273401]}
             >>> timings = {"wall_seconds": 0.12345, "cpu_seconds": 0.12345}
             >>> record = {
-            ...     "config": {"held_out": "b"},
+            ...     "config": {"dataset": "d", "held_out": "b"},
             ...     "status": "finished",
             ...     "curves": curves,
             ...     "attempts": [],
@@ -81,14 +87,15 @@ class Asked:
             >>> found["domain_curves"], found["diagnostics"]
             ({'a': [None, None], 'b': [None, 0.2]}, {'validation loss': [None, 0.693]})
         """
-        kept = {**record, "measures": {}, "timings": _hundredths(record["timings"])}
+        kept = {**record, "timings": _hundredths(record["timings"])}
         kept["attempts"] = [_hundredths(each) for each in record["attempts"]]
         kept.pop("selections", None)
         kept.pop("selection", None)
         curves = record.get("curves")
         if not curves:
             return kept
-        crossed, again = _outside(record) not in self.outside, is_refit(record)
+        place, again = _place(record["config"]), is_refit(record)
+        crossed = place not in self.outside
         places = self._places(record) if record["status"] == "finished" else range(len(curves["step"]))
 
         def part(values: Curve, needed: bool = True) -> list[float | None]:
@@ -101,8 +108,10 @@ class Asked:
             "validation": part(curves["validation"], not crossed),
             "held_out": part(curves["held_out"], not crossed),
         }
-        domains = record.get("domain_curves") or {}
-        kept["domain_curves"] = {name: part(own, name in _outside(record)) for name, own in domains.items()}
+        domains, measures = record.get("domain_curves") or {}, record.get("measures") or {}
+        kept["domain_curves"] = {name: part(own, self.measures or name in place[1]) for name, own in domains.items()}
+        of_measures = measures.items() if self.measures else ()
+        kept["measures"] = {name: {domain: part(own) for domain, own in each.items()} for name, each in of_measures}
         diagnostics = dict(record.get("diagnostics") or {})
         diagnostics.pop(ASKED, None)
         if VALIDATION_LOSS_CURVE in diagnostics:
@@ -126,8 +135,8 @@ class Asked:
         return found
 
 
-def _outside(record: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(held_out_domains(record["config"]["held_out"]))
+def _place(config: Mapping[str, Any]) -> tuple[str, frozenset[str]]:
+    return config["dataset"], frozenset(held_out_domains(config["held_out"]))
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
@@ -144,22 +153,27 @@ def _chosen(records: Sequence[Run], asked: Asked, families: Mapping[str, Sequenc
         tuple(row[name] for name in columns)
         for rule in asked.rules
         for row in select_all(records, rule, families)
-        if frozenset(held_out_domains(row["held_out"])) in asked.outside
+        if _place(row) in asked.outside
     ]
 
 
 def keep(
-    records: Sequence[Run], path: Path, rules: Sequence[str], families: Mapping[str, Sequence[str]] | None = None
+    records: Sequence[Run],
+    path: Path,
+    rules: Sequence[str],
+    families: Mapping[str, Sequence[str]] | None = None,
+    measures: bool = False,
 ) -> int:
     """Writes the short records and returns the number of digits.
 
     Args:
-        records: Of a rung.
+        records: Of one sweep file.
         path: The file.
         rules: Of selection, that are asked.
         families: Among whose algorithms is chosen as well.
+        measures: Whether all figures of merit are kept, and those of single training domains.
     """
-    asked = Asked.of(records, rules)
+    asked = Asked.of(records, rules, measures)
     choices = _chosen(records, asked, families or {})
     for digits in DIGITS:
         kept = [asked.short(record, digits) for record in records]
@@ -169,29 +183,40 @@ def keep(
     return digits
 
 
-def main(source: str, rung: str, *, sweep: Literal["tuned", "rules", "rethought", "fine-tuning"] = "tuned") -> None:
-    """Keep a rung.
+def main(source: str, file: Path, *rungs: str, measures: bool = False) -> None:
+    """Keep what a sweep file asked for.
 
     Parameters
     ----------
     source:
         Folder of the sweep.
-    rung:
-        Name of the data set.
-    sweep:
-        Which file's rung it is.
+    file:
+        The sweep file.
+    rungs:
+        Data sets, each of which gets a file of records of its own; without them all those of the sweep file get one.
+    measures:
+        Keep all figures of merit, and those of single training domains.
     """
-    records = load_records(source)
-    own = [record for record in records if record["config"]["dataset"] == rung]
-    if not own:
-        raise SystemExit(f"rung: {unknown(rung, sorted({record['config']['dataset'] for record in records}))}")
-    folder = FOLDER / "records" / sweep
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{rung}.jsonl.xz"
-    written = sweep_of(sweep)
-    digits = keep(own, path, written["selection"], written.get("families"))
-    size = path.stat().st_size / 2**20
-    print(f"{len(own)} records, losses of {digits} digits, in {path.relative_to(FOLDER)}, {size:.1f} MiB")
+    sweep = yaml.safe_load(file.read_text(encoding="utf-8"))
+    asked = [record for record in load_records(source) if is_of(record["config"], sweep)]
+    known = sorted({record["config"]["dataset"] for record in asked})
+    missing = [name for name in rungs or sweep["datasets"] if name not in known]
+    if missing:
+        raise SystemExit(f"rungs: {unknown(missing[0], known)}")
+    folder = file.parent / "records"
+    paths = {folder / file.stem / f"{rung}.jsonl.xz": [rung] for rung in rungs} or {
+        folder / f"{file.stem}.jsonl.xz": known
+    }
+    for path, names in paths.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        own = [record for record in asked if record["config"]["dataset"] in names]
+        digits = keep(own, path, sweep.get("selection", [VALIDATION]), sweep.get("families"), measures)
+        print(f"{len(own)} records, losses of {digits} digits, in {path}, {path.stat().st_size / 2**20:.1f} MiB")
+
+
+def is_of(config: Mapping[str, Any], sweep: Mapping[str, Any]) -> bool:
+    """Whether a run is one that a sweep file asks for."""
+    return config["dataset"] in sweep["datasets"] and config["algorithm"] in sweep["algorithms"]
 
 
 if __name__ == "__main__":
