@@ -24,9 +24,10 @@ import yaml
 
 from benchmarks.base.errors import unknown
 from benchmarks.base.records import ASKED, VALIDATION_LOSS_CURVE, Record, held_out_domains
-from benchmarks.reports.load import Run, load_records
+from benchmarks.reports.load import Run, load_records, store_of
 from benchmarks.runs.rules import LAST, ORACLE, VALIDATION, Rule
 from benchmarks.runs.selection import figures, is_refit, select_all
+from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.transfer import write_lines
 
 DIGITS = range(6, 18)
@@ -198,7 +199,7 @@ def main(source: str, file: Path, *rungs: str, measures: bool = False) -> None:
         Keep all figures of merit, and those of single training domains.
     """
     sweep = yaml.safe_load(file.read_text(encoding="utf-8"))
-    asked = [record for record in load_records(source) if is_of(record["config"], sweep)]
+    asked = records_of(source, sweep)
     known = sorted({record["config"]["dataset"] for record in asked})
     missing = [name for name in rungs or sweep["datasets"] if name not in known]
     if missing:
@@ -214,9 +215,19 @@ def main(source: str, file: Path, *rungs: str, measures: bool = False) -> None:
         print(f"{len(own)} records, losses of {digits} digits, in {path}, {path.stat().st_size / 2**20:.1f} MiB")
 
 
-def is_of(config: Mapping[str, Any], sweep: Mapping[str, Any]) -> bool:
-    """Whether a run is one that a sweep file asks for."""
-    return config["dataset"] in sweep["datasets"] and config["algorithm"] in sweep["algorithms"]
+def records_of(source: str, sweep: Mapping[str, Any]) -> list[Run]:
+    """Whole records of the runs that a sweep file asks for; a report leaves out what it does not show."""
+    address = store_of(source)
+    if address is None:
+        found = load_records(source)
+    else:
+        with Store(address) as store:
+            found = [dict(record) for record in store.each_record()]
+    return [
+        record
+        for record in found
+        if record["config"]["dataset"] in sweep["datasets"] and record["config"]["algorithm"] in sweep["algorithms"]
+    ]
 
 
 if __name__ == "__main__":

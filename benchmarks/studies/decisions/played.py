@@ -16,10 +16,9 @@ import torch
 import yaml
 
 from benchmarks.datasets.decisions.games import as_teacher, at_random
-from benchmarks.reports.load import load_records
 from benchmarks.reports.selection import Selection
 from benchmarks.runs.rules import VALIDATION
-from benchmarks.studies.keep import is_of
+from benchmarks.studies.keep import records_of
 from benchmarks.studies.play import load, play_model, play_policy
 
 PLACE = ("dataset", "algorithm", "held_out", "seed")
@@ -46,7 +45,7 @@ def main(source: Path, file: Path, *algorithms: str, episodes: int = 20) -> None
     """
     torch.set_num_threads(1)  # the networks are too small for more
     sweep = yaml.safe_load(file.read_text(encoding="utf-8"))
-    records = [record for record in load_records(str(source)) if is_of(record["config"], sweep)]
+    records = records_of(str(source), sweep)
     selection = Selection.of(records, VALIDATION, sweeps=[sweep])
     path = path_of(file)
     done = {tuple(line[name] for name in PLACE) for line in played(file)}
