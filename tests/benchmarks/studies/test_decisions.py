@@ -1,8 +1,11 @@
 """The page about decisions and its sweep files: they name what there is."""
 
+import json
+import lzma
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -11,6 +14,8 @@ from benchmarks.datasets import DATASETS
 from benchmarks.datasets.decisions import SETS, own_logs
 from benchmarks.datasets.decisions.sets import LEARNING
 from benchmarks.reports import names
+from benchmarks.studies.decisions import tables
+from benchmarks.studies.decisions.played import played
 from benchmarks.sweeps.files import validated
 from tests.docs.pages import ROOT
 
@@ -67,3 +72,87 @@ def test_a_report_says_what_is_measured():
     assert (scale.factor, scale.label) == (100.0, "agreement with the teacher, %")
     assert names.constant_of("tool-calls", "mean target") == "most frequent"
     assert names.constant_of("bethe-heitler-plain", "mean target") == "mean target"
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    """By study and place, what validation chose: the first of the best checkpoints of the first of the best points."""
+    found = {}
+    for study in tables.PAIRS:
+        best = {}
+        for line in lzma.decompress(tables.records_of(study).read_bytes()).splitlines():
+            record = json.loads(line)
+            config, curves = record["config"], record["curves"]
+            at = int(np.nanargmax(np.array(curves["validation"], dtype=float)))
+            place = config["dataset"], config["algorithm"], config["held_out"], config["seed"]
+            rank = curves["validation"][at], -config["point"]
+            if place not in best or rank > best[place][0]:
+                best[place] = rank, {name: own[at] for name, own in record["domain_curves"].items()}
+        found[study] = {place: domains for place, (_, domains) in best.items()}
+    return found
+
+
+def seed_means(chosen, study, dataset, algorithm):
+    """The mean over held-out domains, for each seed."""
+    known = {}
+    for (name, of, held_out, seed), domains in chosen[study].items():
+        if (name, of) == (dataset, algorithm):
+            known.setdefault(seed, []).append(100 * domains[held_out])
+    return np.array([np.mean(known[seed]) for seed in sorted(known)])
+
+
+@pytest.mark.slow
+def test_the_tables_are_those_of_the_records():
+    assert tables.PAGE.read_text(encoding="utf-8") == tables.page()
+
+
+def test_every_study_was_run_whole(chosen):
+    for study in tables.PAIRS:
+        sweep = validated(yaml.safe_load((tables.FOLDER / f"{study}.yaml").read_text(encoding="utf-8")))
+        asked = {(run.dataset, run.algorithm, run.config()["held_out"], run.seed) for run in sweep.runs()}
+        assert set(chosen[study]) == asked
+
+
+@pytest.mark.parametrize("study", [study for study, pairs in tables.PAIRS.items() if pairs])
+def test_a_difference_by_hand(chosen, study):
+    selection = tables.found(study)
+    for ours, theirs in tables.PAIRS[study]:
+        by_hand = seed_means(chosen, study, ours, "erm") - seed_means(chosen, study, theirs, "erm")
+        np.testing.assert_allclose(tables.against(selection, "erm", ours, theirs), by_hand)
+
+
+def test_a_gap_by_hand(chosen):
+    (inside, outside, gap) = tables.gaps(tables.found("held-out"), "babyai", "erm-ema")["unlock"]
+    own = {place[2:]: domains for place, domains in chosen["held-out"].items() if place[:2] == ("babyai", "erm-ema")}
+    known = [np.mean([own[name, seed]["unlock"] for name in ("put-next", "open-two")]) for seed in range(3)]
+    held = [own["unlock", seed]["unlock"] for seed in range(3)]
+    assert inside == pytest.approx(100 * np.mean(known))
+    assert outside == pytest.approx(100 * np.mean(held))
+    assert gap.mean == pytest.approx(100 * np.mean(np.subtract(held, known)))
+
+
+def test_what_is_held_out_is_harder_where_domains_differ():
+    """For ERM with an average: every domain of BabyAI and of the tools; sites, which are the control, are no harder."""
+    selection = tables.found("held-out")
+    for name in ("babyai", "tool-calls"):
+        assert all(gap.mean < 0 for _, _, gap in tables.gaps(selection, name, "erm-ema").values())
+
+
+def test_the_chosen_models_played(chosen):
+    for study in tables.PAIRS:
+        for line in played(tables.FOLDER / f"{study}.yaml"):
+            place = tuple(line[name] for name in ("dataset", "algorithm", "held_out", "seed"))
+            assert place in chosen[study]
+            assert 0.0 <= line["model"] <= 1.0
+            assert line["teacher"] > line["random"]
+
+
+def test_rows_of_the_page_are_those_of_the_tables():
+    def rows(text):
+        return [re.sub(r"\s+", " ", line).strip("| ") for line in text.splitlines() if line.startswith("| ")]
+
+    studies = PAGE.split("## Studies")[1].split("\n## ")[0]
+    known = set(rows(tables.PAGE.read_text(encoding="utf-8")))
+    shown = [row for row in rows(studies) if "[" in row]
+    assert len(shown) > 20
+    assert [row for row in shown if row not in known] == []

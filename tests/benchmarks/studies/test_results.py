@@ -11,13 +11,14 @@ import yaml
 from benchmarks.algorithms import ALGORITHMS
 from benchmarks.studies.comparison.recipe import PAGE as RECIPE
 from benchmarks.studies.comparison.tables import SWEEPS, page_of
+from benchmarks.studies.decisions.tables import PAGE as DECISIONS
 from benchmarks.studies.outer.tables import PAGE as OUTER
 from benchmarks.studies.results.picture import REACH, SHOWN, draw
 from benchmarks.studies.results.tables import BESIDE, FOLDER, PAGE, PROBE, answered, pages, selections
 from benchmarks.sweeps.files import validated
 
 RECORDS = sorted(FOLDER.glob("*.jsonl.xz"))
-OTHERS = (OUTER, RECIPE, *map(page_of, SWEEPS))
+OTHERS = (DECISIONS, OUTER, RECIPE, *map(page_of, SWEEPS))
 """Pages of other studies, which have tests of their own."""
 
 
