@@ -120,7 +120,7 @@ def _answers(study: str, selection: Selection) -> Iterator[str]:
 
 def _sizes(study: str, selection: Selection) -> str:
     sweep = sweep_of(study)
-    sets = ", ".join(f"`{name}` {' '.join(selection.held_out(name))}" for name in selection.datasets)
+    sets = "; ".join(f"`{name}`: {', '.join(selection.held_out(name))}" for name in selection.datasets)
     return (
         f"{sweep['points']} points, {sweep['seeds']} seeds, chosen by training-domain validation; "
         f"{len(selection.records)} runs, {len(selection.failed)} of them failed. Held out: {sets}. Agreement with the "
