@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,12 @@ OPTIONAL = ("legal", "teacher", "group")
 OPTIONS = (*LEARNING, "window", "discount")
 MOST = 4096
 """Options without features: a vector is learned for each."""
+
+LONGEST = 4096
+"""Steps of a window."""
+
+SAME = 1e-6
+"""Values that differ by so small a share of the largest are hardly told apart by 32 bits."""
 
 TOLD = 80
 """Characters of a value in an error, at most."""
@@ -128,7 +135,10 @@ def window_of(options: Mapping[str, str]) -> tuple[int, float]:
     Raises:
         ValueError: If one of them is none.
     """
-    return positive(options, "window", 32), _discount(options)
+    length = positive(options, "window", 32)
+    if length > LONGEST:
+        raise ValueError(f"window must be at most {LONGEST} steps, got {length}; all steps of a window see one another")
+    return length, _discount(options)
 
 
 def entry_of(
@@ -171,7 +181,7 @@ class Scale:
     options: int
 
     def __call__(self, inputs: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
-        seen = inputs[labels[..., 0] >= 0]  # [steps, R + K, W]
+        seen = inputs[labels[..., 0] >= 0].double()  # [steps, R + K, W]; squares of large numbers need the range
         rows = seen.shape[1] - self.options
         context, shown = seen[:, :rows], seen[:, rows:]
         legal = shown[..., 0] > 0
@@ -182,17 +192,18 @@ class Scale:
         def apply(others: Tensor) -> Tensor:
             out = others.clone()
             there = (others[..., rows:, 0] > 0).any(dim=-1)[..., None, None]
-            out[..., :rows, :] = (others[..., :rows, :] - centre) / spread * there
+            out[..., :rows, :] = ((others[..., :rows, :] - centre) / spread * there).to(out.dtype)
             mask = others[..., rows:, :1] > 0
-            out[..., rows:, 1:] = (others[..., rows:, 1:] - middle) / width * mask
+            out[..., rows:, 1:] = ((others[..., rows:, 1:] - middle) / width * mask).to(out.dtype)
             return out
 
         return apply
 
 
 def _spread(values: Tensor) -> Tensor:
+    """Standard deviations, float64; 1 where values are the same but for the rounding of 32 bits."""
     found = values.std(dim=0, correction=0)
-    return found.where(found > 1e-6, 1.0)
+    return found.where(found > SAME * values.abs().amax(dim=0), 1.0)
 
 
 def _discount(options: Mapping[str, str]) -> float:
@@ -242,7 +253,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Row]]:
 def _episodes(rows: Sequence[tuple[str, Row]]) -> list[Episode]:
     if not rows:
         raise ValueError("holds no step")
-    with_teacher = any("teacher" in row for _, row in rows)
+    with_teacher = any(row.get("teacher") is not None for _, row in rows)
     found: dict[tuple[str, str], dict[int, Step]] = {}
     groups: dict[tuple[str, str], str] = {}
     first: tuple[str, View] | None = None
@@ -320,7 +331,8 @@ def _check_lengths(where: str, view: View, before: str, first: View) -> None:
 
 
 def _word(where: str, name: str, value: Any) -> str:
-    if isinstance(value, (list, dict, bool)) or not str(value).strip():
+    strange = isinstance(value, (list, dict, bool)) or (isinstance(value, float) and not math.isfinite(value))
+    if strange or not str(value).strip():
         raise ValueError(f"{where}: {name} must be a word or a number, got {str(value)[:80]!r}")
     return str(value)
 

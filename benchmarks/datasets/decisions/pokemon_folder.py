@@ -88,14 +88,22 @@ def read(folder: Path, length: int, discount: float, dexes: Mapping[int, Dex] | 
         raise ValueError(f"{folder}: to read battles, tables of the game are needed, and {error}") from error
     domains = {number: domain for domain, number in GENERATIONS.items()}
     episodes, unfinished, hashed = list[Episode](), 0, hashlib.sha256()
+    first: dict[bytes, str] = {}
     for path in paths:
         content = path.read_bytes()
         name = path.relative_to(folder).as_posix()
         hashed.update(f"{name}\0{len(content)}\0".encode() + content)
         try:
-            found = read_log(lines_of(path.suffix.lower(), content), known)
+            lines = lines_of(path.suffix.lower(), content)
+            found = read_log(lines, known)
         except (BrokenLogError, UnicodeDecodeError) as error:
             raise ValueError(f"{path}: {error}; mend the file, or take it out of the folder") from error
+        before = first.setdefault(hashlib.sha256("\n".join(filter(None, lines)).encode()).digest(), name)
+        if before != name:
+            raise ValueError(
+                f"{path} holds the same battle as {before}: it would be in training and validation; take one of them "
+                "out of the folder"
+            )
         unfinished += not found.finished
         for side, decided in found.decided.items():
             if found.finished and decided.moments:
@@ -119,7 +127,7 @@ def lines_of(ending: str, content: bytes) -> Sequence[str]:
     if ending == ".json":
         try:
             replay = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BrokenLogError(f"it is no JSON: {error}") from error
         found = replay.get("log") if isinstance(replay, dict) else None
         if not isinstance(found, str):
@@ -130,7 +138,7 @@ def lines_of(ending: str, content: bytes) -> Sequence[str]:
         if script is None:
             raise BrokenLogError("it is no saved battle: it has no script of the class battle-log-data")
         text = script[1].replace("<\\/", "</")
-    lines = text.splitlines()
+    lines = [line.removesuffix("\r") for line in text.split("\n")]  # what players say may hold other signs that part lines
     if not any(line.startswith("|turn|") for line in lines):
         raise BrokenLogError("it is no log of a battle: no line begins with |turn|")
     return lines
