@@ -17,11 +17,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.datasets.base import DatasetEntry, MultiDomainData
 from benchmarks.datasets.decisions.own_logs import OPTIONS, entry_of, window_of
+from benchmarks.datasets.decisions.pokemon_battle import told
 from benchmarks.datasets.decisions.pokemon_dex import GENERATIONS, Dex, kept_dexes
 from benchmarks.datasets.decisions.pokemon_logs import read as read_log
 from benchmarks.datasets.decisions.pokemon_scene import BrokenLogError
@@ -30,6 +31,8 @@ from benchmarks.datasets.fetch import FetchError
 from benchmarks.datasets.named import checked_domains, parse
 
 ENDINGS = (".log", ".txt", ".json", ".html")
+SHOWN = 30
+"""Lines of a battle on a page."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,14 @@ class Battles:
         files: How many battles there are.
         unfinished: How many of them do not go to their end.
         identity: SHA-256 of all files.
+        pages: The beginning of a battle of each generation, to read.
     """
 
     data: MultiDomainData
     files: int
     unfinished: int
     identity: bytes
+    pages: Mapping[str, str]
 
     @property
     def description(self) -> str:
@@ -69,7 +74,8 @@ def entry(rest: str) -> DatasetEntry:
     path, options = parse("decisions", rest, OPTIONS)
     found = read(path, *window_of(options))
     identity = hashlib.sha256(found.identity + b"\0" + rest.partition("?")[2].encode()).hexdigest()[:16]
-    return entry_of(path, options, found.data, identity, found.description)
+    line = entry_of(path, options, found.data, identity, found.description)
+    return replace(line, shown=lambda: found.pages)
 
 
 def read(folder: Path, length: int, discount: float, dexes: Mapping[int, Dex] | None = None) -> Battles:
@@ -89,6 +95,7 @@ def read(folder: Path, length: int, discount: float, dexes: Mapping[int, Dex] | 
     domains = {number: domain for domain, number in GENERATIONS.items()}
     episodes, unfinished, hashed = list[Episode](), 0, hashlib.sha256()
     first: dict[bytes, str] = {}
+    pages: dict[str, str] = {}
     for path in paths:
         content = path.read_bytes()
         name = path.relative_to(folder).as_posix()
@@ -109,8 +116,10 @@ def read(folder: Path, length: int, discount: float, dexes: Mapping[int, Dex] | 
             if found.finished and decided.moments:
                 steps = decided.steps(found.winner == side)
                 episodes.append(Episode(domains[found.generation], name, steps))
+                pages.setdefault(domains[found.generation], "\n".join(told(lines).splitlines()[:SHOWN]))
     names = checked_domains([name for name in GENERATIONS if any(e.domain == name for e in episodes)], str(folder))
-    return Battles(windows(episodes, names, length, discount, "int16"), len(paths), unfinished, hashed.digest())
+    data = windows(episodes, names, length, discount, "int16")
+    return Battles(data, len(paths), unfinished, hashed.digest(), pages)
 
 
 def lines_of(ending: str, content: bytes) -> Sequence[str]:
@@ -138,7 +147,9 @@ def lines_of(ending: str, content: bytes) -> Sequence[str]:
         if script is None:
             raise BrokenLogError("it is no saved battle: it has no script of the class battle-log-data")
         text = script[1].replace("<\\/", "</")
-    lines = [line.removesuffix("\r") for line in text.split("\n")]  # what players say may hold other signs that part lines
+    lines = [
+        line.removesuffix("\r") for line in text.split("\n")
+    ]  # what players say may hold other signs that part lines
     if not any(line.startswith("|turn|") for line in lines):
         raise BrokenLogError("it is no log of a battle: no line begins with |turn|")
     return lines

@@ -152,7 +152,9 @@ def parsed(name: str, query: str, known: Mapping[str, tuple[str, ...]]) -> dict[
         found[option] = value
     if found.get("loss") == "filtered" and found.get("critic") == "none" and "critic" in given:
         others = ", ".join(each for each in known["critic"] if each != "none")
-        raise ValueError(f"{name}?{query}: loss=filtered needs a critic; leave critic=none out, or name one of {others}")
+        raise ValueError(
+            f"{name}?{query}: loss=filtered needs a critic; leave critic=none out, or name one of {others}"
+        )
     return found
 
 
