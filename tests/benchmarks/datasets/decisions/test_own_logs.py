@@ -236,8 +236,8 @@ def test_numbers_that_32_bits_do_not_tell_apart(tmp_path):
         DATASETS[lines(tmp_path / "log.jsonl", content)]
     content = [{**row, "features": [0.5, 0.1 + 0.2 if place else 0.3]} for place, row in enumerate(rows(3))]
     assert DATASETS[lines(tmp_path / "log.jsonl", content)].domains == ("a", "b", "c")
+    content = [{**row, "options": [[1e9 + o] for o in range(3)]} for row in rows(3)]
     with pytest.raises(ValueError, match=r"options: number 0 of the list"):
-        content = [{**row, "options": [[1e9 + o] for o in range(3)]} for row in rows(3)]
         DATASETS[lines(tmp_path / "log.jsonl", content)]
 
 

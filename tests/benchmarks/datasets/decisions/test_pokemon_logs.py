@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.datasets import DATASETS, cache
 from benchmarks.datasets.decisions import by_path, pokemon, pokemon_folder
+from benchmarks.datasets.decisions.pokemon_battle import told
 from benchmarks.datasets.decisions.pokemon_dex import GENERATIONS, PSEUDO, identifier
 from benchmarks.datasets.decisions.pokemon_lines import take
 from benchmarks.datasets.decisions.pokemon_logs import read, shown
@@ -267,6 +268,13 @@ def test_a_battle_that_is_there_twice(folder):
     (folder / "x.json").write_text(json.dumps({"log": text}), encoding="utf-8")
     with pytest.raises(ValueError, match=rf"x\.json holds the same battle as {first.name}"):
         by_path.entry(str(folder))
+
+
+def test_a_short_line_is_told_as_far_as_it_goes():
+    assert told(["|turn|1", "|cant|p1a: Rocky", "|win|Ann", "", "x"]).splitlines()[:2] == [
+        "turn 1",
+        "  p1a: Rocky cannot move ()",
+    ]
 
 
 def test_what_players_say_is_no_line_of_the_log(folder):
