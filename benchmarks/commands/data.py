@@ -95,6 +95,8 @@ def _prepare(console: Console, name: str, entry: DatasetEntry, again: bool) -> M
     what = f"prepared in {time.perf_counter() - start:.0f} s" if new else "prepared already and whole"
     console.print(f"{name}: {what}: {_sizes(data)}", markup=False, soft_wrap=True, highlight=False)
     console.print(f"  {entry.description}", markup=False, soft_wrap=True, highlight=False)
+    console.print(f"  licence: {entry.licence}", markup=False, soft_wrap=True, highlight=False)
+    console.print(f"  source: {entry.source}", markup=False, soft_wrap=True, highlight=False)
     console.print(f"  file: {recipe.path} ({_mebibytes(recipe)})", markup=False, soft_wrap=True, highlight=False)
     console.print(f"  content: SHA-256 {about['digest']}", markup=False, soft_wrap=True, highlight=False)
     model = said(entry.model, entry.pretrained)

@@ -141,7 +141,7 @@ def read(path: Path) -> JobLog:
     header: dict[str, str] = {}
     rows: list[tuple[int, int, int, int]] = []
     left = 0
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(_text(path).split("\n"), start=1):
         if line.lstrip().startswith(";"):
             word, colon, said = line.lstrip("; \t").partition(":")
             if colon:
@@ -219,6 +219,8 @@ def _clock(path: Path, header: dict[str, str]) -> int:
     said = re.search(r"\b(\d\d):(\d\d):(\d\d)\b", header.get("StartTime", ""))
     if said is not None:
         hours, minutes, seconds = map(int, said.groups())
+        if hours > 23 or minutes > 59 or seconds > 59:
+            raise ValueError(f"{path}: StartTime of the header must have a time of the day, got {said[0]!r}")
         return 3600 * hours + 60 * minutes + seconds
     found = 0
     for word in ("UnixStartTime", "TimeZone"):

@@ -25,6 +25,8 @@ from benchmarks.datasets.decisions.steps import Episode, Step, View
 from benchmarks.datasets.named import checked_domains, parse, positive
 
 METADATA = "data/metadata.json"
+OTHER = (TypeError, AttributeError)
+"""What Minari raises beside others where a description holds another kind of JSON."""
 
 
 def of_minari(path: Path) -> bool:
@@ -78,7 +80,7 @@ def _episodes(found: dict[str, Path], most: int) -> Iterator[Episode]:
             actions, seen = data.action_space, data.observation_space
             number = _options(name, actions, spaces)
             length = int(np.prod(spaces.flatten_space(seen).shape or ()))
-        except (NotImplementedError, ImportError, OSError, KeyError, ValueError, AssertionError) as error:
+        except (NotImplementedError, ImportError, OSError, LookupError, ValueError, AssertionError, *OTHER) as error:
             raise ValueError(f"{name}: {type(error).__name__}: {error}") from error
         first = first or (name, number, length)
         if (number, length) != first[1:]:

@@ -30,18 +30,21 @@ domains.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from benchmarks.base.values import BINS
-from benchmarks.datasets.base import DatasetEntry, Fit, MultiDomainData
+from benchmarks.base.values import BINS, SCALE
+from benchmarks.datasets.base import DatasetEntry, Domain, Fit, MultiDomainData
 from benchmarks.datasets.decisions.metrics import agreement
 from benchmarks.datasets.decisions.sets import LEARNING, in_units, learning, parsed
 from benchmarks.datasets.decisions.steps import Episode, Step, View, windows
@@ -52,6 +55,18 @@ OPTIONAL = ("legal", "teacher", "group")
 OPTIONS = (*LEARNING, "window", "discount")
 MOST = 4096
 """Options without features: a vector is learned for each."""
+
+LONGEST = 4096
+"""Steps of a window."""
+
+SAME = 1e-6
+"""Values that differ by so small a share of the largest are hardly told apart by 32 bits."""
+
+SHOWN = 12
+"""Steps, options and numbers of a domain that are shown."""
+
+ROUNDING = 1e-12
+"""Values that differ by no more than this are the same but for the rounding of 64 bits."""
 
 TOLD = 80
 """Characters of a value in an error, at most."""
@@ -115,11 +130,38 @@ def logged_entry(
         ValueError: If an option has another value, or the episodes are none.
     """
     try:
+        _check_apart(episodes)
         data = windows(episodes, names, *window_of(options), "float32")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     description = f"{path.name}: logged decisions among {data.n_outputs - BINS} options; a domain is {what}"
     return entry_of(path, options, data, identity, description, Scale(data.n_outputs - BINS))
+
+
+def _check_apart(episodes: Sequence[Episode]) -> None:
+    """Refuses numbers that would become one in 32 bits, such as seconds since 1970.
+
+    Raises:
+        ValueError: If there are some; names the place.
+    """
+    views = [step.view for episode in episodes for step in episode.steps]
+    for what, parts in (
+        ("features", [[view.context] for view in views]),
+        ("options", [view.options for view in views]),
+    ):
+        if len({np.shape(part)[1] for part in parts}) != 1:
+            return  # `windows` refuses them
+        values = np.concatenate(parts).astype(np.float64)
+        if not values.size:
+            continue
+        largest, spread = np.abs(values).max(axis=0), values.std(axis=0)
+        lost = np.flatnonzero((spread > ROUNDING * largest) & (spread < SAME * largest))
+        if len(lost):
+            own = values[:, lost[0]]
+            raise ValueError(
+                f"{what}: number {lost[0]} of the list, from 0, is {own.min()!s} to {own.max()!s}, which 32 bits "
+                "hardly tell apart; subtract a constant from it, or leave it out"
+            )
 
 
 def window_of(options: Mapping[str, str]) -> tuple[int, float]:
@@ -128,7 +170,10 @@ def window_of(options: Mapping[str, str]) -> tuple[int, float]:
     Raises:
         ValueError: If one of them is none.
     """
-    return positive(options, "window", 32), _discount(options)
+    length = positive(options, "window", 32)
+    if length > LONGEST:
+        raise ValueError(f"window must be at most {LONGEST} steps, got {length}; all steps of a window see one another")
+    return length, _discount(options)
 
 
 def entry_of(
@@ -156,8 +201,28 @@ def entry_of(
             licence="see where you have it from",
             source=str(path),
             fit=fit,
+            shown=functools.partial(pages, data),
         ),
     )
+
+
+def pages(data: MultiDomainData) -> dict[str, str]:
+    """The first steps of each domain to look at: choices, returns, what was legal, the first numbers that were seen."""
+    return {domain.name: _page(domain, data.n_outputs - BINS) for domain in data.domains}
+
+
+def _page(domain: Domain, options: int) -> str:
+    unit = SCALE if domain.inputs.dtype == torch.int16 else 1
+    lines = ["step  done  teacher    return  legal; features"]
+    for t, (step, (done, teacher, gained)) in enumerate(zip(domain.inputs[0], domain.labels[0].tolist(), strict=True)):
+        if done < 0 or t == SHOWN:
+            break
+        rows = len(step) - options
+        legal = torch.nonzero(step[rows:, 0]).flatten().tolist()
+        among = " ".join(map(str, legal[:SHOWN])) + (" ..." if len(legal) > SHOWN else "")
+        seen = " ".join(f"{number:.3g}" for number in (step[:rows].flatten()[:SHOWN].double() / unit).tolist())
+        lines.append(f"{t:4d}  {done:4.0f}  {teacher:7.0f}  {gained:8.4g}  {among}; {seen}")
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -171,28 +236,31 @@ class Scale:
     options: int
 
     def __call__(self, inputs: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
-        seen = inputs[labels[..., 0] >= 0]  # [steps, R + K, W]
+        seen = inputs[labels[..., 0] >= 0].double()  # [steps, R + K, W]; squares of large numbers need the range
         rows = seen.shape[1] - self.options
         context, shown = seen[:, :rows], seen[:, rows:]
         legal = shown[..., 0] > 0
         features = shown[..., 1:][legal]
         centre, spread = context.mean(dim=0), _spread(context)
-        middle, width = (features.mean(dim=0), _spread(features)) if len(features) else (0.0, 1.0)
+        middle, width = (features.mean(dim=0), _spread(features)) if features.numel() else (0.0, 1.0)
 
         def apply(others: Tensor) -> Tensor:
             out = others.clone()
             there = (others[..., rows:, 0] > 0).any(dim=-1)[..., None, None]
-            out[..., :rows, :] = (others[..., :rows, :] - centre) / spread * there
+            out[..., :rows, :] = ((others[..., :rows, :] - centre) / spread * there).to(out.dtype)
             mask = others[..., rows:, :1] > 0
-            out[..., rows:, 1:] = (others[..., rows:, 1:] - middle) / width * mask
+            out[..., rows:, 1:] = ((others[..., rows:, 1:] - middle) / width * mask).to(out.dtype)
             return out
 
         return apply
 
 
 def _spread(values: Tensor) -> Tensor:
+    """Standard deviations, float64; infinite where values are the same but for the rounding of 32 bits: a model has
+    learnt no weight for such a column, and it is 0 everywhere.
+    """
     found = values.std(dim=0, correction=0)
-    return found.where(found > 1e-6, 1.0)
+    return found.where(found > SAME * values.abs().amax(dim=0), torch.inf)
 
 
 def _discount(options: Mapping[str, str]) -> float:
@@ -242,7 +310,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Row]]:
 def _episodes(rows: Sequence[tuple[str, Row]]) -> list[Episode]:
     if not rows:
         raise ValueError("holds no step")
-    with_teacher = any("teacher" in row for _, row in rows)
+    with_teacher = any(row.get("teacher") is not None for _, row in rows)
     found: dict[tuple[str, str], dict[int, Step]] = {}
     groups: dict[tuple[str, str], str] = {}
     first: tuple[str, View] | None = None
@@ -320,7 +388,8 @@ def _check_lengths(where: str, view: View, before: str, first: View) -> None:
 
 
 def _word(where: str, name: str, value: Any) -> str:
-    if isinstance(value, (list, dict, bool)) or not str(value).strip():
+    strange = isinstance(value, (list, dict, bool)) or (isinstance(value, float) and not math.isfinite(value))
+    if strange or not str(value).strip():
         raise ValueError(f"{where}: {name} must be a word or a number, got {str(value)[:80]!r}")
     return str(value)
 

@@ -6,7 +6,7 @@ A decision is a moment with two options at least; where there is only one, it is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -168,11 +168,11 @@ def by(bot: Bot) -> Policy:
     return choose
 
 
-def told(lines: list[str]) -> str:
+def told(lines: Sequence[str]) -> str:
     """The log for people: turns, who does what, and what comes of it."""
     found = []
     for line in lines:
-        word, *rest = line.split("|")[1:] or [""]
+        word, *rest = [*line.split("|")[1:], "", "", "", ""]  # a short line tells nothing where it ends
         if word == "turn":
             found.append(f"turn {rest[0]}")
         elif word in ("switch", "drag"):

@@ -17,11 +17,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.datasets.base import DatasetEntry, MultiDomainData
 from benchmarks.datasets.decisions.own_logs import OPTIONS, entry_of, window_of
+from benchmarks.datasets.decisions.pokemon_battle import told
 from benchmarks.datasets.decisions.pokemon_dex import GENERATIONS, Dex, kept_dexes
 from benchmarks.datasets.decisions.pokemon_logs import read as read_log
 from benchmarks.datasets.decisions.pokemon_scene import BrokenLogError
@@ -30,6 +31,8 @@ from benchmarks.datasets.fetch import FetchError
 from benchmarks.datasets.named import checked_domains, parse
 
 ENDINGS = (".log", ".txt", ".json", ".html")
+SHOWN = 30
+"""Lines of a battle on a page."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,14 @@ class Battles:
         files: How many battles there are.
         unfinished: How many of them do not go to their end.
         identity: SHA-256 of all files.
+        pages: The beginning of a battle of each generation, to read.
     """
 
     data: MultiDomainData
     files: int
     unfinished: int
     identity: bytes
+    pages: Mapping[str, str]
 
     @property
     def description(self) -> str:
@@ -69,7 +74,8 @@ def entry(rest: str) -> DatasetEntry:
     path, options = parse("decisions", rest, OPTIONS)
     found = read(path, *window_of(options))
     identity = hashlib.sha256(found.identity + b"\0" + rest.partition("?")[2].encode()).hexdigest()[:16]
-    return entry_of(path, options, found.data, identity, found.description)
+    line = entry_of(path, options, found.data, identity, found.description)
+    return replace(line, shown=lambda: found.pages)
 
 
 def read(folder: Path, length: int, discount: float, dexes: Mapping[int, Dex] | None = None) -> Battles:
@@ -88,21 +94,32 @@ def read(folder: Path, length: int, discount: float, dexes: Mapping[int, Dex] | 
         raise ValueError(f"{folder}: to read battles, tables of the game are needed, and {error}") from error
     domains = {number: domain for domain, number in GENERATIONS.items()}
     episodes, unfinished, hashed = list[Episode](), 0, hashlib.sha256()
+    first: dict[bytes, str] = {}
+    pages: dict[str, str] = {}
     for path in paths:
         content = path.read_bytes()
         name = path.relative_to(folder).as_posix()
         hashed.update(f"{name}\0{len(content)}\0".encode() + content)
         try:
-            found = read_log(lines_of(path.suffix.lower(), content), known)
+            lines = lines_of(path.suffix.lower(), content)
+            found = read_log(lines, known)
         except (BrokenLogError, UnicodeDecodeError) as error:
             raise ValueError(f"{path}: {error}; mend the file, or take it out of the folder") from error
+        before = first.setdefault(hashlib.sha256("\n".join(filter(None, lines)).encode()).digest(), name)
+        if before != name:
+            raise ValueError(
+                f"{path} holds the same battle as {before}: it would be in training and validation; take one of them "
+                "out of the folder"
+            )
         unfinished += not found.finished
         for side, decided in found.decided.items():
             if found.finished and decided.moments:
                 steps = decided.steps(found.winner == side)
                 episodes.append(Episode(domains[found.generation], name, steps))
+                pages.setdefault(domains[found.generation], "\n".join(told(lines).splitlines()[:SHOWN]))
     names = checked_domains([name for name in GENERATIONS if any(e.domain == name for e in episodes)], str(folder))
-    return Battles(windows(episodes, names, length, discount, "int16"), len(paths), unfinished, hashed.digest())
+    data = windows(episodes, names, length, discount, "int16")
+    return Battles(data, len(paths), unfinished, hashed.digest(), pages)
 
 
 def lines_of(ending: str, content: bytes) -> Sequence[str]:
@@ -119,7 +136,7 @@ def lines_of(ending: str, content: bytes) -> Sequence[str]:
     if ending == ".json":
         try:
             replay = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BrokenLogError(f"it is no JSON: {error}") from error
         found = replay.get("log") if isinstance(replay, dict) else None
         if not isinstance(found, str):
@@ -130,7 +147,9 @@ def lines_of(ending: str, content: bytes) -> Sequence[str]:
         if script is None:
             raise BrokenLogError("it is no saved battle: it has no script of the class battle-log-data")
         text = script[1].replace("<\\/", "</")
-    lines = text.splitlines()
+    lines = [
+        line.removesuffix("\r") for line in text.split("\n")
+    ]  # what players say may hold other signs that part lines
     if not any(line.startswith("|turn|") for line in lines):
         raise BrokenLogError("it is no log of a battle: no line begins with |turn|")
     return lines

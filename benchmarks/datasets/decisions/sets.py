@@ -132,7 +132,7 @@ def parsed(name: str, query: str, known: Mapping[str, tuple[str, ...]]) -> dict[
     """Values by option, the default where nothing is said.
 
     Raises:
-        ValueError: If an option is not known, or has a value that it does not know.
+        ValueError: If an option is not known, has a value that it does not know, or contradicts another.
 
     Example:
         >>> parsed("x", "loss=filtered", {"loss": ("bc", "filtered"), "learn": ("teacher", "done")})
@@ -150,6 +150,11 @@ def parsed(name: str, query: str, known: Mapping[str, tuple[str, ...]]) -> dict[
             )
         given.add(option)
         found[option] = value
+    if found.get("loss") == "filtered" and found.get("critic") == "none" and "critic" in given:
+        others = ", ".join(each for each in known["critic"] if each != "none")
+        raise ValueError(
+            f"{name}?{query}: loss=filtered needs a critic; leave critic=none out, or name one of {others}"
+        )
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,9 @@ def load(path: Path, dataset: str | None = None) -> Stored:
             model = build(config, data.input_shape, data.n_outputs)
     except ValueError as error:
         raise ConfigError(f"{path} holds a model for {config.dataset}, which does not fit {name}: {error}") from error
+    weights = _weights(path, content["model"])
     try:
-        model.load_state_dict({key: value.float() for key, value in content["model"].items()})
+        model.load_state_dict(weights)
     except RuntimeError as error:
         raise ConfigError(
             f"{path} holds a model for {config.dataset}, which does not fit {name}: steps of {name} are "
@@ -81,11 +83,24 @@ def load(path: Path, dataset: str | None = None) -> Stored:
 def _content(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # what torch says of it is how to run what a stranger wrote
+        raise ConfigError(f"{path} is no file of weights of a sweep: torch cannot read it as tensors") from error
     except Exception as error:
         raise ConfigError(f"{path} is no file of weights of a sweep: {type(error).__name__}: {error}") from error
     if not isinstance(content, dict) or not {"config", "model"} <= content.keys():
         raise ConfigError(f"{path} is no file of weights of a sweep: it has no 'config' and 'model'")
     return content
+
+
+def _weights(path: Path, found: Any) -> dict[str, torch.Tensor]:
+    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise ConfigError(f"{path} is no file of weights of a sweep: its 'model' must be tensors by name")
+    wrong = [key for key, value in found.items() if not value.isfinite().all()]
+    if wrong:
+        raise ConfigError(
+            f"{path} holds weights that are not finite, in {', '.join(wrong[:3])}: such a model chooses nothing"
+        )
+    return {key: value.float() for key, value in found.items()}
 
 
 def _playable(name: str) -> tuple[Play, tuple[str, ...]]:
@@ -96,6 +111,10 @@ def _playable(name: str) -> tuple[Play, tuple[str, ...]]:
             found, query = by_path.game_set(name.partition(":")[2])
         except ValueError as error:
             raise ConfigError(f"DATA: {error}") from error
+        if found is None:
+            raise ConfigError(
+                f"DATA: {name} is a log, and a log cannot be played: nobody tells what other choices lead to"
+            )
     if found is None:
         raise ConfigError(f"DATA: {unknown(name, SETS)} Other sets cannot be played.")
     if found.play is None:

@@ -48,7 +48,10 @@ def test_prepare_once_then_check(mine, capsys):
     assert "a 6, b 6, c 6; an example is 3 x 8 x 8, 2 outputs" in first
     assert f"SHA-256 {DATASETS[mine].factory.prepare().digest()}" in first
     assert data_command(mine) == 0
-    assert "prepared already and whole" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "prepared already and whole" in printed
+    assert "  licence: " in printed
+    assert "  source: " in printed
     assert data_command(mine, again=True) == 0
     assert "prepared in" in capsys.readouterr().out
 

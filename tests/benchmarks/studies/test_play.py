@@ -177,6 +177,20 @@ def test_what_cannot_be_played(weights, tmp_path, said, monkeypatch):
     torch.save({"a": torch.zeros(1)}, broken)
     with pytest.raises(ConfigError, match="it has no 'config' and 'model'"):
         load(broken)
+    torch.save({"config": torch.load(weights, weights_only=True)["config"], "model": {"a": 1}}, broken)
+    with pytest.raises(ConfigError, match="its 'model' must be tensors by name"):
+        load(broken)
+    content = torch.load(weights, weights_only=True)
+    name = next(iter(content["model"]))
+    content["model"][name] = content["model"][name] * float("nan")
+    torch.save(content, broken)
+    with pytest.raises(
+        ConfigError, match=f"holds weights that are not finite, in {name}"
+    ):  # it would choose any option
+        load(broken)
+    (tmp_path / "log.jsonl").write_text("{}")
+    with pytest.raises(ConfigError, match=r"DATA: decisions:.*log\.jsonl is a log, and a log cannot be played"):
+        load(weights, f"decisions:{tmp_path / 'log.jsonl'}")
     status, _, err = said("play", "nothing", "--output", tmp_path)
     assert status == 2
     assert "must be a file of weights, or the key of a run" in err

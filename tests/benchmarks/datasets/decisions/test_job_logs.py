@@ -103,6 +103,10 @@ def test_broken_logs(tmp_path, own_cache):
             job_logs.read(swf(tmp_path / "a.swf", header=header))
     with pytest.raises(ValueError, match="UnixStartTime of the header must be a whole number of seconds, got 'noon'"):
         job_logs.read(swf(tmp_path / "a.swf", header="; MaxProcs: 8\n; UnixStartTime: noon\n"))
+    with pytest.raises(ValueError, match="StartTime of the header must have a time of the day, got '25:10:00'"):
+        job_logs.read(swf(tmp_path / "a.swf", header="; MaxProcs: 8\n; StartTime: Mon Jan 1 25:10:00 2020\n"))
+    strange = "; MaxProcs: 8\n; Note: so\u2028and\x0cso\x85\n"  # signs that part lines elsewhere
+    assert len(job_logs.read(swf(tmp_path / "a.swf", header=strange)).submitted) == 1920
     with pytest.raises(ValueError, match=r"480 jobs that ran are in [23] busy blocks .* at least 8 such"):
         DATASETS[f"decisions:{swf(tmp_path / 'short.swf', days=5)}"]
     (tmp_path / "b.swf").write_text("; MaxProcs: 3\n")

@@ -144,3 +144,8 @@ def test_what_cannot_be_learned_from(write):
     _entry.cache_clear()
     with pytest.raises(ValueError, match=r"b-v0.*OSError"):
         DATASETS[f"decisions:{root}"]
+    for strange in ("[]", "3", '{"a": 1}'):
+        (root / "b-v0/data/metadata.json").write_text(strange)
+        _entry.cache_clear()
+        with pytest.raises(ValueError, match="b-v0: "):
+            DATASETS[f"decisions:{root}"]

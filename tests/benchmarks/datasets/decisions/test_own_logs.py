@@ -12,6 +12,7 @@ from benchmarks.datasets import DATASETS
 from benchmarks.datasets.decisions.own_logs import Scale
 from benchmarks.datasets.decisions.steps import RETURN
 from benchmarks.datasets.lookup import _entry, identity
+from benchmarks.reports.contact_sheet import draw
 from tests.benchmarks.datasets.decisions.worlds import episodes
 
 
@@ -114,6 +115,9 @@ WRONG = {
     "colour not known": {"colour": 3},
     "domain must be a word or a number, got ' '": {"domain": " "},
     "episode must be a word or a number, got": {"episode": [1]},
+    "domain must be a word or a number, got 'nan'": {"domain": float("nan")},
+    "episode must be a word or a number, got 'nan'": {"episode": float("nan")},
+    "group must be a word or a number, got 'inf'": {"group": float("inf")},
     "teacher is missing, and other steps have it": {"teacher": None},
 }
 
@@ -184,3 +188,67 @@ def test_broken_files(tmp_path):
         DATASETS[f"{name}?discount=2"]
     with pytest.raises(ValueError, match="loss must be given once and be one of bc, filtered; got 'best'"):
         DATASETS[f"{name}?loss=best"]
+
+
+def test_a_teacher_that_is_nowhere(tmp_path):
+    content = [{**row, "teacher": None} for row in rows()]
+    for domain in DATASETS[lines(tmp_path / "log.jsonl", content)].factory().domains:
+        assert torch.equal(domain.labels[..., 0], domain.labels[..., 1])
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("window=999999999999", "window must be at most 4096 steps, got 999999999999"),
+        (
+            "loss=filtered&critic=none",
+            "loss=filtered needs a critic; leave critic=none out, or name one of two-hot, sq",
+        ),
+    ],
+)
+def test_options_that_cannot_be_followed(tmp_path, query, message):
+    with pytest.raises(ValueError, match=message):
+        DATASETS[f"{lines(tmp_path / 'log.jsonl', rows())}?{query}"]
+    assert DATASETS[f"{lines(tmp_path / 'log.jsonl', rows())}?loss=filtered"].loss.critic == "two-hot"
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1.0, 1e37])
+def test_features_of_any_size_are_standardised(tmp_path, unit):
+    """As numpy does it in 64 bits; 1e37 squared is beyond 32 bits."""
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=len(rows()))
+    content = [{**row, "features": [unit * number, 7.0]} for row, number in zip(rows(), numbers, strict=True)]
+    data = DATASETS[lines(tmp_path / "log.jsonl", content)].factory()
+    inputs, labels = data.domains[0].inputs, data.domains[0].labels
+    seen = Scale(3)(inputs, labels)(inputs)[labels[..., 0] >= 0][:, 0]
+    own = numbers[[row["domain"] == "a" for row in content]]
+    assert np.allclose(seen[:, 0].numpy(), (own - own.mean()) / own.std(), atol=1e-5)
+    assert (seen[:, 1] == 0).all()
+    far = inputs.clone()
+    far[..., 0, 1] = 1e30  # what never changes in training is not what a model has learned from
+    assert (Scale(3)(inputs, labels)(far)[..., 0, 1] == 0).all()
+
+
+def test_numbers_that_32_bits_do_not_tell_apart(tmp_path):
+    """Seconds since 1970 differ by less than a float32 can say."""
+    content = [{**row, "features": [0.5, 1.7e9 + place]} for place, row in enumerate(rows(3))]
+    with pytest.raises(ValueError, match=r"features: number 1 of the list.* is 1700000000.0 to .* subtract a constant"):
+        DATASETS[lines(tmp_path / "log.jsonl", content)]
+    content = [{**row, "features": [0.5, 0.1 + 0.2 if place else 0.3]} for place, row in enumerate(rows(3))]
+    assert DATASETS[lines(tmp_path / "log.jsonl", content)].domains == ("a", "b", "c")
+    content = [{**row, "options": [[1e9 + o] for o in range(3)]} for row in rows(3)]
+    with pytest.raises(ValueError, match=r"options: number 0 of the list"):
+        DATASETS[lines(tmp_path / "log.jsonl", content)]
+
+
+def test_a_log_is_shown(tmp_path):
+    name = lines(tmp_path / "log.jsonl", rows())
+    entry = DATASETS[name]
+    page = entry.shown()["a"].splitlines()
+    first = rows()[0]
+    assert page[0].split()[:4] == ["step", "done", "teacher", "return"]
+    assert page[1].split()[:3] == ["0", str(first["done"]), str(first["teacher"])]
+    legal = " ".join(str(place) for place, word in enumerate(first["legal"]) if word)
+    assert f"  {legal}; {first['features'][0]:.3g} " in page[1]
+    assert len(page) == 1 + sum(row["domain"] == "a" and row["episode"] == 0 for row in rows())
+    assert draw(name, entry, entry.factory(), tmp_path / "pictures").stat().st_size > 0

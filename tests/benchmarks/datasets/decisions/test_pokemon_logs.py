@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.datasets import DATASETS, cache
 from benchmarks.datasets.decisions import by_path, pokemon, pokemon_folder
+from benchmarks.datasets.decisions.pokemon_battle import told
 from benchmarks.datasets.decisions.pokemon_dex import GENERATIONS, PSEUDO, identifier
 from benchmarks.datasets.decisions.pokemon_lines import take
 from benchmarks.datasets.decisions.pokemon_logs import read, shown
@@ -219,6 +220,8 @@ def test_a_folder_of_logs(folder, known):
     data = DATASETS[f"decisions:{folder}"]
     assert data.domains == tuple(GENERATIONS)
     assert "8 logged battles: moves and switches of both players" in data.description
+    assert data.shown().keys() == GENERATIONS.keys()
+    assert all("turn 1" in page.lower() for page in data.shown().values())
     simulator, _ = recorded(load("pokemon.json"))
     built = pokemon.build(
         GIVEN | {"team": "shown"}, LOGGED, lambda: contextlib.nullcontext(simulator), lambda: known
@@ -244,6 +247,7 @@ def test_a_battle_without_an_end_is_counted(folder):
         ("x.log", "hello", "no line begins with"),
         ("x.json", "{", "it is no JSON"),
         ("x.json", '{"log": 3}', "it is no replay"),
+        ("x.json", "[" * 100_000, "it is no JSON"),
         ("x.html", "<p>", "it is no saved battle"),
         ("x.log", "\n".join(BEGIN).replace("|gen|2", "|gen|7"), "of generation 7; known are 1, 2, 3, 4"),
         ("x.log", "\n".join([*BEGIN, "|-damage|p1a: Rocky|lots"]), "line 11: the line .* cannot be read"),
@@ -256,6 +260,30 @@ def test_broken_files_are_named(folder, name, content, message):
         by_path.entry(str(folder))
     assert f"{folder / name}: " in str(raised.value)
     assert "mend the file, or take it out of the folder" in str(raised.value)
+
+
+def test_a_battle_that_is_there_twice(folder):
+    first = next(path for path in sorted(folder.glob("*")) if path.suffix == ".log")
+    text = first.read_text(encoding="utf-8").replace("\n", "\r\n") + "\r\n"
+    (folder / "x.json").write_text(json.dumps({"log": text}), encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"x\.json holds the same battle as {first.name}"):
+        by_path.entry(str(folder))
+
+
+def test_a_short_line_is_told_as_far_as_it_goes():
+    assert told(["|turn|1", "|cant|p1a: Rocky", "|win|Ann", "", "x"]).splitlines()[:2] == [
+        "turn 1",
+        "  p1a: Rocky cannot move ()",
+    ]
+
+
+def test_what_players_say_is_no_line_of_the_log(folder):
+    """Signs that part lines elsewhere."""
+    path = next(path for path in sorted(folder.glob("*")) if path.suffix == ".log")
+    before = by_path.entry(str(folder)).factory()
+    said = "|c|Ann|so\u2028|win|nobody\x0b|gen|9\x85|tie"
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n{said}\n", encoding="utf-8")
+    assert by_path.entry(str(folder)).factory().digest() == before.digest()
 
 
 def test_folders_that_are_none(tmp_path, folder):
