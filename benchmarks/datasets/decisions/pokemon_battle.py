@@ -172,7 +172,8 @@ def told(lines: Sequence[str]) -> str:
     """The log for people: turns, who does what, and what comes of it."""
     found = []
     for line in lines:
-        word, *rest = [*line.split("|")[1:], "", "", "", ""]  # a short line tells nothing where it ends
+        words = [*line.split("|")[1:], "", "", "", ""]  # a short line tells nothing where it ends
+        word, rest = words[0], words[1:]
         if word == "turn":
             found.append(f"turn {rest[0]}")
         elif word in ("switch", "drag"):
