@@ -26,7 +26,7 @@ from benchmarks.base.errors import unknown
 from benchmarks.base.records import ASKED, VALIDATION_LOSS_CURVE, Record, held_out_domains
 from benchmarks.reports.load import Run, load_records, store_of
 from benchmarks.runs.rules import LAST, ORACLE, VALIDATION, Rule
-from benchmarks.runs.selection import figures, is_refit, select_all
+from benchmarks.runs.selection import figures, is_refit, select_all, stands
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.transfer import write_lines
 
@@ -199,11 +199,8 @@ def main(source: str, file: Path, *rungs: str, measures: bool = False) -> None:
         Keep all figures of merit, and those of single training domains.
     """
     sweep = yaml.safe_load(file.read_text(encoding="utf-8"))
-    asked = records_of(source, sweep)
+    asked = records_of(source, sweep, rungs)
     known = sorted({record["config"]["dataset"] for record in asked})
-    missing = [name for name in rungs or sweep["datasets"] if name not in known]
-    if missing:
-        raise SystemExit(f"rungs: {unknown(missing[0], known)}")
     folder = file.parent / "records"
     paths = {folder / file.stem / f"{rung}.jsonl.xz": [rung] for rung in rungs} or {
         folder / f"{file.stem}.jsonl.xz": known
@@ -215,19 +212,47 @@ def main(source: str, file: Path, *rungs: str, measures: bool = False) -> None:
         print(f"{len(own)} records, losses of {digits} digits, in {path}, {path.stat().st_size / 2**20:.1f} MiB")
 
 
-def records_of(source: str, sweep: Mapping[str, Any]) -> list[Run]:
-    """Whole records of the runs that a sweep file asks for; a report leaves out what it does not show."""
+def records_of(source: str, sweep: Mapping[str, Any], rungs: Sequence[str] = ()) -> list[Run]:
+    """Whole records of the runs that a sweep file asks for; a report leaves out what it does not show.
+
+    Args:
+        source: Folder of the sweep, or a file of records.
+        sweep: Content of the file.
+        rungs: Some of its data sets; all without them.
+
+    Raises:
+        SystemExit: If a data set has no runs, or its sweep has not come to its end: some seed lacks a run that another
+            one has.
+    """
     address = store_of(source)
     if address is None:
         found = load_records(source)
     else:
         with Store(address) as store:
             found = [dict(record) for record in store.each_record()]
-    return [
+    names = list(rungs or sweep["datasets"])
+    known = sorted({record["config"]["dataset"] for record in found})
+    for name in names:
+        if name not in known:
+            raise SystemExit(f"rungs: {unknown(name, known)}")
+    asked = [
         record
         for record in found
-        if record["config"]["dataset"] in sweep["datasets"] and record["config"]["algorithm"] in sweep["algorithms"]
+        if record["config"]["dataset"] in names and record["config"]["algorithm"] in sweep["algorithms"]
     ]
+    runs: dict[tuple[str, str], dict[int, set[tuple[str, int]]]] = {}
+    for config in (record["config"] for record in asked if stands(record)):
+        seeds = runs.setdefault((config["dataset"], config["held_out"]), {})
+        seeds.setdefault(config["seed"], set()).add((config["algorithm"], config["point"]))
+    for (dataset, held_out), seeds in runs.items():
+        every = set().union(*seeds.values())
+        for seed in range(sweep["seeds"]):
+            if missing := len(every - seeds.get(seed, set())):
+                raise SystemExit(
+                    f"{source}: {dataset}, held out {held_out}, seed {seed} lacks {missing} of {len(every)} runs; "
+                    "finish the sweep first"
+                )
+    return asked
 
 
 if __name__ == "__main__":

@@ -179,8 +179,8 @@ def _success(lines: pd.DataFrame) -> Iterator[dict[str, str]]:
         means = own.groupby("seed")[["model", "teacher", "random"]].mean()
         told = bounded(estimate(means["model"].to_numpy()), 1.0)
         others = {name: number(means[name].mean(), 2) for name in ("teacher", "random")}
-        success = f"{number(told.mean, 2)} {between(told, 2)}"
-        yield {"data set": f"`{dataset}`", "algorithm": algorithm, "success": success, **others}
+        outcome = f"{number(told.mean, 2)} {between(told, 2)}"
+        yield {"data set": f"`{dataset}`", "algorithm": algorithm, "outcome": outcome, **others}
 
 
 def _table(rows: Sequence[dict[str, str]]) -> str:

@@ -197,3 +197,16 @@ def test_there_are_as_many_digits_as_the_same_choices_take(records, tmp_path):
 def test_a_rung_that_is_not_there():
     with pytest.raises(SystemExit, match="rungs: "):
         keep.main(str(RUNG), tables.FOLDER / "tuned.yaml", "coloured-digit")
+
+
+def test_a_sweep_that_has_not_ended_is_not_kept(tmp_path):
+    made = crossed_records(np.random.default_rng(0))
+    file, lines = tmp_path / "toy.yaml", tmp_path / "records.jsonl"
+    file.write_text("{datasets: {toy: }, algorithms: [erm, erm-ema], seeds: 2, selection: [both-shared]}", "utf-8")
+    lines.write_text("".join(json.dumps(one) + "\n" for one in made[:-1]), "utf-8")
+    with pytest.raises(SystemExit, match=r"toy, held out b\+c, seed 1 lacks 1 of 6 runs; finish the sweep first"):
+        keep.main(str(lines), file)
+    assert not (tmp_path / "records").exists()
+    lines.write_text("".join(json.dumps(one) + "\n" for one in made), "utf-8")
+    keep.main(str(lines), file)
+    assert len(load_records(str(tmp_path / "records/toy.jsonl.xz"))) == len(made)
