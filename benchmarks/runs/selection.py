@@ -48,9 +48,9 @@ class Selected:
 def checkpoints(curves: Mapping[str, Sequence[float | None]]) -> dict[str, dict[str, Any]]:
     """The checkpoint that each method chooses which needs one run only, by its name in records."""
     index = {
-        TRAINING_DOMAIN: _first_best(curves["validation"]),
+        TRAINING_DOMAIN: first_best(curves["validation"]),
         LAST: len(curves["step"]) - 1,
-        ORACLE: _first_best(curves["held_out"]),
+        ORACLE: first_best(curves["held_out"]),
     }
     return {
         method: {**{name: curves[name][i] for name in ("step", "validation", "held_out")}, "oracle": method == ORACLE}
@@ -58,7 +58,8 @@ def checkpoints(curves: Mapping[str, Sequence[float | None]]) -> dict[str, dict[
     }
 
 
-def _first_best(values: Sequence[float | None]) -> int:
+def first_best(values: Sequence[float | None]) -> int:
+    """The place of the highest value, of equals the first; what is not defined is the lowest."""
     return max(range(len(values)), key=lambda i: (_rank(values[i]), -i))
 
 
@@ -127,7 +128,7 @@ class Choices:
                 continue
             self._require_alike(outside, seeds, name)
             means = [sum(values) / len(values) for values in zip(*known, strict=True)]
-            number = len(means) - 1 if method == LAST else _first_best(means)
+            number = len(means) - 1 if method == LAST else first_best(means)
             rank = (_rank(means[number]), -self.order[name[0]], -name[1], -number)
             if best is None or rank > best[0]:
                 best = rank, name

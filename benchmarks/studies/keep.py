@@ -26,7 +26,7 @@ from benchmarks.base.errors import unknown
 from benchmarks.base.records import ASKED, VALIDATION_LOSS_CURVE, Record, held_out_domains
 from benchmarks.reports.load import Run, load_records, store_of
 from benchmarks.runs.rules import LAST, ORACLE, VALIDATION, Rule
-from benchmarks.runs.selection import figures, is_refit, select_all, stands
+from benchmarks.runs.selection import figures, first_best, is_refit, select_all, stands
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.transfer import write_lines
 
@@ -131,8 +131,7 @@ class Asked:
         found = {last}
         for rule in map(Rule.named, self.rules):
             if rule.method != LAST:
-                values = figures(record, rule.method)
-                found.add(max(range(last + 1), key=lambda i: (-math.inf if math.isnan(values[i]) else values[i], -i)))
+                found.add(first_best(figures(record, rule.method)))
         return found
 
 
@@ -198,7 +197,7 @@ def main(source: str, file: Path, *rungs: str, measures: bool = False) -> None:
     measures:
         Keep all figures of merit, and those of single training domains.
     """
-    sweep = yaml.safe_load(file.read_text(encoding="utf-8"))
+    sweep = content_of(file)
     asked = records_of(source, sweep, rungs)
     known = sorted({record["config"]["dataset"] for record in asked})
     folder = file.parent / "records"
@@ -210,6 +209,11 @@ def main(source: str, file: Path, *rungs: str, measures: bool = False) -> None:
         own = [record for record in asked if record["config"]["dataset"] in names]
         digits = keep(own, path, sweep.get("selection", [VALIDATION]), sweep.get("families"), measures)
         print(f"{len(own)} records, losses of {digits} digits, in {path}, {path.stat().st_size / 2**20:.1f} MiB")
+
+
+def content_of(file: Path) -> dict[str, Any]:
+    """What stands in a sweep file."""
+    return cast(dict[str, Any], yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
 def records_of(source: str, sweep: Mapping[str, Any], rungs: Sequence[str] = ()) -> list[Run]:

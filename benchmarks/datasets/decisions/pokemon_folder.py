@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.datasets.base import DatasetEntry, MultiDomainData
-from benchmarks.datasets.decisions.own_logs import OPTIONS, entry_of, window_of
+from benchmarks.datasets.decisions.logged import OPTIONS, entry_of, window_of
 from benchmarks.datasets.decisions.pokemon_battle import told
 from benchmarks.datasets.decisions.pokemon_dex import GENERATIONS, Dex, kept_dexes
 from benchmarks.datasets.decisions.pokemon_logs import read as read_log
@@ -147,9 +147,8 @@ def lines_of(ending: str, content: bytes) -> Sequence[str]:
         if script is None:
             raise BrokenLogError("it is no saved battle: it has no script of the class battle-log-data")
         text = script[1].replace("<\\/", "</")
-    lines = [
-        line.removesuffix("\r") for line in text.split("\n")
-    ]  # what players say may hold other signs that part lines
+    # What players say may hold other signs that part lines.
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
     if not any(line.startswith("|turn|") for line in lines):
         raise BrokenLogError("it is no log of a battle: no line begins with |turn|")
     return lines

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from scipy.stats import friedmanchisquare
 
 from benchmarks.base.metrics import average, estimate, seed_averages
@@ -18,6 +17,7 @@ from benchmarks.reports.tables_scores import comparisons
 from benchmarks.reports.text import difference, number
 from benchmarks.runs.environment import ROOT
 from benchmarks.runs.rules import ORACLE, VALIDATION
+from benchmarks.studies.keep import content_of
 
 FOLDER = Path(__file__).parent
 SWEEPS = {
@@ -33,7 +33,7 @@ COLUMNS = ("algorithm", "difference", "t-interval", "ahead", "p", "p (Holm)", "v
 
 def sweep_of(name: str) -> dict[str, Any]:
     """The content of a sweep file."""
-    return cast(dict[str, Any], yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8")))
+    return content_of(FOLDER / f"{name}.yaml")
 
 
 def records_of(name: str) -> list[Path]:

@@ -3,7 +3,7 @@
     python -m benchmarks.studies.decisions.played runs/decisions benchmarks/studies/decisions/history.yaml --episodes 20
 
 One line for each data set, algorithm, held-out domain and seed goes into ``records/FILE-played.jsonl``; lines that are
-there are not made again.
+there are not made again. Lines of other runs, or of another number of episodes, are refused.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from pathlib import Path
 
 import cyclopts
 import torch
-import yaml
 
 from benchmarks.datasets.decisions.games import as_teacher, at_random
 from benchmarks.reports.selection import Selection
 from benchmarks.runs.rules import VALIDATION
-from benchmarks.studies.keep import records_of
+from benchmarks.studies.keep import content_of, records_of
 from benchmarks.studies.play import load, play_model, play_policy
 
 PLACE = ("dataset", "algorithm", "held_out", "seed")
@@ -44,25 +43,34 @@ def main(source: Path, file: Path, *algorithms: str, episodes: int = 20) -> None
         Of each model.
     """
     torch.set_num_threads(1)  # the networks are too small for more
-    sweep = yaml.safe_load(file.read_text(encoding="utf-8"))
+    sweep = content_of(file)
     records = records_of(str(source), sweep)
     selection = Selection.of(records, VALIDATION, sweeps=[sweep])
     path = path_of(file)
-    done = {tuple(line[name] for name in PLACE) for line in played(file)}
+    done = {tuple(line[name] for name in PLACE): (line["run"], line["episodes"]) for line in played(file)}
     path.parent.mkdir(parents=True, exist_ok=True)
     for dataset in selection.datasets:
         for algorithm in algorithms or ("erm-ema", "pgrad"):
             for choice, record in selection.chosen_runs(dataset, algorithm):
                 place = (dataset, algorithm, choice.held_out, choice.seed)
+                if done.get(place, (record["key"], episodes)) != (record["key"], episodes):
+                    raise SystemExit(
+                        f"{path}: {' '.join(map(str, place))} was played by run {done[place][0]} in {done[place][1]} "
+                        f"episodes, and now it is run {record['key']} in {episodes}; move the file away to play anew"
+                    )
                 if place in done:
                     continue
+                if record.get("model_file") is None:
+                    raise SystemExit(
+                        f"{source} kept no weights of run {record['key']}; sweep with outputs.weights=best"
+                    )
                 stored = load(source / record["model_file"])
                 domain = choice.held_out
                 policies = {"teacher": as_teacher, "random": at_random}
                 found = {name: play_policy(stored, domain, episodes, own, name) for name, own in policies.items()}
                 found["model"] = play_model(stored, domain, episodes)
                 told = {name: sum(own.outcomes) / len(own.outcomes) for name, own in found.items()}
-                line = {**dict(zip(PLACE, place, strict=True)), "episodes": episodes, **told}
+                line = {**dict(zip(PLACE, place, strict=True)), "run": record["key"], "episodes": episodes, **told}
                 with path.open("a", encoding="utf-8") as lines:
                     lines.write(json.dumps(line) + "\n")
                 print(json.dumps(line), flush=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from benchmarks.base.metrics import Estimate, Matrix, average, bounded, estimate, seed_averages
 from benchmarks.reports.confirmed import confirmed
@@ -19,6 +18,7 @@ from benchmarks.reports.text import between, difference, number
 from benchmarks.runs.environment import ROOT
 from benchmarks.runs.rules import VALIDATION
 from benchmarks.studies.decisions.played import played
+from benchmarks.studies.keep import content_of
 
 FOLDER = Path(__file__).parent
 PAGE = ROOT / "docs/results/decisions.md"
@@ -45,8 +45,7 @@ ERROR = "value error"
 
 def sweep_of(study: str) -> dict[str, Any]:
     """The content of a sweep file."""
-    content: dict[str, Any] = yaml.safe_load((FOLDER / f"{study}.yaml").read_text(encoding="utf-8"))
-    return content
+    return content_of(FOLDER / f"{study}.yaml")
 
 
 def records_of(study: str) -> Path:

@@ -20,7 +20,7 @@ from benchmarks.sweeps.files import validated
 from tests.docs.pages import ROOT
 
 FILES = sorted((ROOT / "benchmarks/studies/decisions").glob("*.yaml"))
-SETS_OF_FOUR = ("babyai", "tool-calls", "job-scheduling", "pokemon-generations")
+FOUR = ("babyai", "tool-calls", "job-scheduling", "pokemon-generations")
 PAGE = (ROOT / "docs/decisions.md").read_text(encoding="utf-8")
 
 
@@ -88,8 +88,9 @@ def chosen():
             place = config["dataset"], config["algorithm"], config["held_out"], config["seed"]
             rank = curves["validation"][at], -config["point"]
             if place not in best or rank > best[place][0]:
-                best[place] = rank, {name: own[at] for name, own in record["domain_curves"].items()}
-        found[study] = {place: domains for place, (_, domains) in best.items()}
+                best[place] = rank, {name: own[at] for name, own in record["domain_curves"].items()}, record["key"]
+        found[study] = {place: domains for place, (_, domains, _) in best.items()}
+        found[study, "runs"] = {place: key for place, (_, _, key) in best.items()}
     return found
 
 
@@ -139,14 +140,14 @@ def test_what_is_held_out_is_harder_where_domains_differ():
         name: [gap.mean for *_, gap in tables.gaps(selection, name, "erm-ema").values()] for name in selection.datasets
     }
     assert max(found.pop("job-scheduling-sites")) > 0
-    assert {name: max(means) < 0 for name, means in found.items()} == dict.fromkeys(SETS_OF_FOUR, True)
+    assert {name: max(means) < 0 for name, means in found.items()} == dict.fromkeys(FOUR, True)
 
 
 def test_the_chosen_models_played(chosen):
     for study in tables.PAIRS:
         for line in played(tables.FOLDER / f"{study}.yaml"):
             place = tuple(line[name] for name in ("dataset", "algorithm", "held_out", "seed"))
-            assert place in chosen[study]
+            assert line["run"] == chosen[study, "runs"][place]
             assert 0.0 <= line["model"] <= 1.0
             assert line["teacher"] > line["random"]
 
@@ -160,3 +161,12 @@ def test_rows_of_the_page_are_those_of_the_tables():
     shown = [row for row in rows(studies) if "[" in row]
     assert len(shown) > 20
     assert [row for row in shown if row not in known] == []
+
+
+def test_intervals_in_the_words_of_the_page_are_those_of_the_tables():
+    found = re.compile(r"([+-]?\d+\.\d+) \[([+-]?\d+\.\d+), ([+-]?\d+\.\d+)\]")
+    studies = re.sub(r"\s+", " ", PAGE.split("## Studies")[1].split("\n## ")[0])
+    known = set(found.findall(tables.PAGE.read_text(encoding="utf-8").replace("−", "-")))
+    shown = found.findall(studies.replace("−", "-"))
+    assert len(shown) > 60
+    assert [told for told in shown if told not in known] == []

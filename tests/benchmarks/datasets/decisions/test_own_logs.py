@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.base.values import BINS
 from benchmarks.datasets import DATASETS
-from benchmarks.datasets.decisions.own_logs import Scale
+from benchmarks.datasets.decisions.logged import Scale
 from benchmarks.datasets.decisions.steps import RETURN
 from benchmarks.datasets.lookup import _entry, identity
 from benchmarks.reports.contact_sheet import draw
