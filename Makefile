@@ -51,7 +51,7 @@ card:
 		echo 'make gpu needs an NVIDIA card and its driver, and libcuda.so.1 is missing or finds no card.' >&2; \
 		echo 'Run it where nvidia-smi lists one, or rehearse it without: make gpu DEVICE=cpu' >&2; exit 1; };; esac
 
-test: lint types unit  ## the whole check: format, lint, types, imports, all tests, doctests, wheel; 10 min on two cores
+test: lint types unit  ## the whole check: format, lint, types, imports, all tests, doctests, wheel; 20 min on two cores
 
 # Half of the time goes into imports: compiled once, and kept beside the environment.
 COMPILED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(abspath $(VENV))/compiled
