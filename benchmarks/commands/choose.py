@@ -26,7 +26,8 @@ from benchmarks.studies.choose.card import compared, domain_rows, expected
 from benchmarks.studies.choose.request import alone
 from benchmarks.studies.choose.run import Asked, Done, choose
 from benchmarks.studies.choose.search import NothingChosenError
-from benchmarks.studies.choose.study import COLUMNS, LINES, Study, rows
+from benchmarks.studies.choose.study import LINES, Study
+from benchmarks.studies.choose.tables import COLUMNS, rows
 from benchmarks.studies.choose.writing import CARD
 from benchmarks.sweeps.coordinator import SweepError
 from benchmarks.sweeps.store import StoreError

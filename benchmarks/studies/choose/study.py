@@ -57,13 +57,14 @@ class Trial:
     """What was found for one unseen domain; figures of the measure, on the second half where regret asks for it.
 
     Attributes:
-        dataset, unseen, minutes: Of the trial.
-        size: Points, roll-outs and seeds of the search that fitted.
+        dataset, unseen, minutes, workers: Of the trial.
+        size: Algorithms, points, roll-outs and seeds of the search that fitted.
         algorithm: That was taken.
         reached: By the model on the unseen domain.
         promised: The expectation: mean of the domains that were left out.
         low, high: Of the promised interval; NaN where nothing was promised.
         default, fixed, validation: Reached by plain ERM, the fixed setting, and training-domain validation.
+        validation_said: What training-domain validation promised of its own choice.
         half: Reached on the second half by the model.
         validation_half: The same by training-domain validation.
         hindsight_half: The same by the best of the first half.
@@ -76,7 +77,8 @@ class Trial:
     dataset: str
     unseen: str
     minutes: float
-    size: tuple[int, int, int]
+    workers: int
+    size: tuple[int, int, int, int]
     algorithm: str
     reached: float
     promised: float
@@ -85,6 +87,7 @@ class Trial:
     default: float
     fixed: float
     validation: float
+    validation_said: float
     half: float
     validation_half: float
     hindsight_half: float
@@ -190,7 +193,8 @@ class Study:
             dataset=dataset,
             unseen=unseen,
             minutes=self.minutes,
-            size=(space.size.points, space.size.rollouts, space.size.seeds),
+            workers=self.workers,
+            size=(space.size.algorithms, space.size.points, space.size.rollouts, space.size.seeds),
             algorithm=ways["choice"].candidate.algorithm,
             reached=whole["choice"],
             promised=decided.taken.mean,
@@ -199,6 +203,7 @@ class Study:
             default=whole["default"],
             fixed=whole["fixed"],
             validation=whole["validation"],
+            validation_said=ways["validation"].figure,
             half=halves["choice"][1],
             validation_half=halves["validation"][1],
             hindsight_half=halves["hindsight"][1],
@@ -252,49 +257,3 @@ def trials(output: Path) -> list[Trial]:
             partial.write_text(lines, encoding="utf-8")
     found = [json.loads(line) for line in lines.splitlines()]
     return [Trial(**{**one, "size": tuple(one["size"])}) for one in found]
-
-
-COLUMNS = (
-    *(
-        "data set",
-        "minutes",
-        "trials",
-        "ended early",
-        "regret",
-        "of validation",
-        "over ERM",
-        "over fixed",
-        "inside interval",
-    ),
-    *("far below ERM", "estimate off", "guess off"),
-)
-
-
-def rows(found: Sequence[Trial]) -> list[tuple[str, ...]]:
-    """A row for each data set and time, and one for all of a time; points of a hundred where a figure is a share."""
-    lines = []
-    for minutes in sorted({one.minutes for one in found}):
-        own = [one for one in found if one.minutes == minutes]
-        datasets = [*dict.fromkeys(one.dataset for one in own), "all"]
-        lines += [_row(name, [one for one in own if name in ("all", one.dataset)]) for name in datasets]
-    return lines
-
-
-def _row(dataset: str, own: Sequence[Trial]) -> tuple[str, ...]:
-    def mean(values: Sequence[float]) -> str:
-        known = [value for value in values if not math.isnan(value)]
-        return f"{100 * sum(known) / len(known):+.1f}" if known else "—"
-
-    promised = [one for one in own if not math.isnan(one.low)]
-    inside = sum(one.low <= one.reached <= one.high for one in promised)
-    below = sum(one.default - one.reached > (one.high - one.low) / 2 for one in promised)
-    return (
-        *(dataset, f"{own[0].minutes:g}", str(len(own)), str(sum(bool(one.stopped) for one in own))),
-        mean([one.hindsight_half - one.half for one in own]),
-        mean([one.hindsight_half - one.validation_half for one in own]),
-        mean([one.reached - one.default for one in own]),
-        mean([one.reached - one.fixed for one in own]),
-        *(f"{inside} of {len(promised)}", f"{below} of {len(promised)}"),
-        mean([abs(one.estimate - one.accuracy) for one in own]),
-        mean([abs(one.guess - one.accuracy) for one in own]),
-    )

@@ -15,7 +15,8 @@ from benchmarks.studies.choose.halves import halved, register
 from benchmarks.studies.choose.recipe import Recipe, Rung, Size
 from benchmarks.studies.choose.resumed import earlier
 from benchmarks.studies.choose.search import Search
-from benchmarks.studies.choose.study import COLUMNS, LINES, Study, Trial, rows, trials, unseen_of
+from benchmarks.studies.choose.study import LINES, Study, Trial, trials, unseen_of
+from benchmarks.studies.choose.tables import COLUMNS, rows
 from benchmarks.sweeps.settings import SweepSettings
 from benchmarks.sweeps.store import Store
 
@@ -57,7 +58,7 @@ def test_groups_stay_in_one_half():
 
 
 TRIAL = Trial(
-    *("set", "u", 5.0, (1, 4, 1), "erm", 0.70, 0.65, 0.5, 0.8, 0.60, 0.68, 0.66),
+    *("set", "u", 5.0, 1, (2, 1, 4, 1), "erm", 0.70, 0.65, 0.5, 0.8, 0.60, 0.68, 0.66, 0.90),
     *(0.72, 0.70, 0.75, 0.71, 0.69, 0.60),
 )
 
@@ -65,14 +66,18 @@ TRIAL = Trial(
 def test_rows_are_means_over_trials_in_points():
     other = replace(TRIAL, unseen="v", reached=0.30, low=0.5, high=0.8, estimate=math.nan, stopped="the time was over")
     first, last = rows([TRIAL, other])
-    assert first[1:] == last[1:]
+    assert [text.partition(" [")[0] for text in first[1:]] == [text.partition(" [")[0] for text in last[1:]]
     found = dict(zip(COLUMNS, first, strict=True))
     assert found["regret"] == "+3.0"  # 0.75 - 0.72
     assert found["of validation"] == "+5.0"
-    assert found["over ERM"] == "-10.0"  # (0.70 + 0.30) / 2 - 0.60
+    assert found["over ERM"] == "−10.0"  # (0.70 + 0.30) / 2 - 0.60
     assert found["inside interval"] == "1 of 2"
     assert found["far below ERM"] == "1 of 2"  # 0.30 is below 0.60 by more than 0.15
-    assert found["estimate off"] == "+2.0"
+    assert found["promised too much"] == "+15.0"  # 0.65 - (0.70 + 0.30) / 2
+    assert found["by validation"] == "+24.0"
+    assert found["estimate off"] == "2.0"
+    # 10 and -30, by hand: their mean, and 12.706 standard errors of 20 on either side.
+    assert dict(zip(COLUMNS, last, strict=True))["over ERM"] == "−10.0 [−264.1, +244.1]"
     assert found["ended early"] == "1"
 
 
@@ -83,7 +88,7 @@ def test_a_trial_looks_at_the_unseen_domain_once_and_is_done_once(tmp_path):
     study = Study(tmp_path, 60.0, 1, console, 0.0, FAST)
     trial = study.trial("coloured-digits", "10%")
     assert 0.0 <= trial.reached <= 1.0
-    assert trial.size == (1, 4, 1)
+    assert trial.size == (2, 1, 4, 1)
     assert not math.isnan(trial.hindsight_half)
     (tmp_path / LINES).write_text(json.dumps(asdict(replace(trial, unseen="90%"))) + "\n")
     assert [one.unseen for one in trials(tmp_path)] == ["90%"]
