@@ -116,8 +116,9 @@ def principal(rollout: Rollout) -> PrincipalWeights:
 
     Example:
         >>> points = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
-        >>> points.T @ principal(Rollout(points @ points.T, rtol=1e-15, n_components=1)).weights
-        tensor([-1.0000, -1.0000], dtype=torch.float64)
+        >>> weights = principal(Rollout(points @ points.T, rtol=1e-15, n_components=1)).weights
+        >>> (points.T @ weights).round(decimals=6)
+        tensor([-1., -1.], dtype=torch.float64)
     """
     return principal_weights(rollout.gram, rollout.n_components, rtol=rollout.rtol)
 

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -97,10 +98,7 @@ class LocalLauncher(Launcher):
         process = self._context.Process(
             target=_main, args=(job, sender, self._logs / f"{job.name}.log", gpu), name=job.name, daemon=False
         )
-        try:
-            process.start()
-        except (EOFError, ConnectionError):  # the server that processes come from was killed; the next call has another
-            process.start()
+        _start(process)
         sender.close()
         handle = LocalHandle(job.name, process, receiver, gpu)
         self._handles.append(handle)
@@ -116,6 +114,21 @@ class LocalLauncher(Launcher):
 
     def close(self) -> None:
         """The processes have ended; the server that they came from ends with this process."""
+
+
+def _start(process: Any) -> None:
+    """Starts it, from another server where the one that processes come from was killed.
+
+    That one refuses connections for a moment before it is gone and another takes its place.
+    """
+    for pause in (0.0, 0.1, 0.5, 2.0, 8.0):
+        try:
+            process.start()
+        except (EOFError, ConnectionError):
+            time.sleep(pause)
+        else:
+            return
+    process.start()
 
 
 def _gpus(config: Local) -> list[int]:
