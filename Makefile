@@ -24,6 +24,8 @@ TEST := $(VENV)/.test-$(VERSION)
 GPU := $(VENV)/.gpu-$(VERSION)
 DOCS := $(VENV)/.docs-$(VERSION)
 CODE := $(wildcard pgrad benchmarks domainbed_ext tests)
+# Half of the tests' time goes into imports: compiled once, and kept beside the environment.
+COMPILED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(abspath $(VENV))/compiled
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -53,8 +55,6 @@ card:
 
 test: lint types unit  ## the whole check: format, lint, types, imports, all tests, doctests, wheel; 20 min on two cores
 
-# Half of the time goes into imports: compiled once, and kept beside the environment.
-COMPILED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(abspath $(VENV))/compiled
 # Files that are slow as a whole, of frameworks that take seconds to import.
 UNREAD := $(foreach name,lightning transformers,pgrad/integrations/$(name).py) \
 	$(foreach name,docs_frameworks lightning lightning_averages lightning_callbacks transformers,tests/pgrad/integrations/test_$(name).py)
@@ -76,13 +76,13 @@ types: $(TEST)  ## mypy
 
 unit: $(TEST)  ## pytest alone: tests, doctests, the wheel; ARGS='...' goes to pytest
 	@printf '\n== tests, doctests and the wheel\n'
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@$(COMPILED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 wheel: $(TEST)  ## build the wheel and try it in a fresh environment
 	@$(BIN)/python -m pytest tests/packaging $(ARGS)
 
 coverage: $(TEST)  ## pytest with the lines no test reaches
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term $(ARGS)
+	@$(COMPILED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term $(ARGS)
 
 format: $(TEST)  ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
