@@ -84,13 +84,15 @@ def _spent() -> float:
     return min(time.time() - psutil.Process().create_time(), 60.0)
 
 
-def study_command(datasets: tuple[str, ...], minutes: tuple[float, ...], output: Path, workers: int) -> int:
+def study_command(
+    datasets: tuple[str, ...], minutes: tuple[float, ...], output: Path, model: tuple[str, ...], workers: int
+) -> int:
     """See `benchmarks.commands.words.choose`."""
     console = say.console()
     try:
         with alone(output):
             for each in minutes:
-                found = Study(output, each, workers, console, _spent()).run(datasets)
+                found = Study(output, each, workers, console, _spent(), models=model).run(datasets)
     except KeyboardInterrupt:
         return _stopped("Stopped; trials that ended are kept")
     except (ConfigError, StoreError, SweepError, ImportError, RuntimeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.studies.choose import tables as choose
 from benchmarks.studies.comparison import recipe
 from benchmarks.studies.comparison import tables as comparison
 from benchmarks.studies.decisions import tables as decisions
@@ -18,4 +19,5 @@ def results_command() -> int:
     comparison.main()
     recipe.main()
     decisions.main()
+    choose.main()
     return 0

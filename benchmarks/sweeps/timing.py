@@ -8,6 +8,7 @@ do it once.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -65,21 +66,34 @@ def foreseen(sweep: SweepConfig, dataset: str, data: MultiDomainData) -> list[Fo
 
 
 def time_steps(
-    sweep: SweepConfig, known: Iterable[tuple[str, str]] = (), seconds: float = SECONDS, folder: Path | None = None
+    sweep: SweepConfig,
+    known: Iterable[tuple[str, str]] = (),
+    seconds: float = SECONDS,
+    folder: Path | None = None,
+    budget: float = math.inf,
 ) -> Timed:
     """Times each kind of a sweep that is at hand and not `known`, with as many threads as a worker has.
 
-    Data and features are prepared in `folder`, where workers find them; None keeps nothing.
+    Args:
+        sweep: Whose kinds are timed.
+        known: Kinds that are not.
+        seconds: Of timed updates for each.
+        folder: Where data and features are prepared, for workers to find them; None keeps nothing.
+        budget: Seconds of timing, without preparation, after which the kinds that are left stay unknown.
     """
     kinds = {(run.dataset, run.algorithm): run for run in sweep.first_runs()}
-    found, skipped = Timed(), set(known)
+    found, skipped, spent = Timed(), set(known), 0.0
     with _threads(sweep):
         for kind, run in kinds.items():
             if kind in skipped or not is_at_hand(run.dataset):
                 continue
+            if spent >= budget:
+                break
             try:
                 training = prepare(run, Place(folder, device=_device(sweep))).training
+                start = _now()
                 found.speeds[kind] = _seconds_of_an_evaluation(training, run, seconds)
+                spent += _now() - start
             except Exception as error:  # noqa: BLE001  whatever goes wrong is what a run would say
                 found.failed[kind] = f"{type(error).__name__}: {error}"
     return found

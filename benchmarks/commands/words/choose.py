@@ -87,6 +87,7 @@ def study_command(
     *datasets: str,
     minutes: Annotated[tuple[Minutes, ...], Parameter(consume_multiple=True, negative="")] = (5.0,),
     output: Path = Path("runs/choose-study"),
+    model: Words = (),
     workers: Positive = 2,
 ) -> int:
     """Look how far choose can be trusted: choices on data sets where one more domain is known.
@@ -103,6 +104,8 @@ def study_command(
         Of each choice; several numbers are done one after the other.
     output:
         Folder; study.jsonl in it has a line for each trial.
+    model:
+        Networks to choose among, as for choose; by default the data set's own.
     workers:
         Processes.
     """
@@ -110,7 +113,7 @@ def study_command(
     output_folder(output)
     from benchmarks.commands import choose
 
-    return choose.study_command(datasets, minutes, output, workers)
+    return choose.study_command(datasets, minutes, output, model, workers)
 
 
 @refusing

@@ -244,7 +244,7 @@ def _shorter(space: Space) -> str:
 
 def _timed(space: Space, asked: Asked, console: Console, tuned: bool = False) -> Speeds:
     """The speeds; a way to train that diverges is no reason to stop, unless it is plain ERM: its runs drop out."""
-    speeds = measured(space, asked.output, launcher_of(asked.workers, asked.device), tuned=tuned)
+    speeds = measured(space, asked.output, launcher_of(asked.workers, asked.device), asked.minutes, tuned=tuned)
     default = (space.default.model, space.default.algorithm)
     for way, why in speeds.failed.items():
         model, algorithm = way

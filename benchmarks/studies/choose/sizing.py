@@ -16,6 +16,8 @@ from benchmarks.sweeps.timing import time_steps
 
 SECONDS = 0.05
 """Of timed updates for each algorithm."""
+TIMING = 0.05
+"""Share of the time after which no other algorithm of a model is timed."""
 OVERHEAD = 0.03
 """Seconds of a run besides its gradient evaluations: claiming, splitting, storing."""
 SHARED = 0.2
@@ -37,14 +39,17 @@ class Speeds:
 
 
 def measured(
-    space: Space, folder: Path, launcher: LauncherConfig, seconds: float = SECONDS, tuned: bool = False
+    space: Space, folder: Path, launcher: LauncherConfig, minutes: float, seconds: float = SECONDS, tuned: bool = False
 ) -> Speeds:
     """Times every algorithm with every model here; data and features are in `folder` then.
+
+    Where a step takes long, no more than plain ERM may be timed: an algorithm without a speed counts as the slowest.
 
     Args:
         space: Of any size.
         folder: Of the output.
         launcher: Of the workers, whose device and threads are timed.
+        minutes: Of the choice; timing a model takes `TIMING` of it, and what the algorithm takes with which it is over.
         seconds: For each algorithm.
         tuned: Whether those that are fine-tuned are timed, or the others: a step of theirs takes long.
     """
@@ -53,7 +58,7 @@ def measured(
     for model, sweep in enumerate(space.sweeps):
         if (model in space.kept) != tuned:
             own = sweep.model_copy(update={"launcher": launcher})
-            timed = time_steps(own, seconds=seconds, folder=folder)
+            timed = time_steps(own, seconds=seconds, folder=folder, budget=TIMING * 60 * minutes)
             found |= {(model, algorithm): speed for (_, algorithm), speed in timed.speeds.items()}
             failed |= {(model, algorithm): why for (_, algorithm), why in timed.failed.items()}
     return Speeds(found, failed)
@@ -122,8 +127,8 @@ def need(space: Space, speeds: Speeds) -> Need:
 
 
 def _seconds(run: RunConfig, model: int, speeds: Speeds, n_domains: int) -> float:
-    known = list(speeds.seconds.values())
-    slow = max(known) if known else 0.0
+    known = [seconds for place, seconds in speeds.seconds.items() if place[0] == model] or speeds.seconds.values()
+    slow = max(known, default=0.0)
     return OVERHEAD + run.evaluations(n_domains) * speeds.seconds.get((model, run.algorithm), slow)
 
 

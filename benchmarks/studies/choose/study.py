@@ -72,6 +72,7 @@ class Trial:
         accuracy: What it is.
         guess: Mean accuracy of the left-out domains.
         stopped: Why the search ended early; empty if it did not.
+        models: That were asked for; empty for the data set's own.
     """
 
     dataset: str
@@ -95,6 +96,7 @@ class Trial:
     accuracy: float
     guess: float
     stopped: str = ""
+    models: tuple[str, ...] = ()
 
 
 def unseen_of(dataset: str) -> list[str]:
@@ -113,6 +115,7 @@ class Study:
         console: Is told how far it is.
         start: Seconds until workers have started.
         recipe: That is tried.
+        models: See `benchmarks.studies.choose.candidates.space_of`.
     """
 
     output: Path
@@ -121,6 +124,7 @@ class Study:
     console: Console
     start: float = 10.0
     recipe: Recipe = RECIPE
+    models: tuple[str, ...] = ()
 
     def run(self, datasets: Sequence[str]) -> list[Trial]:
         """All trials of some data sets that are not done; returns those that are, too."""
@@ -148,9 +152,9 @@ class Study:
         name, halves = halved(dataset, unseen)
         folder = self.output / f"{dataset}-{DATASETS[dataset].domains.index(unseen)}-{self.minutes:g}"
         before = earlier(folder)
-        space = space_of(name, (), SweepSettings(), self.recipe.sizes[0], self.recipe, halves)
+        space = space_of(name, self.models, SweepSettings(), self.recipe.sizes[0], self.recipe, halves)
         if before is None:
-            speeds = measured(space, folder, launcher_of(self.workers, "cpu"))
+            speeds = measured(space, folder, launcher_of(self.workers, "cpu"), self.minutes)
             fits = fitting(space, speeds, self.minutes, self.workers, self.start)
             space, workers, after = fits.space, fits.workers, 1.3 * fits.need.after / fits.workers
             deadline = start + max(60 * self.minutes - after, 30 * self.minutes)
@@ -211,6 +215,7 @@ class Study:
             accuracy=accuracy,
             guess=guess,
             stopped=found.stopped,
+            models=self.models,
         )
 
 
@@ -256,4 +261,4 @@ def trials(output: Path) -> list[Trial]:
         with whole(path) as partial:
             partial.write_text(lines, encoding="utf-8")
     found = [json.loads(line) for line in lines.splitlines()]
-    return [Trial(**{**one, "size": tuple(one["size"])}) for one in found]
+    return [Trial(**{**one, "size": tuple(one["size"]), "models": tuple(one["models"])}) for one in found]

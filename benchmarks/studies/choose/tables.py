@@ -75,6 +75,15 @@ def _row(dataset: str, own: Sequence[Trial], whole: bool = False) -> tuple[str, 
     )
 
 
+def overall(found: Sequence[Trial]) -> str:
+    """The rows of all, turned round: a column for each time."""
+    of_all = [row for row in rows(found) if row[0] == "all"]
+    lines = [[name, *(row[place] for row in of_all)] for place, name in enumerate(COLUMNS) if place > 1]
+    columns = ["", *(f"{row[1]} min" for row in of_all)]
+    text: str = pd.DataFrame(lines, columns=columns).to_markdown(index=False, disable_numparse=True)
+    return text
+
+
 def page(found: Sequence[Trial]) -> str:
     """Means by data set and time, and every trial."""
 

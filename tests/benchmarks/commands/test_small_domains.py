@@ -125,6 +125,7 @@ def test_every_kind_is_timed_and_known_ones_are_not():
     assert timed.speeds["toy", "toy-sgd"] > 0
     assert "a_library_that_nobody_has" in timed.failed["toy", "toy-import"]
     assert time_steps(sweep, known=[("toy", "toy-sgd")], seconds=0.0).speeds == {}
+    assert set(time_steps(toy_sweep("toy-sgd", "toy-slow"), seconds=0.0, budget=1e-9).speeds) == {("toy", "toy-sgd")}
     assert number_of_workers(sweep) == 1
     assert number_of_workers(toy_sweep("toy-sgd", launcher={"workers": 2})) == 2
     assert number_of_workers(toy_sweep("toy-sgd", launcher={"workers": 50})) == len(sweep.runs()) / 2

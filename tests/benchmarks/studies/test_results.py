@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from benchmarks.algorithms import ALGORITHMS
+from benchmarks.studies.choose.tables import PAGE as CHOOSE
 from benchmarks.studies.comparison.recipe import PAGE as RECIPE
 from benchmarks.studies.comparison.tables import SWEEPS, page_of
 from benchmarks.studies.decisions.tables import PAGE as DECISIONS
@@ -18,7 +19,7 @@ from benchmarks.studies.results.tables import BESIDE, FOLDER, PAGE, PROBE, answe
 from benchmarks.sweeps.files import validated
 
 RECORDS = sorted(FOLDER.glob("*.jsonl.xz"))
-OTHERS = (DECISIONS, OUTER, RECIPE, *map(page_of, SWEEPS))
+OTHERS = (CHOOSE, DECISIONS, OUTER, RECIPE, *map(page_of, SWEEPS))
 """Pages of other studies, which have tests of their own."""
 
 

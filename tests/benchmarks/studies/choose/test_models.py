@@ -71,6 +71,16 @@ def test_fine_tuning_is_counted_and_only_taken_where_time_allows(tmp_path):
     assert fitting(space, both, fits.least * 1.01, 1, 0.0).space.size == FEW.sizes[0]
 
 
+@pretrained
+def test_an_algorithm_that_was_not_timed_counts_as_the_slowest_of_its_network(tmp_path):
+    both = replace(FEW, algorithms=("erm", "erm-sgd"), sizes=(Size(2, points=1, rollouts=2),))
+    space = space_of(pictures(tmp_path / "pictures"), ("cnn", "mlp"), NARROW, both.sizes[0], both)
+    known = {(0, "erm"): 0.01, (1, "erm"): 0.001, (1, "erm-sgd"): 0.002}
+    found = need(space, Speeds(known, {}))
+    assert found == need(space, Speeds({**known, (0, "erm-sgd"): 0.01}, {}))
+    assert found != need(space, Speeds({**known, (0, "erm-sgd"): 0.002}, {}))
+
+
 def test_without_a_pretrained_network_there_is_nothing_to_fine_tune(tmp_path):
     space = space_of(patients(tmp_path / "patients.csv"), (), SweepSettings(), FEW.sizes[0], FEW)
     assert space.tunable == 0

@@ -85,8 +85,11 @@ def test_rows_are_means_over_trials_in_points():
 def test_a_trial_looks_at_the_unseen_domain_once_and_is_done_once(tmp_path):
     assert unseen_of("rotated-digits") == ["0°", "30°", "60°"]
     console = Console(file=io.StringIO(), width=1000)
-    study = Study(tmp_path, 60.0, 1, console, 0.0, FAST)
+    study = Study(tmp_path, 60.0, 1, console, 0.0, FAST, ("mlp",))
     trial = study.trial("coloured-digits", "10%")
+    assert trial.models == ("mlp",)
+    with Store(str(tmp_path / "coloured-digits-2-60" / "store.sqlite")) as store:
+        assert {record["config"]["model"] for record in store.each_record()} == {"mlp"}
     assert 0.0 <= trial.reached <= 1.0
     assert trial.size == (2, 1, 4, 1)
     assert not math.isnan(trial.hindsight_half)
