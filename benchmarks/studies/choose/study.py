@@ -10,7 +10,8 @@ person. Then it looks:
   more time;
 - the gain over ERM at its default, and over the recipe's fixed setting, neither of which needs a search;
 - whether the promised interval holds what the model reached, and whether it is below plain ERM by more than that;
-- how far the estimate without labels was off, and the plain guess that the domain is as easy as the others.
+- how far the estimate without labels was off, and the plain guess that the domain is as easy as the others;
+- whether the unseen domain counts as unlike all that was seen, and whether less was reached there.
 
 Trained choices are refitted everywhere else. A trial is a line of ``study.jsonl``; the same command goes on after the
 last line. A trial that was stopped goes on too, but for its search, which begins anew: it may not have more than its
@@ -29,6 +30,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from torch import Tensor
 
 from benchmarks.base.whole import whole
 from benchmarks.base.wording import count
@@ -72,6 +74,9 @@ class Trial:
         estimate: Accuracy that was estimated without labels; NaN where it could not be.
         accuracy: What it is.
         guess: Mean accuracy of the left-out domains.
+        helps: Whether the estimate would be shown: it was closer than the guess on the left-out domains.
+        unlike: How unlike all that was seen the first half is; NaN where no model keeps that.
+        most_unlike: The largest of the left-out domains.
         stopped: Why the search ended early; empty if it did not.
         models: That were asked for; empty for the data set's own.
     """
@@ -96,6 +101,9 @@ class Trial:
     estimate: float
     accuracy: float
     guess: float
+    helps: bool
+    unlike: float
+    most_unlike: float
     stopped: str = ""
     models: tuple[str, ...] = ()
 
@@ -195,7 +203,6 @@ class Study:
         as_it_was = _halves(space, search.records[runs["hindsight"].key()], ways["hindsight"].number)
         halves["hindsight"] = max(halves["hindsight"], as_it_was)  # by the first half
         whole = {way: float(np.mean(own)) for way, own in halves.items()}
-        estimate, accuracy, guess = _without_labels(decided, folder, again["choice"])
         return Trial(
             dataset=dataset,
             unseen=unseen,
@@ -214,9 +221,7 @@ class Study:
             half=halves["choice"][1],
             validation_half=halves["validation"][1],
             hindsight_half=halves["hindsight"][1],
-            estimate=estimate,
-            accuracy=accuracy,
-            guess=guess,
+            **_without_labels(decided, folder, again["choice"]),
             stopped=found.stopped,
             models=self.models,
         )
@@ -238,19 +243,30 @@ def _halves(space: Space, record: Mapping[str, Any], number: int) -> tuple[float
     return (math.nan if first is None else first), (math.nan if second is None else second)
 
 
-def _without_labels(decided: Verdict, folder: Path, refit: RunConfig) -> tuple[float, float, float]:
-    """Estimated and true accuracy on the first half of the unseen domain, and the mean of the left-out domains."""
-    confidence = decided.taken.confidence
-    if confidence is None or not kept_path(folder, refit.key()).is_file():
-        return math.nan, math.nan, math.nan
-    left = [
-        float((own.argmax(dim=1) == truth).double().mean())
-        for one in decided.taken.domains.values()
-        for own, truth in zip(one.outputs, one.labels, strict=True)
-    ]
-    file = kept(folder, refit.key())
-    accuracy = float((file["outputs"].argmax(dim=1) == file["labels"]).double().mean())
-    return said(file["outputs"], confidence.limit), accuracy, float(np.mean(left))
+def _without_labels(decided: Verdict, folder: Path, refit: RunConfig) -> dict[str, Any]:
+    """What can be told of the first half of the unseen domain without its labels, and its accuracy."""
+    left = decided.taken.domains.values()
+    found: dict[str, Any] = {
+        **dict.fromkeys(("estimate", "accuracy", "guess", "unlike"), math.nan),
+        "helps": False,
+        "most_unlike": max(one.unlike for one in left),
+    }
+    if not kept_path(folder, refit.key()).is_file():
+        return found
+    file, confidence = kept(folder, refit.key()), decided.taken.confidence
+    found["unlike"] = float(file["unlike"])
+    if confidence is not None:
+        found["estimate"] = said(file["outputs"], confidence.limit)
+        found["helps"] = confidence.helps
+        found["accuracy"] = _accuracy(file["outputs"], file["labels"])
+        found["guess"] = float(
+            np.mean([_accuracy(*pair) for one in left for pair in zip(one.outputs, one.labels, strict=True)])
+        )
+    return found
+
+
+def _accuracy(outputs: Tensor, labels: Tensor) -> float:
+    return float((outputs.argmax(dim=1) == labels).double().mean())
 
 
 def trials(output: Path) -> list[Trial]:

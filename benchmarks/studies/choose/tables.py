@@ -21,18 +21,82 @@ RECORDS = Path(__file__).parent / "records"
 PAGE = ROOT / "docs/results/choose.md"
 WRITTEN = "<!-- Written by python -m benchmarks results; the words are on docs/choose.md. -->"
 
-COLUMNS = (
-    *("data set", "minutes", "trials", "ended early", "regret", "of validation", "over validation", "over ERM"),
-    *(
-        "over fixed",
-        "inside interval",
-        "far below ERM",
-        "promised too much",
-        "by validation",
-        "estimate off",
-        "guess off",
-    ),
-)
+Value = Callable[[Trial], float]
+Test = Callable[[Trial], bool]
+Figure = Callable[[Sequence[Trial], bool], str]
+"""Of some trials, as text; with an interval over them if it is asked for."""
+
+
+def _always(_: Trial) -> bool:
+    return True
+
+
+def _mean(value: Value, where: Test = _always, sign: bool = True) -> Figure:
+    """In points of a hundred."""
+
+    def figure(own: Sequence[Trial], interval: bool) -> str:
+        known = [100 * value(one) for one in own if where(one) and not math.isnan(value(one))]
+        if not known:
+            return "—"
+        found = estimate(np.array(known))
+        return number(found.mean, sign=sign) + (f" {between(found, sign=sign)}" if interval and len(known) > 1 else "")
+
+    return figure
+
+
+def _count(test: Test, where: Test = _always) -> Figure:
+    def figure(own: Sequence[Trial], interval: bool) -> str:  # noqa: ARG001
+        known = [one for one in own if where(one)]
+        return f"{sum(map(test, known))} of {len(known)}"
+
+    return figure
+
+
+def _promised(one: Trial) -> bool:
+    return not math.isnan(one.low)
+
+
+def _shown(one: Trial) -> bool:
+    return one.helps
+
+
+def _unlike(one: Trial) -> bool:
+    return one.unlike > one.most_unlike
+
+
+def _missing(one: Trial) -> float:
+    return one.promised - one.reached
+
+
+def _estimate_off(one: Trial) -> float:
+    return abs(one.estimate - one.accuracy)
+
+
+def _guess_off(one: Trial) -> float:
+    return abs(one.guess - one.accuracy)
+
+
+FIGURES: dict[str, Figure] = {
+    "trials": lambda own, _: str(len(own)),
+    "ended early": _count(lambda one: bool(one.stopped)),
+    "regret": _mean(lambda one: one.hindsight_half - one.half),
+    "of validation": _mean(lambda one: one.hindsight_half - one.validation_half),
+    "over validation": _mean(lambda one: one.reached - one.validation),
+    "over ERM": _mean(lambda one: one.reached - one.default),
+    "over fixed": _mean(lambda one: one.reached - one.fixed),
+    "inside interval": _count(lambda one: one.low <= one.reached <= one.high, _promised),
+    "far below ERM": _count(lambda one: one.default - one.reached > (one.high - one.low) / 2, _promised),
+    "promised too much": _mean(_missing),
+    "by validation": _mean(lambda one: one.validation_said - one.validation),
+    "estimate off": _mean(_estimate_off, sign=False),
+    "guess off": _mean(_guess_off, sign=False),
+    "estimate shown": _count(_shown),
+    "off where shown": _mean(_estimate_off, _shown, sign=False),
+    "guess off there": _mean(_guess_off, _shown, sign=False),
+    "called unlike": _count(_unlike, lambda one: not math.isnan(one.unlike)),
+    "promised too much there": _mean(_missing, _unlike),
+}
+COLUMNS = ("data set", "minutes", *FIGURES)
 EVERY = ("data set", "unseen", "minutes", "size", "taken", "reached", "promised", "ERM", "fixed", "validation", "said")
 
 
@@ -42,37 +106,13 @@ def rows(found: Sequence[Trial]) -> list[tuple[str, ...]]:
     lines = []
     for minutes in sorted({one.minutes for one in found}):
         own = [one for one in found if one.minutes == minutes]
-        names = dict.fromkeys(one.dataset for one in own)
-        lines += [_row(name, [one for one in own if one.dataset == name]) for name in names]
-        lines.append(_row("all", own, whole=True))
+        parts = {
+            name: [one for one in own if one.dataset == name] for name in dict.fromkeys(one.dataset for one in own)
+        }
+        for name, part in (*parts.items(), ("all", own)):
+            figures = (figure(part, name == "all") for figure in FIGURES.values())
+            lines.append((name, f"{minutes:g}", *figures))
     return lines
-
-
-def _row(dataset: str, own: Sequence[Trial], whole: bool = False) -> tuple[str, ...]:
-    def mean(value: Callable[[Trial], float], sign: bool = True) -> str:
-        known = [100 * value(one) for one in own if not math.isnan(value(one))]
-        if not known:
-            return "—"
-        over = estimate(np.array(known))
-        interval = f" {between(over, sign=sign)}" if whole and len(known) > 1 else ""
-        return number(over.mean, sign=sign) + interval
-
-    promised = [one for one in own if not math.isnan(one.low)]
-    inside = sum(one.low <= one.reached <= one.high for one in promised)
-    below = sum(one.default - one.reached > (one.high - one.low) / 2 for one in promised)
-    return (
-        *(dataset, f"{own[0].minutes:g}", str(len(own)), str(sum(bool(one.stopped) for one in own))),
-        mean(lambda one: one.hindsight_half - one.half),
-        mean(lambda one: one.hindsight_half - one.validation_half),
-        mean(lambda one: one.reached - one.validation),
-        mean(lambda one: one.reached - one.default),
-        mean(lambda one: one.reached - one.fixed),
-        *(f"{inside} of {len(promised)}", f"{below} of {len(promised)}"),
-        mean(lambda one: one.promised - one.reached),
-        mean(lambda one: one.validation_said - one.validation),
-        mean(lambda one: abs(one.estimate - one.accuracy), sign=False),
-        mean(lambda one: abs(one.guess - one.accuracy), sign=False),
-    )
 
 
 def overall(found: Sequence[Trial]) -> str:

@@ -59,12 +59,14 @@ def test_groups_stay_in_one_half():
 
 TRIAL = Trial(
     *("set", "u", 5.0, 1, (2, 1, 4, 1), "erm", 0.70, 0.65, 0.5, 0.8, 0.60, 0.68, 0.66, 0.90),
-    *(0.72, 0.70, 0.75, 0.71, 0.69, 0.60),
+    *(0.72, 0.70, 0.75, 0.71, 0.69, 0.60, True, 1.5, 1.2),
 )
 
 
 def test_rows_are_means_over_trials_in_points():
-    other = replace(TRIAL, unseen="v", reached=0.30, low=0.5, high=0.8, estimate=math.nan, stopped="the time was over")
+    other = replace(
+        TRIAL, unseen="v", reached=0.30, estimate=math.nan, helps=False, unlike=1.1, stopped="time was over"
+    )
     first, last = rows([TRIAL, other])
     assert [text.partition(" [")[0] for text in first[1:]] == [text.partition(" [")[0] for text in last[1:]]
     found = dict(zip(COLUMNS, first, strict=True))
@@ -78,7 +80,9 @@ def test_rows_are_means_over_trials_in_points():
     assert found["estimate off"] == "2.0"
     # 10 and -30, by hand: their mean, and 12.706 standard errors of 20 on either side.
     assert dict(zip(COLUMNS, last, strict=True))["over ERM"] == "−10.0 [−264.1, +244.1]"
-    assert found["ended early"] == "1"
+    assert found["guess off"] == "9.0"
+    assert found["estimate shown"] == found["called unlike"] == found["ended early"] == "1 of 2"
+    assert found["promised too much there"] == "−5.0"  # 0.65 - 0.70, of the one that is unlike
 
 
 @pytest.mark.slow
