@@ -15,7 +15,6 @@ from benchmarks.base.whole import whole
 from benchmarks.datasets import DATASETS
 from benchmarks.datasets.further import Examples, further
 from benchmarks.datasets.lookup import SCHEMES
-from benchmarks.runs.model_folder.confidence import said
 from benchmarks.runs.model_folder.description import Description
 from benchmarks.runs.model_folder.files import Loaded
 from benchmarks.runs.model_folder.seen import Seen, features, unlikeness
@@ -59,13 +58,6 @@ class Predictions:
             if warns:
                 text = f"UNLIKE ALL THAT WAS SEEN. {text} Do not rely on the expectation of the card."
             told.append((text, warns))
-        confidence = self.about.confidence
-        if confidence.get("helps") and self.about.classes:
-            share, error = said(self.outputs, float(confidence["limit"])), float(confidence["error"])
-            text = (
-                f"Estimated accuracy without labels: {100 * share:.1f} %; on the left-out domains such an estimate was "
-            )
-            told.append((f"{text}off by {100 * error:.1f} points on average.", False))
         return told
 
 

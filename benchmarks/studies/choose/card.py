@@ -223,7 +223,7 @@ def _without_labels(verdict: Verdict) -> list[str]:
         "The accuracy that average thresholded confidence estimates for a domain was off by",
         f"{100 * told.error:.1f} points on the left-out domains, {which} the plain guess that a domain is as easy as",
         f"the others on average ({100 * told.plain_error:.1f} points).",
-        f"`predict` {'prints' if told.helps else 'does not print'} it.",
+        "Where the truth is known (docs/choose.md) it was no closer over many domains, so `predict` does not print it.",
         "",
     ]
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.base.metrics import estimate
+from benchmarks.datasets import DATASETS
 from benchmarks.reports.text import between, number
 from benchmarks.runs.environment import ROOT
 from benchmarks.studies.choose.study import Trial, trials
@@ -95,13 +96,16 @@ FIGURES: dict[str, Figure] = {
     "guess off there": _mean(_guess_off, _shown, sign=False),
     "called unlike": _count(_unlike, lambda one: not math.isnan(one.unlike)),
     "promised too much there": _mean(_missing, _unlike),
+    "promised too much elsewhere": _mean(_missing, lambda one: not _unlike(one)),
 }
 COLUMNS = ("data set", "minutes", *FIGURES)
+ALL, THREE = "all", "three or more known"
+"""Rows of several data sets; with two known domains nothing is left to leave out beside one."""
 EVERY = ("data set", "unseen", "minutes", "size", "taken", "reached", "promised", "ERM", "fixed", "validation", "said")
 
 
 def rows(found: Sequence[Trial]) -> list[tuple[str, ...]]:
-    """A row for each data set and time, and one for all of a time, with t-intervals over its trials; points of a
+    """A row for each data set and time, and two for several of a time, with t-intervals over its trials; points of a
     hundred where a figure is a share."""
     lines = []
     for minutes in sorted({one.minutes for one in found}):
@@ -109,17 +113,18 @@ def rows(found: Sequence[Trial]) -> list[tuple[str, ...]]:
         parts = {
             name: [one for one in own if one.dataset == name] for name in dict.fromkeys(one.dataset for one in own)
         }
-        for name, part in (*parts.items(), ("all", own)):
-            figures = (figure(part, name == "all") for figure in FIGURES.values())
+        several = {ALL: own, THREE: [one for one in own if len(DATASETS[one.dataset].domains) > 3]}
+        for name, part in (*parts.items(), *several.items()):
+            figures = (figure(part, name in several) for figure in FIGURES.values())
             lines.append((name, f"{minutes:g}", *figures))
     return lines
 
 
-def overall(found: Sequence[Trial]) -> str:
-    """The rows of all, turned round: a column for each time."""
-    of_all = [row for row in rows(found) if row[0] == "all"]
-    lines = [[name, *(row[place] for row in of_all)] for place, name in enumerate(COLUMNS) if place > 1]
-    columns = ["", *(f"{row[1]} min" for row in of_all)]
+def overall(found: Sequence[Trial], rungs: str = ALL) -> str:
+    """Rows of several data sets, turned round: a column for each time."""
+    own = [row for row in rows(found) if row[0] == rungs]
+    lines = [[name, *(row[place] for row in own)] for place, name in enumerate(COLUMNS) if place > 1]
+    columns = ["", *(f"{row[1]} min" for row in own)]
     text: str = pd.DataFrame(lines, columns=columns).to_markdown(index=False, disable_numparse=True)
     return text
 

@@ -104,11 +104,11 @@ def test_model_of_the_folder_predicts_its_own_table(chosen, tmp_path):
     frame = pd.read_csv(path)
     assert (found.table().prediction == frame.outcome).mean() > 0.6
     assert found.unlike == pytest.approx(1.0, abs=0.2)
-    (told, warns), *_ = found.warnings()
+    [(told, warns)] = found.warnings()
     assert "Unlikeness to the training examples" in told
     assert not warns
     frame.assign(age=frame.age + 500).to_csv(tmp_path / "far.csv", index=False)
-    (told, warns), *_ = predict(load(asked.output), str(tmp_path / "far.csv")).warnings()
+    [(told, warns)] = predict(load(asked.output), str(tmp_path / "far.csv")).warnings()
     assert warns
     assert told.startswith("UNLIKE ALL THAT WAS SEEN")
 

@@ -58,7 +58,7 @@ def test_groups_stay_in_one_half():
 
 
 TRIAL = Trial(
-    *("set", "u", 5.0, 1, (2, 1, 4, 1), "erm", 0.70, 0.65, 0.5, 0.8, 0.60, 0.68, 0.66, 0.90),
+    *("coloured-digits", "u", 5.0, 1, (2, 1, 4, 1), "erm", 0.70, 0.65, 0.5, 0.8, 0.60, 0.68, 0.66, 0.90),
     *(0.72, 0.70, 0.75, 0.71, 0.69, 0.60, True, 1.5, 1.2),
 )
 
@@ -67,7 +67,8 @@ def test_rows_are_means_over_trials_in_points():
     other = replace(
         TRIAL, unseen="v", reached=0.30, estimate=math.nan, helps=False, unlike=1.1, stopped="time was over"
     )
-    first, last = rows([TRIAL, other])
+    first, last, three = rows([TRIAL, other])
+    assert three[2] == "0"  # the set has three domains, two of them known
     assert [text.partition(" [")[0] for text in first[1:]] == [text.partition(" [")[0] for text in last[1:]]
     found = dict(zip(COLUMNS, first, strict=True))
     assert found["regret"] == "+3.0"  # 0.75 - 0.72
