@@ -59,6 +59,11 @@ def run(config: RunConfig, place: Place | None = None) -> Outcome:
     return outcome_of(config, place.device, do)
 
 
+def _nothing_beside(_: Any) -> Sequence[RunIdentity]:
+    """A function with a name, which processes of their own can be told."""
+    return ()
+
+
 @dataclass(frozen=True)
 class RunKind:
     """A kind of run: the class of its configuration, and what does it.
@@ -72,7 +77,7 @@ class RunKind:
 
     config: type[RunIdentity]
     run: Callable[[Any, Place], Outcome]
-    beside: Callable[[Any], Sequence[RunIdentity]] = lambda _: ()
+    beside: Callable[[Any], Sequence[RunIdentity]] = _nothing_beside
     run_together: Callable[[Sequence[Any], Place], list[Outcome]] | None = None
 
 

@@ -48,6 +48,15 @@ def test_folder_has_all_of_it(chosen):
     assert not [path for path in asked.output.iterdir() if "partial" in path.name or path.name.endswith(".old")]
 
 
+def test_two_workers_find_the_same(chosen, tmp_path):
+    """Processes of their own, to which everything is handed over."""
+    asked, done, _ = chosen
+    again, _ = said(Asked(asked.data, 600.0, tmp_path / "out", workers=2, recipe=TINY))
+    assert again.about.expectation == done.about.expectation
+    with Store(tmp_path / "out" / "store.sqlite") as store:
+        assert {attempt["worker"].split("-")[0] for one in store.records() for attempt in one["attempts"]} == {"local"}
+
+
 def test_expectation_is_what_the_held_out_predictions_say(chosen):
     asked, done, _ = chosen
     table = pd.read_parquet(done.folder / "held_out.parquet")
