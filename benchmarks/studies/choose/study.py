@@ -32,6 +32,7 @@ import numpy as np
 from rich.console import Console
 from torch import Tensor
 
+from benchmarks.base.errors import ConfigError
 from benchmarks.base.whole import whole
 from benchmarks.base.wording import count
 from benchmarks.datasets import DATASETS
@@ -136,8 +137,18 @@ class Study:
     models: tuple[str, ...] = ()
 
     def run(self, datasets: Sequence[str]) -> list[Trial]:
-        """All trials of some data sets that are not done; returns those that are, too."""
+        """All trials of some data sets that are not done; returns those that are, too.
+
+        Raises:
+            ConfigError: if the folder holds trials of other networks or with other workers.
+        """
         done = trials(self.output)
+        for one in done:
+            if (one.models, one.workers) != (self.models, self.workers):
+                raise ConfigError(
+                    f"--output: {self.output} holds trials of {', '.join(one.models) or 'the usual networks'} with "
+                    f"{count(one.workers, 'worker')}, another --model or --workers than now; name another folder"
+                )
         known = {(one.dataset, one.unseen, one.minutes) for one in done}
         places = [(dataset, unseen) for dataset in datasets for unseen in unseen_of(dataset)]
         ahead = [place for place in places if (*place, self.minutes) not in known]

@@ -124,31 +124,25 @@ def overall(found: Sequence[Trial], rungs: str = ALL) -> str:
     """Rows of several data sets, turned round: a column for each time."""
     own = [row for row in rows(found) if row[0] == rungs]
     lines = [[name, *(row[place] for row in own)] for place, name in enumerate(COLUMNS) if place > 1]
-    columns = ["", *(f"{row[1]} min" for row in own)]
-    text: str = pd.DataFrame(lines, columns=columns).to_markdown(index=False, disable_numparse=True)
-    return text
+    return _table(["", *(f"{row[1]} min" for row in own)], lines)
 
 
 def page(found: Sequence[Trial]) -> str:
     """Means by data set and time, and every trial."""
-
-    def table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-        text: str = pd.DataFrame(lines, columns=list(columns)).to_markdown(index=False, disable_numparse=True)
-        return text
-
-    return (
-        "\n\n".join(
-            (
-                WRITTEN,
-                "# How good is choose?",
-                "Means over trials, in points; the rows of all have t-intervals over trials.",
-                table(COLUMNS, rows(found)),
-                "Every trial, in percent; size: algorithms, learning rates, roll-outs, seeds.",
-                table(EVERY, [_every(one) for one in found]),
-            )
-        )
-        + "\n"
+    parts = (
+        WRITTEN,
+        "# How good is choose?",
+        "Means over trials, in points; the rows of several data sets have t-intervals over trials.",
+        _table(COLUMNS, rows(found)),
+        "Every trial, in percent; size: algorithms, learning rates, roll-outs, seeds.",
+        _table(EVERY, [_every(one) for one in found]),
     )
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    text: str = pd.DataFrame(lines, columns=list(columns)).to_markdown(index=False, disable_numparse=True)
+    return text
 
 
 def _every(one: Trial) -> tuple[str, ...]:

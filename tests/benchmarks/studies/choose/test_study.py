@@ -9,6 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from benchmarks.base.errors import ConfigError
 from benchmarks.datasets import DATASETS
 from benchmarks.studies.choose.candidates import space_of
 from benchmarks.studies.choose.halves import halved, register
@@ -112,6 +113,14 @@ def test_a_trial_looks_at_the_unseen_domain_once_and_is_done_once(tmp_path):
     assert not math.isnan(trial.hindsight_half)
     (tmp_path / LINES).write_text(json.dumps(asdict(replace(trial, unseen="90%"))) + "\n")
     assert [one.unseen for one in trials(tmp_path)] == ["90%"]
+
+
+def test_trials_of_other_networks_are_not_taken_for_these(tmp_path):
+    (tmp_path / LINES).write_text(json.dumps(asdict(TRIAL)) + "\n")
+    console = Console(file=io.StringIO())
+    for study in (Study(tmp_path, 5.0, 1, console, models=("mlp",)), Study(tmp_path, 5.0, 2, console)):
+        with pytest.raises(ConfigError, match=r"the usual networks with 1 worker, .*name another folder"):
+            study.run(["coloured-digits"])
 
 
 def test_a_line_that_was_cut_off_is_gone_and_the_others_stay(tmp_path):
