@@ -68,36 +68,37 @@ class GENIE(Optimizer):
         return loss
 
     def _move(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        gradient = parameter.grad + group["weight_decay"] * parameter
+        gradient = (parameter * group["weight_decay"]).add_(parameter.grad)
         state = self.state[parameter]
         if not state:
             state.update(step=0, mean=torch.zeros_like(parameter), square=torch.zeros_like(parameter))
         state["step"] += 1
         state["mean"].lerp_(gradient, 1 - group["beta"])
-        state["square"].lerp_(gradient.square(), 1 - group["beta"])
+        state["square"].lerp_(gradient.square_(), 1 - group["beta"])
         signal, trust = signal_and_trust(state["mean"], state["square"], group["beta"], state["step"])
-        scale = (trust * signal.abs()).sum() / trust.sum()
+        scale = signal.abs().mul_(trust).sum() / trust.sum()
         noise = torch.randn(parameter.shape, generator=self.generator, dtype=parameter.dtype).to(parameter.device)
-        step = trust * signal + (1 - trust) * scale * noise
+        step = noise.mul_((1 - trust).mul_(scale)).add_(signal.mul_(trust))
         if group["drop"] > 0:
             kept = torch.rand(parameter.shape, generator=self.generator).to(parameter.device) > group["drop"]
-            step = step * kept / (1 - group["drop"])
-        parameter.sub_(group["lr"] * step)
+            step.mul_(kept).div_(1 - group["drop"])
+        parameter.sub_(step.mul_(group["lr"]))
 
 
 def signal_and_trust(mean: Tensor, square: Tensor, beta: float, step: int) -> tuple[Tensor, Tensor]:
     """``snr m`` and ``trust`` of the formulas above, from the moving averages before their correction."""
     correction = 1 - beta**step
-    mean, square = mean / correction, square / correction
+    mean = mean / correction
+    power = mean.square()
     share = (1 - beta) * (1 + beta**step) / ((1 + beta) * correction)
     if step > 1:
-        variance = (square - mean.square()) / (1 - share)
+        variance = (square / correction).sub_(power).div_(1 - share)
         variance = torch.where(variance > 0, variance, _FLOOR)
     else:
         variance = torch.full_like(mean, _FLOOR)  # of one gradient no variance can be told
-    trust = torch.tanh((1 / variance).clamp_max(10.0))
-    snr = 1 / (1 + (share * variance).clamp_min(_FLOOR) / (mean.square() + _FLOOR))
-    return snr * mean, trust
+    trust = variance.reciprocal().clamp_max_(10.0).tanh_()
+    noise_to_signal = variance.mul_(share).clamp_min_(_FLOOR).div_(power.add_(_FLOOR))
+    return mean.mul_(noise_to_signal.add_(1).reciprocal_()), trust
 
 
 class GENIEDescent(ERM):

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
-from sklearn.metrics import f1_score, recall_score
+from sklearn.metrics import f1_score
 from torch import Tensor
 
 Matrix = NDArray[np.float64]
@@ -54,8 +54,10 @@ def balanced_accuracy(logits: Tensor, labels: Tensor) -> float:
         >>> balanced_accuracy(torch.tensor([[2.0, 0.0], [1.0, 0.0], [3.0, 0.0]]), torch.tensor([0, 0, 1]))
         0.5
     """
-    truth, said = labels.cpu().numpy(), logits.argmax(dim=1).cpu().numpy()
-    return float(recall_score(truth, said, labels=np.unique(truth), average="macro"))
+    # scikit-learn's own takes thirty times as long, and every checkpoint asks for it on every domain.
+    counts = torch.bincount(labels)
+    right = torch.bincount(labels[logits.argmax(dim=1) == labels], minlength=len(counts))
+    return (right.double() / counts)[counts > 0].mean().item()
 
 
 def worst_group(
