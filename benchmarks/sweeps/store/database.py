@@ -69,6 +69,11 @@ class Database:
             for pragma in ("journal_mode=DELETE", "synchronous=FULL", "foreign_keys=ON", "cache_size=-64000"):
                 connection.execute(f"PRAGMA {pragma}")
 
+        @event.listens_for(engine, "invalidate")
+        def _undo(connection: sqlite3.Connection, _: Any, __: Any) -> None:
+            # Ctrl-C amid a statement: closing alone keeps the lock for as long as the traceback holds the statement.
+            connection.rollback()
+
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
             writes = connection.get_execution_options().get("writes", False)

@@ -17,7 +17,7 @@ from benchmarks.base.errors import ConfigError
 from benchmarks.runs.runner import run
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.glance import Glance
-from benchmarks.sweeps.store import Store, StoreError
+from benchmarks.sweeps.store import Store, StoreError, database
 from benchmarks.sweeps.store.importing import bring_in
 from benchmarks.sweeps.store.schema import attempts, checkpoints, runs
 from benchmarks.sweeps.store.transfer import export, read_lines, table, write_lines
@@ -309,6 +309,29 @@ def test_sqlite_keeps_a_rollback_journal(tmp_path):
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "delete"
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
     assert [path.name for path in tmp_path.iterdir()] == ["s.sqlite"]
+
+
+def test_an_interrupt_amid_an_insert_holds_no_lock(tmp_path, outcomes, monkeypatch):
+    monkeypatch.setattr(database, "WAIT", 0.1)
+    with Store(tmp_path / "s.sqlite") as store:
+        number, claim = claimed(store)
+
+        def stop(cursor, statement, parameters, context):
+            cursor.executemany(statement, (row if i == 0 else _interrupt() for i, row in enumerate(parameters)))
+
+        sqlalchemy.event.listen(store.database.engine, "do_executemany", stop)
+        with pytest.raises(KeyboardInterrupt) as held:  # and with it the cursor and its statement
+            store.finish(claim, outcomes[claim.config.key()], {**SURROUNDINGS, "code": claim.code})
+        assert held.traceback
+        sqlalchemy.event.remove(store.database.engine, "do_executemany", stop)
+        store.give_up(claim.attempt_id, "interrupted", "stopped by the user", 3)
+        assert store.counts(number)["pending"] == 6
+        with store.database.read() as connection:
+            assert connection.execute(sqlalchemy.select(sqlalchemy.func.count()).select_from(checkpoints)).scalar() == 0
+
+
+def _interrupt():
+    raise KeyboardInterrupt
 
 
 def test_addresses_that_are_none(tmp_path, postgresql):
