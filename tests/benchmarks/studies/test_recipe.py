@@ -70,6 +70,17 @@ def test_what_is_best_on_the_first_half_is_fixed_and_looked_at_on_the_other(reco
     assert "**+5.0 [+5.0, +5.0]**" in rows[2]
 
 
+def test_the_cross_sections_whose_score_is_no_share_are_not_waited_for(records):
+    gains = {name: own for name, own in (FIXING | CONFIRMING).items() if not name.startswith("bethe")}
+    text = recipe.page(selection(records, gains), None)
+    assert "Fixed: **reptile**, **+2.5 [+2.5, +2.5]** points" in text
+    assert "On the other rungs: **+2.0 [+2.0, +2.0]** points, confirmed." in text
+    del gains["vader-tfidf"]
+    text = recipe.page(selection(records, gains), None)
+    assert "Fixed: **reptile**" in text
+    assert "Nothing is confirmed yet: 3 of 4 rungs that count for confirming are done." in text
+
+
 def test_what_falls_behind_on_the_other_half_is_not_confirmed(records):
     gains = FIXING | CONFIRMING | {"coloured-digits": {"reptile": -0.11}}
     text = recipe.page(selection(records, gains), None)
@@ -78,8 +89,8 @@ def test_what_falls_behind_on_the_other_half_is_not_confirmed(records):
 
 def test_some_rungs_of_a_half_fix_nothing(records):
     text = recipe.page(selection(records, {name: FIXING[name] for name in list(FIXING)[:2]}), None)
-    assert "Ahead on 2 of 5 rungs, nothing fixed yet: **reptile**, **+2.5 [+2.5, +2.5]** points" in text
-    assert "Nothing is confirmed yet: 0 of 5 rungs for confirming are done." in text
+    assert "Ahead on 2 of 4 rungs that count, nothing fixed yet: **reptile**, **+2.5 [+2.5, +2.5]** points" in text
+    assert "Nothing is confirmed yet: 0 of 4 rungs that count for confirming are done." in text
     assert "Fixed" not in text
 
 
