@@ -94,6 +94,7 @@ def comparisons(found: Iterable[Comparison], name: str = "differences", title: s
     found = list(found)
     any_constant = any(not math.isnan(one.constant) for one in found)
     any_beyond = any(not math.isnan(one.beyond.mean) for one in found)
+    other_units = any(one.unit != " points" for one in found)
     for one in found:
         names = {"dataset": one.dataset, "baseline": one.baseline, "algorithm": one.algorithm}
         lines.append(
@@ -102,6 +103,7 @@ def comparisons(found: Iterable[Comparison], name: str = "differences", title: s
                 "difference": one.difference.mean,
                 "low": one.difference.low,
                 "high": one.difference.high,
+                "unit": one.unit.strip(),
                 "bootstrap_low": one.bootstrap.low,
                 "bootstrap_high": one.bootstrap.high,
                 "seeds": one.difference.n,
@@ -129,6 +131,8 @@ def comparisons(found: Iterable[Comparison], name: str = "differences", title: s
                 "verdict": one.verdict,
             }
         )
+        if other_units:
+            cells[-1]["unit"] = one.unit.strip() or "score"
         if any_beyond:
             beyond = one.beyond
             mean, further = Interval(beyond.low, beyond.high), Interval(beyond.next_low, beyond.next_high)

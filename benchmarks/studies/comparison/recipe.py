@@ -31,7 +31,7 @@ from benchmarks.reports.text import difference
 from benchmarks.runs.environment import ROOT
 from benchmarks.runs.rules import VALIDATION
 from benchmarks.studies.comparison import tables
-from benchmarks.studies.comparison.tables import WRITTEN
+from benchmarks.studies.comparison.tables import WRITTEN, in_points
 
 PAGE = ROOT / "docs/results/recipe.md"
 BASELINE = "erm-swad"
@@ -90,11 +90,6 @@ def against_validation(selection: Selection, rule: str) -> Differences:
         for name in selection.datasets
         if FAMILY in selection.algorithms_on(name)
     }
-
-
-def in_points(selection: Selection, rungs: Sequence[str]) -> list[str]:
-    """The rungs whose score is a share."""
-    return [name for name in rungs if selection.scale(name).label.endswith("%")]
 
 
 def over(found: Differences, rungs: Sequence[str]) -> Estimate:

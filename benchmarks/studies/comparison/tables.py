@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ SWEEPS = {
 """Sweep files that have a page of their own once a rung is done, and its heading."""
 
 WRITTEN = "<!-- Written by python -m benchmarks results; the words are on docs/results.md. -->"
-COLUMNS = ("algorithm", "difference", "t-interval", "ahead", "p", "p (Holm)", "verdict")
+COLUMNS = ("algorithm", "difference", "t-interval", "unit", "ahead", "p", "p (Holm)", "verdict")
 
 
 def sweep_of(name: str) -> dict[str, Any]:
@@ -62,12 +64,27 @@ def page(name: str, selection: Selection) -> str:
     """What was to be confirmed, then every algorithm on every rung."""
     rungs = ", ".join(selection.datasets)
     parts = [WRITTEN, f"# {SWEEPS[name]}", f"Rungs that are done: {rungs}, of {len(sweep_of(name)['datasets'])}."]
-    for one in confirmed(selection, seed=0):
-        made = comparisons(one.found, title="Confirmatory" + (", with refit" if one.refitted else ""))
-        text = made.text[["data set", "baseline", *COLUMNS]]
-        parts.append(f"## {made.title}\n\n{text.to_markdown(index=False, disable_numparse=True)}")
+    parts += _confirmatory(selection, "Confirmatory")
+    shares = in_points(selection, selection.datasets)
+    if 1 < len(shares) < len(selection.datasets):
+        counted = [record for record in selection.records if record["config"]["dataset"] in shares]
+        parts += _confirmatory(replace(selection, records=counted), "The same on the rungs whose score is a share")
     parts += [_rung(selection, dataset) for dataset in selection.datasets]
     return "\n\n".join(parts) + "\n"
+
+
+def in_points(selection: Selection, rungs: Sequence[str]) -> list[str]:
+    """The rungs whose score is a share."""
+    return [name for name in rungs if selection.scale(name).label.endswith("%")]
+
+
+def _confirmatory(selection: Selection, title: str) -> list[str]:
+    parts = []
+    for one in confirmed(selection, seed=0):
+        made = comparisons(one.found, title=title + (", with refit" if one.refitted else ""))
+        text = made.text[[name for name in ("data set", "baseline", *COLUMNS) if name in made.text]]
+        parts.append(f"## {made.title}\n\n{text.to_markdown(index=False, disable_numparse=True)}")
+    return parts
 
 
 def _rung(selection: Selection, dataset: str) -> str:
