@@ -11,6 +11,7 @@ from benchmarks.reports.answer import answers
 from benchmarks.reports.comparisons import OVERALL, compare, compare_overall
 from benchmarks.reports.forest import forest
 from benchmarks.reports.selection import Selection
+from benchmarks.reports.tables_scores import comparisons
 from tests.benchmarks.reports.test_report import DOMAINS, record, records
 
 SETS = ("pictures", "drawings")
@@ -98,8 +99,10 @@ def test_data_sets_with_other_units_are_normalised():
             one["config"]["metric"] = "minus error"
             one["selections"] = None
             one["curves"]["held_out"] = [1e3 * value for value in one["curves"]["held_out"]]
-    _, _, overall, _ = made(content)
+    _, found, overall, _ = made(content)
     assert overall[0].unit == " standard deviations between algorithms"
+    assert set(comparisons(overall).text["unit"]) == {"standard deviations between algorithms"}
+    assert set(comparisons(found).text["unit"]) == {"points", "score"}
     gains = {one.algorithm: one for one in overall if one.baseline == "erm"}
     assert gains["pgrad"].verdict == "better"
     first, second = gains["pgrad"].domains.values()
