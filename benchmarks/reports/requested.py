@@ -95,7 +95,8 @@ def _asked(sweeps: Sequence[Mapping[str, Any]]) -> dict[str, _Asked]:
             if sets is None:
                 found.sizes.add(sweep.get("leave_out", 1))
             else:
-                found.sets |= {frozenset(held_out_domains(one)) for one in sets}
+                # Names joined as records have them, or the list that a sweep file may have in their place.
+                found.sets |= {frozenset(held_out_domains(one) if isinstance(one, str) else one) for one in sets}
     return asked
 
 

@@ -61,6 +61,13 @@ def test_two_sweeps_that_mean_different_families_are_refused():
         Selection.of(drawn(0), sweeps=sweeps)
 
 
+@pytest.mark.parametrize("asked", ["sketch+art", ["sketch", "art"]])
+def test_a_sweep_names_a_held_out_set_joined_or_as_a_list(asked):
+    content = [record("erm", held_out, 0, 0.5) for held_out in ("art", "art+sketch", "art+photo")]
+    sweep = {"datasets": {"pictures": {"held_out": [asked]}}}
+    assert Selection.of(content, sweeps=[sweep]).held_out("pictures") == ("art+sketch",)
+
+
 def test_a_result_counts_before_a_later_failure_and_of_results_the_later(tmp_path):
     first, second = record("erm", "art", 0, 0.5), record("erm", "art", 0, 0.6)
     second["timings"]["ended"] += 10
