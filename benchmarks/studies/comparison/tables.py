@@ -75,7 +75,7 @@ def page(name: str, selection: Selection) -> str:
 
 def in_points(selection: Selection, rungs: Sequence[str]) -> list[str]:
     """The rungs whose score is a share."""
-    return [name for name in rungs if selection.scale(name).label.endswith("%")]
+    return [name for name in rungs if selection.whole(name)]
 
 
 def _confirmatory(selection: Selection, title: str) -> list[str]:

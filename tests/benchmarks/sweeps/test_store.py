@@ -5,7 +5,6 @@ import lzma
 import math
 import os
 import socket
-import sqlite3
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,7 +16,7 @@ from benchmarks.base.errors import ConfigError
 from benchmarks.runs.runner import run
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.glance import Glance
-from benchmarks.sweeps.store import Store, StoreError, database
+from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.importing import bring_in
 from benchmarks.sweeps.store.schema import attempts, checkpoints, runs
 from benchmarks.sweeps.store.transfer import export, read_lines, table, write_lines
@@ -300,57 +299,6 @@ def test_tables(store, outcomes, tmp_path, ending):
         export(records, tmp_path / "out.xlsx")
     with pytest.raises(ValueError, match="got 'rows'"):
         table(records, "rows")
-
-
-def test_sqlite_keeps_a_rollback_journal(tmp_path):
-    with Store(tmp_path / "s.sqlite") as store:
-        claimed(store)
-        with store.database.read() as connection:
-            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "delete"
-            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["s.sqlite"]
-
-
-def test_an_interrupt_amid_an_insert_holds_no_lock(tmp_path, outcomes, monkeypatch):
-    monkeypatch.setattr(database, "WAIT", 0.1)
-    with Store(tmp_path / "s.sqlite") as store:
-        number, claim = claimed(store)
-
-        def stop(cursor, statement, parameters, context):
-            cursor.executemany(statement, (row if i == 0 else _interrupt() for i, row in enumerate(parameters)))
-
-        sqlalchemy.event.listen(store.database.engine, "do_executemany", stop)
-        with pytest.raises(KeyboardInterrupt) as held:  # and with it the cursor and its statement
-            store.finish(claim, outcomes[claim.config.key()], {**SURROUNDINGS, "code": claim.code})
-        assert held.traceback
-        sqlalchemy.event.remove(store.database.engine, "do_executemany", stop)
-        store.give_up(claim.attempt_id, "interrupted", "stopped by the user", 3)
-        assert store.counts(number)["pending"] == 6
-        with store.database.read() as connection:
-            assert connection.execute(sqlalchemy.select(sqlalchemy.func.count()).select_from(checkpoints)).scalar() == 0
-
-
-def _interrupt():
-    raise KeyboardInterrupt
-
-
-def test_addresses_that_are_none(tmp_path, postgresql):
-    with pytest.raises(StoreError, match="neither a file nor"):
-        Store("what://")
-    with pytest.raises(StoreError, match="server running"):
-        Store(postgresql.rsplit("/", 1)[0] + "/nothere")
-    (tmp_path / "no.sqlite").write_text("this is no database at all, whatever its name says")
-    with pytest.raises(StoreError, match=r"not a database.*import records.jsonl"):
-        Store(tmp_path / "no.sqlite")
-
-
-def test_tables_of_another_version(tmp_path):
-    Store(tmp_path / "s.sqlite").close()
-    with sqlite3.connect(tmp_path / "s.sqlite") as connection:
-        connection.execute("UPDATE meta SET version = 99")
-    connection.close()
-    with pytest.raises(StoreError, match=r"version 99.*import records.jsonl"):
-        Store(tmp_path / "s.sqlite")
 
 
 def test_a_look_with_the_drivers_alone_sees_the_same(store, address, outcomes):
