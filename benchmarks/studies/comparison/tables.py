@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import friedmanchisquare
 
-from benchmarks.base.metrics import average, estimate, seed_averages
+from benchmarks.base.metrics import Matrix, average, estimate, seed_averages
 from benchmarks.reports.confirmed import confirmed
 from benchmarks.reports.load import load
 from benchmarks.reports.selection import Selection
@@ -30,6 +30,9 @@ SWEEPS = {
 """Sweep files that have a page of their own once a rung is done, and its heading."""
 
 WRITTEN = "<!-- Written by python -m benchmarks results; the words are on docs/results.md. -->"
+LEAST = 3
+"""Algorithms for Friedman's test."""
+
 COLUMNS = ("algorithm", "difference", "t-interval", "unit", "ahead", "p", "p (Holm)", "verdict")
 
 
@@ -69,6 +72,10 @@ def page(name: str, selection: Selection) -> str:
     if 1 < len(shares) < len(selection.datasets):
         counted = [record for record in selection.records if record["config"]["dataset"] in shares]
         parts += _confirmatory(replace(selection, records=counted), "The same on the rungs whose score is a share")
+    parts.append(
+        "Means of what validation chose on each rung: `length` is where it stopped, as a part of the run; `gap` how "
+        "far validation stands above the domains that were held out; ± one standard error over seeds."
+    )
     parts += [_rung(selection, dataset) for dataset in selection.datasets]
     return "\n\n".join(parts) + "\n"
 
@@ -93,13 +100,16 @@ def _rung(selection: Selection, dataset: str) -> str:
         scores, again = (selection.scores(dataset, algorithm, f"{name}_accuracy") for name in ("held_out", "refit"))
         both = seed_averages(again - scores)
         best = average(selection.matrix(ORACLE, dataset, algorithm))
-        inside = average(selection.scores(dataset, algorithm, "validation_accuracy"))
+        validation = selection.scores(dataset, algorithm, "validation_accuracy")
+        length = [choice.step / run["curves"]["step"][-1] for choice, run in selection.chosen_runs(dataset, algorithm)]
         rows.append(
             {
                 "algorithm": algorithm,
-                "validation": number(inside.mean),
-                "held out": f"{number(average(scores).mean)} ± {number(average(scores).standard_error)}",
-                "with refit": f"{number(average(again).mean)} ± {number(average(again).standard_error)}",
+                "length": f"{np.mean(length):.0%}",
+                "validation": number(average(validation).mean),
+                "gap": _spread(validation - scores),
+                "held out": _spread(scores),
+                "with refit": _spread(again),
                 "refit brings": difference(estimate(both)) if np.isfinite(both).any() else "",
                 "oracle": number(best.mean),
             }
@@ -108,14 +118,22 @@ def _rung(selection: Selection, dataset: str) -> str:
     return f"## {dataset}\n\n{_alike(selection, dataset)}\n\n{text}"
 
 
+def _spread(scores: Matrix) -> str:
+    """The mean and its standard error over seeds; nothing where nothing ran."""
+    found = average(scores)
+    return f"{number(found.mean)} ± {number(found.standard_error)}" if np.isfinite(scores).any() else ""
+
+
 def _alike(selection: Selection, dataset: str) -> str:
     """Whether the algorithms differ at all: Friedman's test, families left out for they repeat their members."""
     algorithms = [name for name in selection.algorithms_on(dataset) if name not in selection.families]
     found = []
     for name, words in (("held_out", "as they were chosen"), ("refit", "trained again")):
-        means = [seed_averages(selection.scores(dataset, each, f"{name}_accuracy")) for each in algorithms]
-        found.append(f"p = {friedmanchisquare(*means).pvalue:.2g} {words}")
-    return f"Whether the {len(algorithms)} differ at all (Friedman's test, seeds as blocks): {', '.join(found)}."
+        scores = [selection.scores(dataset, each, f"{name}_accuracy") for each in algorithms]
+        means = [seed_averages(each) for each in scores if np.isfinite(each).any()]
+        if len(means) >= LEAST:
+            found.append(f"p = {friedmanchisquare(*means).pvalue:.2g} {words} ({len(means)})")
+    return f"Whether algorithms differ at all (Friedman's test, seeds as blocks): {', '.join(found)}."
 
 
 def main() -> None:
