@@ -84,7 +84,7 @@ class Asked:
             ... }
             >>> found = Asked.of([record], ["validation"]).short(record, digits=3)
             >>> found["curves"]
-            {'step': [9, 18], 'loss': [0.69, 0.61], 'validation': [None, 0.75], 'held_out': [None, 0.2]}
+            {'step': [9, 18], 'loss': [None, 0.61], 'validation': [None, 0.75], 'held_out': [None, 0.2]}
             >>> found["domain_curves"], found["diagnostics"]
             ({'a': [None, None], 'b': [None, 0.2]}, {'validation loss': [None, 0.693]})
         """
@@ -105,7 +105,7 @@ class Asked:
 
         kept["curves"] = {
             "step": curves["step"][-1:] if again else curves["step"],
-            "loss": [_rounded(value, 3) for value in (curves["loss"][-1:] if again else curves["loss"])],
+            "loss": part([_rounded(value, 3) for value in curves["loss"]], not crossed),
             "validation": part(curves["validation"], not crossed),
             "held_out": part(curves["held_out"], not crossed),
         }
