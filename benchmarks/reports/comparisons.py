@@ -135,7 +135,7 @@ def compare(selection: Selection, seed: int, pairs: Sequence[tuple[str, str]] | 
         _compare(selection, *names, np.random.default_rng([seed, number]), *known[names[0]])
         for number, names in enumerate(places)
     ]
-    return _corrected(_tested(found, np.random.default_rng([seed, 4])))
+    return corrected(_tested(found, np.random.default_rng([seed, 4])))
 
 
 def _tested(found: Sequence[Comparison], rng: np.random.Generator) -> list[Comparison]:
@@ -172,7 +172,20 @@ def compare_overall(selection: Selection, found: Sequence[Comparison], seed: int
     made = []
     for group in groups.values():
         made += _over_all(group, points, spreads, np.random.default_rng([seed, 3, *(one.pairs for one in group[0])]))
-    return _corrected(made)
+    return corrected(made)
+
+
+def corrected(found: Sequence[Comparison], named: int = 0) -> list[Comparison]:
+    """With p-values corrected for their number by Holm's method.
+
+    Args:
+        found: The comparisons.
+        named: How many there were to be, if more: those that are missing count as p = 1.
+    """
+    p_values = [one.p_value for one in found] + [1.0] * (named - len(found))
+    return [
+        dataclasses.replace(one, p_holm=float(p)) for one, p in zip(found, holm(p_values)[: len(found)], strict=True)
+    ]
 
 
 def against_controls(found: Sequence[Comparison]) -> list[Comparison]:
@@ -204,11 +217,6 @@ def _everywhere(selection: Selection, pairs: Sequence[tuple[str, str]]) -> list[
         for dataset in selection.datasets
         if set(pair) <= set(selection.algorithms_on(dataset))
     ]
-
-
-def _corrected(found: Sequence[Comparison]) -> list[Comparison]:
-    corrected = holm([one.p_value for one in found])
-    return [dataclasses.replace(one, p_holm=float(p)) for one, p in zip(found, corrected, strict=True)]
 
 
 def _compare(

@@ -69,10 +69,9 @@ def families(sweeps: Sequence[Mapping[str, Any]], algorithms: Sequence[str]) -> 
     return {name: members for name, members in present.items() if members}
 
 
-def confirmatory(sweeps: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """The pairs that sweeps were made to compare, of names that have runs."""
-    pairs = dict.fromkeys((one, other) for sweep in sweeps for one, other in sweep.get("confirmatory") or ())
-    return tuple(pair for pair in pairs if set(pair) <= set(names))
+def confirmatory(sweeps: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """The pairs that sweeps were made to compare."""
+    return tuple(dict.fromkeys((one, other) for sweep in sweeps for one, other in sweep.get("confirmatory") or ()))
 
 
 def _named(records: Sequence[Run], named: Sequence[str]) -> tuple[list[Run], list[Run]]:

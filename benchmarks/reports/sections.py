@@ -69,9 +69,10 @@ def sections_confirmed(found: Sequence[Confirmed]) -> list[Section]:
     made = []
     for one in found:
         name, title = ("confirmed-refit", "Confirmatory, with refit") if one.refitted else ("confirmed", "Confirmatory")
-        made.append(tables_scores.comparisons(one.found, name, title))
+        made.append(tables_scores.comparisons(one.found, name, title, "what was named"))
         if one.each != one.found:
-            made.append(tables_scores.comparisons(one.each, f"{name}-each", f"{title}: each data set"))
+            each = f"{title}: each data set"
+            made.append(tables_scores.comparisons(one.each, f"{name}-each", each, "what was named, on each data set"))
     return [Section("Confirmatory comparisons", [text], [], made)]
 
 

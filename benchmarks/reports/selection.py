@@ -35,7 +35,7 @@ class Selection:
         inner: The records that were only made for cross-validation.
         refits: The records of choices that were trained again on training and validation parts.
         families: Names that stand for the best of some algorithms, as the method chooses among them.
-        confirmatory: Pairs of names, which the sweeps were made to compare.
+        confirmatory: Pairs of names, which the sweeps were made to compare; some may have no runs.
         refitted: Whether scores are those of `refits`, and not of the chosen checkpoints.
         cut: The records of runs that were cut short, to see which points go on; nothing is chosen among them.
     """
@@ -64,8 +64,8 @@ class Selection:
 
         Reported are the held-out sets that `held_out` names (domains joined by +). Without names: those that the
         `sweeps` (configurations) ask for; on data sets of which none is known, all but those that contain another one,
-        which were made for cross-validation. Families and confirmatory comparisons are those of the `sweeps`, where
-        they have runs.
+        which were made for cross-validation. Families are those of the `sweeps`, where they have runs, and confirmatory
+        comparisons all of theirs.
 
         Raises:
             ValueError: if the method, a baseline or a held-out set is not known, or if nothing was trained again and
@@ -87,7 +87,7 @@ class Selection:
             raise ValueError("refit: no run trained a choice again; make the sweep with refit: true")
         chosen = tuple(dict.fromkeys(baselines)) or tuple(name for name in (BASELINE, CONTROL) if name in algorithms)
         outer, inner = requested.parted(records, held_out, sweeps)
-        pairs = requested.confirmatory(sweeps, (*algorithms, *families))
+        pairs = requested.confirmatory(sweeps)
         return cls(outer, method, chosen or tuple(algorithms[:1]), inner, refits, cut, families, pairs, refitted)
 
     @cached_property

@@ -88,8 +88,13 @@ def accuracies(selection: Selection, dataset: str) -> Table:
     return Table(f"accuracy-{dataset}", title, note, pd.DataFrame(lines), pd.DataFrame(cells))
 
 
-def comparisons(found: Iterable[Comparison], name: str = "differences", title: str = "Paired differences") -> Table:
-    """Differences with their tests."""
+def comparisons(
+    found: Iterable[Comparison],
+    name: str = "differences",
+    title: str = "Paired differences",
+    counted: str = "every comparison of the report",
+) -> Table:
+    """Differences with their tests; `counted` says what these were corrected for."""
     lines, cells = [], []
     found = list(found)
     any_constant = any(not math.isnan(one.constant) for one in found)
@@ -148,8 +153,8 @@ def comparisons(found: Iterable[Comparison], name: str = "differences", title: s
     note = (
         "Algorithm minus baseline, paired by seed and held-out domain; the seeds' averages are the sample. 95 % "
         "intervals: Student's t, and percentile bootstrap over seeds (too narrow with few seeds). p: Wilcoxon's "
-        "signed-rank test, two-sided; Holm's correction counts every comparison of the report. P(improvement): how "
-        "often a run of the algorithm beats a run of the baseline on the same domain."
+        f"signed-rank test, two-sided; Holm's correction counts {counted}. P(improvement): how often a run of the "
+        "algorithm beats a run of the baseline on the same domain."
     )
     if any_beyond:
         note += (

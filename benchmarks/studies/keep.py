@@ -1,7 +1,10 @@
 """Keeps the records of a sweep file beside it, compressed, with what choices by the file's rules need.
 
     python -m benchmarks.studies.keep runs/tuned benchmarks/studies/comparison/tuned.yaml rotated-digits
+    python -m benchmarks.studies.keep runs/rules benchmarks/studies/comparison/rules.yaml rotated-digits --points 18
     python -m benchmarks.studies.keep runs/decisions benchmarks/studies/decisions/history.yaml --measures
+
+Every run that the file asks for must be there, those of its later stages (widened, trained again) too.
 
 Curves are most of what the records weigh, and the sweep's command makes them again. So a checkpoint that no rule can
 choose has None for a figure, as has a figure that no rule goes by; losses have as few digits as leave every choice
@@ -22,11 +25,14 @@ from typing import Any, cast
 import cyclopts
 import yaml
 
-from benchmarks.base.errors import unknown
-from benchmarks.base.records import ASKED, VALIDATION_LOSS_CURVE, Record, held_out_domains
+from benchmarks.base.errors import ConfigError, unknown
+from benchmarks.base.records import ASKED, SEPARATOR, VALIDATION_LOSS_CURVE, Record, held_out_domains
 from benchmarks.reports.load import Run, load_records, store_of
-from benchmarks.runs.rules import LAST, ORACLE, VALIDATION, Rule
-from benchmarks.runs.selection import figures, first_best, is_refit, select_all, stands
+from benchmarks.runs.rules import LAST, ORACLE, Rule
+from benchmarks.runs.selection import figures, first_best, is_refit, select_all
+from benchmarks.sweeps.config import SweepConfig
+from benchmarks.sweeps.files import read, validated
+from benchmarks.sweeps.stages import next_stage
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.transfer import write_lines
 
@@ -183,7 +189,14 @@ def keep(
     return digits
 
 
-def main(source: str, file: Path, *rungs: str, measures: bool = False) -> None:
+def main(
+    source: str,
+    file: Path,
+    *rungs: str,
+    points: int | None = None,
+    algorithms: Sequence[str] = (),
+    measures: bool = False,
+) -> None:
     """Keep what a sweep file asked for.
 
     Parameters
@@ -194,20 +207,26 @@ def main(source: str, file: Path, *rungs: str, measures: bool = False) -> None:
         The sweep file.
     rungs:
         Data sets, each of which gets a file of records of its own; without them all those of the sweep file get one.
+    points:
+        As the sweep was given them, where not those of the file.
+    algorithms:
+        The same.
     measures:
         Keep all figures of merit, and those of single training domains.
     """
-    sweep = content_of(file)
-    asked = records_of(source, sweep, rungs)
-    known = sorted({record["config"]["dataset"] for record in asked})
+    try:
+        sweep = sweep_of(file, rungs, points=points, algorithms=tuple(algorithms))
+        records = of_sweep(sweep, source)
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
     folder = file.parent / "records"
     paths = {folder / file.stem / f"{rung}.jsonl.xz": [rung] for rung in rungs} or {
-        folder / f"{file.stem}.jsonl.xz": known
+        folder / f"{file.stem}.jsonl.xz": list(sweep.datasets)
     }
     for path, names in paths.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        own = [record for record in asked if record["config"]["dataset"] in names]
-        digits = keep(own, path, sweep.get("selection", [VALIDATION]), sweep.get("families"), measures)
+        own = [record for record in records if record["config"]["dataset"] in names]
+        digits = keep(own, path, sweep.selection, sweep.families, measures)
         print(f"{len(own)} records, losses of {digits} digits, in {path}, {path.stat().st_size / 2**20:.1f} MiB")
 
 
@@ -216,47 +235,59 @@ def content_of(file: Path) -> dict[str, Any]:
     return cast(dict[str, Any], yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
-def records_of(source: str, sweep: Mapping[str, Any], rungs: Sequence[str] = ()) -> list[Run]:
-    """Whole records of the runs that a sweep file asks for; a report leaves out what it does not show.
+def sweep_of(file: Path, rungs: Sequence[str] = (), **given: Any) -> SweepConfig:
+    """The sweep of a file.
 
     Args:
-        source: Folder of the sweep, or a file of records.
-        sweep: Content of the file.
+        file: The sweep file.
         rungs: Some of its data sets; all without them.
+        given: What the command line said in the place of the file; nothing of it counts that is None or empty.
 
     Raises:
-        SystemExit: If a data set has no runs, or its sweep has not come to its end: some seed lacks a run that another
-            one has.
+        ConfigError: as `benchmarks.sweeps.files.validated`, or if a data set is not in the file.
+    """
+    content, lines = read(file)
+    sweep = validated({**content, **{name: value for name, value in given.items() if value}}, str(file), lines)
+    for name in rungs:
+        if name not in sweep.datasets:
+            raise ConfigError(f"rungs: {unknown(name, sweep.datasets)}")
+    return sweep.model_copy(update={"datasets": {name: sweep.datasets[name] for name in rungs or sweep.datasets}})
+
+
+def of_sweep(sweep: SweepConfig, source: str) -> list[Run]:
+    """Whole records of the runs of a sweep and of its later stages (a report leaves out what it does not show).
+
+    Args:
+        sweep: Says which runs there are; those of other sweeps are left out.
+        source: Folder of the sweep, or a file of records.
+
+    Raises:
+        ConfigError: if a run of any stage is not there: the sweep has not come to its end, or another one was made.
+        ValueError: as `benchmarks.reports.load.store_of`.
     """
     address = store_of(source)
     if address is None:
-        found = load_records(source)
+        records = load_records(source)
     else:
         with Store(address) as store:
-            found = [dict(record) for record in store.each_record()]
-    names = list(rungs or sweep["datasets"])
-    known = sorted({record["config"]["dataset"] for record in found})
-    for name in names:
-        if name not in known:
-            raise SystemExit(f"rungs: {unknown(name, known)}")
-    asked = [
-        record
-        for record in found
-        if record["config"]["dataset"] in names and record["config"]["algorithm"] in sweep["algorithms"]
-    ]
-    runs: dict[tuple[str, str], dict[int, set[tuple[str, int]]]] = {}
-    for config in (record["config"] for record in asked if stands(record)):
-        seeds = runs.setdefault((config["dataset"], config["held_out"]), {})
-        seeds.setdefault(config["seed"], set()).add((config["algorithm"], config["point"]))
-    for (dataset, held_out), seeds in runs.items():
-        every = set().union(*seeds.values())
-        for seed in range(sweep["seeds"]):
-            if missing := len(every - seeds.get(seed, set())):
-                raise SystemExit(
-                    f"{source}: {dataset}, held out {held_out}, seed {seed} lacks {missing} of {len(every)} runs; "
-                    "finish the sweep first"
-                )
-    return asked
+            records = [dict(record) for record in store.each_record()]
+    known = {record["key"]: record for record in records}
+    found: dict[str, Run] = {}
+    stage, runs = "first", sweep.runs()
+    while True:
+        keys = [run.key() for run in runs]
+        if missing := [run for run, key in zip(runs, keys, strict=True) if key not in known]:
+            one = missing[0]
+            raise ConfigError(
+                f"{source}: {len(missing)} of the {len(keys)} {stage} runs are not there, the first of them "
+                f"{one.algorithm} on {one.dataset}, held out {SEPARATOR.join(one.held_out)}, seed {one.seed}, point "
+                f"{one.point}; finish the sweep first (with the same --points and --algorithms)"
+            )
+        found |= {key: known[key] for key in keys}
+        following = next_stage(sweep, list(found.values()))
+        if following is None:
+            return [record for key, record in known.items() if key in found]
+        stage, runs = following.stage, list(following.selected)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from benchmarks.models import require_fitting
 from benchmarks.models.default import with_default
 from benchmarks.runs.config import RunConfig
 from benchmarks.runs.judging import require_classes
-from benchmarks.runs.rules import Rule, known_rule
+from benchmarks.runs.rules import ORACLE, VALIDATION, Rule, known_rule
 from benchmarks.sweeps.given import as_launcher, as_list, as_mapping, as_search, as_seeds
 from benchmarks.sweeps.launcher_config import InProcess, LauncherConfig, Local
 from benchmarks.sweeps.search import Round, Search, rounds
@@ -91,10 +91,13 @@ class SweepConfig(Frozen):
     search: Annotated[Search, BeforeValidator(as_search)] = Search()
     share_points: bool = False
     cross_points: Count | None = None
-    widen: Annotated[int, Field(ge=0)] = 0
-    families: dict[str, Annotated[tuple[AlgorithmName, ...], BeforeValidator(as_list), Field(min_length=1)]] = Field(
-        default_factory=dict
-    )
+    widen: Annotated[int, Field(ge=0, strict=True)] = 0
+    families: dict[
+        str,
+        Annotated[
+            tuple[AlgorithmName, ...], BeforeValidator(as_list), AfterValidator(all_different), Field(min_length=1)
+        ],
+    ] = Field(default_factory=dict)
     refit: Annotated[bool | tuple[str, ...], BeforeValidator(as_list)] = False
     confirmatory: tuple[tuple[str, str], ...] = ()
     settings: SweepSettings = SweepSettings()
@@ -123,6 +126,9 @@ class SweepConfig(Frozen):
         _require_known("confirmatory", itertools.chain.from_iterable(self.confirmatory), names)
         if not isinstance(self.refit, bool):
             _require_known("refit", self.refit, names)
+        _require_pairs(self.confirmatory)
+        if self.refit and all(Rule.named(rule).method == ORACLE for rule in self.selection):
+            raise ValueError("refit: what the oracle chooses is not trained again; add a selection that does not cheat")
         shared = [rule for rule in self.selection if Rule.named(rule).shared]
         if shared and not self.share_points and (self.search.in_rounds or not self._same_points()):
             raise ValueError(f"selection {shared[0]} needs points that all seeds try alike: add share_points: true")
@@ -160,6 +166,12 @@ class SweepConfig(Frozen):
         if isinstance(self.refit, bool):
             return (*self.algorithms, *self.families) if self.refit else ()
         return self.refit
+
+    @property
+    def leading(self) -> Rule:
+        """By which a search goes on: the first rule that does not cheat; validation where all do."""
+        rules = (Rule.named(name) for name in self.selection)
+        return next((rule for rule in rules if rule.method != ORACLE), Rule.named(VALIDATION))
 
     @property
     def crossed(self) -> bool:
@@ -358,6 +370,15 @@ class SweepConfig(Frozen):
     def in_process(self) -> SweepConfig:
         """The same runs, done in this process."""
         return self.model_copy(update={"launcher": InProcess()})
+
+
+def _require_pairs(pairs: Collection[tuple[str, str]]) -> None:
+    """Of different names, each once: they are corrected for one another."""
+    for one, other in pairs:
+        if one == other:
+            raise ValueError(f"confirmatory: {one!r} is compared with itself")
+    if len({frozenset(pair) for pair in pairs}) < len(pairs):
+        raise ValueError("confirmatory: a pair is given twice; each counts as one comparison")
 
 
 def _require_known(where: str, names: Iterable[str], known: Collection[str]) -> None:

@@ -186,14 +186,14 @@ def widening(sweep: SweepConfig, records: Iterable[Record]) -> list[RunConfig]:
     """The runs of the first round that `records` do not hold whole; empty if there is nothing to widen, or no more.
 
     Args:
-        sweep: Says how many rounds there may be, and by its first rule what is best.
+        sweep: Says how many rounds there may be, and by its first rule that does not cheat what is best.
         records: Of all runs of the sweep itself, and of rounds before.
     """
     kept, rounds = list(records), _Rounds(sweep)
     done = {record["key"] for record in kept}
     for _ in range(sweep.widen):
         before = [record for record in kept if record["config"]["point"] < rounds.points[_place(record)]]
-        runs = rounds.begin(edges(before, sweep.selection[0]))
+        runs = rounds.begin(edges(before, sweep.leading.name))
         if not runs or not {run.key() for run in runs} <= done:
             return runs
     return []

@@ -17,7 +17,7 @@ from benchmarks.base.records import has_diverged, held_out_domains
 from benchmarks.base.search import Choice, Distribution, Grid, LogUniform, Space
 from benchmarks.base.seeds import seed_from
 from benchmarks.runs.config import RunConfig
-from benchmarks.runs.rules import LAST, ORACLE, VALIDATION, Rule
+from benchmarks.runs.rules import LAST
 from benchmarks.runs.selection import figures, is_refit
 from benchmarks.sweeps.config import SweepConfig
 from benchmarks.sweeps.sampling import Told, going_on, proposals
@@ -26,12 +26,6 @@ from benchmarks.sweeps.search import Round
 Record = Mapping[str, Any]
 _Place = tuple[str, str, frozenset[str], int, int, int]
 """Data set, algorithm, held-out set, seed, point, roll-outs."""
-
-
-def followed(sweep: SweepConfig) -> str:
-    """The method of selection whose figure a search goes by: of the first rule that does not cheat."""
-    methods = [rule.method for rule in map(Rule.named, sweep.selection) if rule.method != ORACLE]
-    return methods[0] if methods else VALIDATION
 
 
 def searched(sweep: SweepConfig, records: Iterable[Record]) -> list[RunConfig]:
@@ -108,7 +102,7 @@ class _Study:
 
     def figure(self, point: int, length: int) -> float:
         """What a point has reached with runs of this length, the mean over the seeds; -inf where one has no figure."""
-        method, curves = followed(self.sweep), []
+        method, curves = self.sweep.leading.method, []
         for record in self._records(point, length):
             if record is None or record["status"] != "finished":
                 return -math.inf

@@ -17,7 +17,7 @@ import torch
 from benchmarks.datasets.decisions.games import as_teacher, at_random
 from benchmarks.reports.selection import Selection
 from benchmarks.runs.rules import VALIDATION
-from benchmarks.studies.keep import content_of, records_of
+from benchmarks.studies.keep import content_of, of_sweep, sweep_of
 from benchmarks.studies.play import load, play_model, play_policy
 
 PLACE = ("dataset", "algorithm", "held_out", "seed")
@@ -43,9 +43,8 @@ def main(source: Path, file: Path, *algorithms: str, episodes: int = 20) -> None
         Of each model.
     """
     torch.set_num_threads(1)  # the networks are too small for more
-    sweep = content_of(file)
-    records = records_of(str(source), sweep)
-    selection = Selection.of(records, VALIDATION, sweeps=[sweep])
+    records = of_sweep(sweep_of(file), str(source))
+    selection = Selection.of(records, VALIDATION, sweeps=[content_of(file)])
     path = path_of(file)
     done = {tuple(line[name] for name in PLACE): (line["run"], line["episodes"]) for line in played(file)}
     path.parent.mkdir(parents=True, exist_ok=True)

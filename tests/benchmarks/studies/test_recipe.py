@@ -4,6 +4,7 @@ import copy
 import itertools
 import json
 import lzma
+import re
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from benchmarks.reports.selection import Selection
 from benchmarks.runs.selection import is_refit, select_all
 from benchmarks.studies import keep
 from benchmarks.studies.comparison import recipe, tables
+from benchmarks.sweeps.coordinator import perform
+from benchmarks.sweeps.store import Store
+from tests.benchmarks.toy_sweeps import TOYS, toy_sweep
 
 RUNG = tables.FOLDER / "records/tuned/coloured-digits.jsonl.xz"
 NAMES = ("erm", "erm-swad", "reptile")
@@ -206,18 +210,66 @@ def test_there_are_as_many_digits_as_the_same_choices_take(records, tmp_path):
 
 
 def test_a_rung_that_is_not_there():
-    with pytest.raises(SystemExit, match="rungs: "):
+    with pytest.raises(SystemExit, match=r"rungs: 'coloured-digit' is not known\. Did you mean 'coloured-digits'"):
         keep.main(str(RUNG), tables.FOLDER / "tuned.yaml", "coloured-digit")
 
 
-def test_a_sweep_that_has_not_ended_is_not_kept(tmp_path):
-    made = crossed_records(np.random.default_rng(0))
-    file, lines = tmp_path / "toy.yaml", tmp_path / "records.jsonl"
-    file.write_text("{datasets: {toy: }, algorithms: [erm, erm-ema], seeds: 2, selection: [both-shared]}", "utf-8")
-    lines.write_text("".join(json.dumps(one) + "\n" for one in made[:-1]), "utf-8")
-    with pytest.raises(SystemExit, match=r"toy, held out b\+c, seed 1 lacks 1 of 6 runs; finish the sweep first"):
-        keep.main(str(lines), file)
-    assert not (tmp_path / "records").exists()
-    lines.write_text("".join(json.dumps(one) + "\n" for one in made), "utf-8")
-    keep.main(str(lines), file)
-    assert len(load_records(str(tmp_path / "records/toy.jsonl.xz"))) == len(made)
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
+    """A small sweep with all its stages: the file, and the lines of its records in the order in which they ended."""
+    folder = tmp_path_factory.mktemp("toys")
+    sweep = toy_sweep(seeds=2, points=3, search="wide", share_points=True, widen=1, refit=True)
+    with Store(folder / "store.sqlite") as store:
+        made = perform(sweep, store, folder)
+    content = sweep.model_dump(mode="json", exclude={"plugins", "launcher"})
+    text = json.dumps({**content, "plugins": [TOYS], "launcher": "in-process"})
+    return text, [json.dumps(one) + "\n" for one in made]
+
+
+def kept_toys(toys, folder, lines=None, **change):
+    """What is kept, and the message if nothing is."""
+    text, every = toys
+    folder.mkdir()
+    (folder / "toys.yaml").write_text(json.dumps({**json.loads(text), **change}), encoding="utf-8")
+    (folder / "lines.jsonl").write_text("".join(every if lines is None else lines), encoding="utf-8")
+    try:
+        keep.main(str(folder / "lines.jsonl"), folder / "toys.yaml")
+    except SystemExit as error:
+        assert not (folder / "records").exists()
+        return str(error)
+    return len(load_records(str(folder / "records/toys.jsonl.xz")))
+
+
+def test_a_sweep_is_kept_with_all_its_stages(toys, tmp_path):
+    _, lines = toys
+    configs = [json.loads(line)["config"] for line in lines]
+    assert max(config["point"] for config in configs) >= 3  # it was widened
+    assert any("refit" in config for config in configs)
+    assert kept_toys(toys, tmp_path / "a") == len(lines)
+    # A smaller sweep in the same store: the runs of the other one are left out.
+    assert kept_toys(toys, tmp_path / "b", widen=0, refit=False) == 2 * 3 * 3
+    assert kept_toys(toys, tmp_path / "c", widen=0, refit=False, seeds=[1]) == 3 * 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage"), [("first", "18 first"), ("widened", "24 widened"), ("refit", "[0-9]+ refit")]
+)
+def test_a_sweep_that_lacks_a_run_of_any_stage_is_not_kept(kind, stage, toys, tmp_path):
+    def of(line):
+        config = json.loads(line)["config"]
+        return "refit" if config.get("refit") else "widened" if config["point"] >= 3 else "first"
+
+    _, lines = toys
+    gone = [line for line in lines if of(line) == kind][-1]
+    said = kept_toys(toys, tmp_path / "a", [line for line in lines if line != gone])
+    assert re.search(f"1 of the {stage} runs are not there, the first of them toy-sgd on toy, held out [abc]", said)
+
+
+def test_the_records_of_another_sweep_are_not_kept(toys, tmp_path):
+    text, _ = toys
+    settings = json.loads(text)["settings"]
+    assert "18 of the 18 first runs are not there" in kept_toys(
+        toys, tmp_path / "a", settings={**settings, "batch_size": 8}
+    )
+    assert "held out a, seed 2, point 0" in kept_toys(toys, tmp_path / "b", seeds=3)
+    assert "seeds: must be" in kept_toys(toys, tmp_path / "c", seeds="two")

@@ -272,7 +272,7 @@ def test_seeds_search_together_where_they_share_points(tmp_path):
     pytest.importorskip("optuna")
     sweep = pruned(seeds=2, share_points=True, selection=["oracle", "validation-shared"], refit=True, widen=1)
     records = run_here(sweep, tmp_path)
-    assert searching.followed(sweep) == "validation"
+    assert sweep.leading.name == "validation-shared"
     rates = {}
     for record in records:
         config = record["config"]

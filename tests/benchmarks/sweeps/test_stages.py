@@ -67,6 +67,15 @@ def test_old_names_in_sweep_files():
         ({"families": {"erm": ["toy-sgd"]}}, "'erm' is the name of an algorithm"),
         ({"refit": ["toy-slow"]}, "refit: 'toy-slow' is not known. .* Known are: toy-sgd"),
         ({"confirmatory": [["toy-sgd", "erm"]]}, "confirmatory: 'erm' is not known"),
+        ({"confirmatory": [["toy-sgd", "toy-sgd"]]}, "confirmatory: 'toy-sgd' is compared with itself"),
+        (
+            {"families": {"any": ["toy-sgd"]}, "confirmatory": [["toy-sgd", "any"], ["any", "toy-sgd"]]},
+            "confirmatory: a pair is given twice",
+        ),
+        ({"families": {"any": ["toy-sgd", "toy-sgd"]}}, "families.any: every name may come once only"),
+        ({"widen": True}, "widen: must be a whole number, got True"),
+        ({"points": True}, "points: must be a whole number, got True"),
+        ({"selection": "oracle", "refit": True}, "what the oracle chooses is not trained again"),
         (
             {"cross_points": 1},
             "cross_points must be at most points=1, with a selection that leaves one more domain out",
@@ -192,6 +201,23 @@ def test_a_search_is_widened_beyond_its_edge(tmp_path):
     # What is refitted was chosen among all of them.
     assert max(row["point"] for row in select_all(records)) >= 3
     assert all(row["refit_accuracy"] is not None for row in select_all(records))
+
+
+def test_held_out_scores_widen_nothing(tmp_path):
+    """What the oracle would choose decides nothing, wherever it stands among the rules."""
+    records = run_here(toys(), tmp_path)
+    rates = {run.point: run.hparams["lr"] for run in toys().runs()}
+    middle = sorted(rates, key=rates.__getitem__)[1]
+    for one in records:  # on every held-out domain the middle rate is the best, which is at no edge
+        one["curves"]["held_out"] = [float(one["config"]["point"] == middle)] * len(one["curves"]["held_out"])
+    assert edges(records, "validation")
+    assert not edges(records, "oracle")
+    found = [
+        [run.key() for run in widening(toys(widen=1, selection=rules), records)]
+        for rules in ("validation", ["oracle", "validation"], "oracle")
+    ]
+    assert found[0]
+    assert found[1:] == [found[0], found[0]]
 
 
 def test_the_report_tells_of_edges(tmp_path, capsys):
