@@ -59,7 +59,7 @@ def report(
 
 
 def _tell(console: Console, made: Report) -> None:
-    for text in made.warnings:
+    for text in (*made.warnings, *made.cautions):
         say.line(console, text, style="bold red")
     for text in (sentence for one in made.confirmed for sentence in one.sentences):
         say.line(console, text)

@@ -8,7 +8,7 @@ from benchmarks.reports.answer import answers
 from benchmarks.reports.comparisons import Comparison, compare, compare_overall
 from benchmarks.reports.confirmed import confirmed
 from benchmarks.reports.constant import warnings_of
-from benchmarks.reports.facts import facts_of
+from benchmarks.reports.facts import cautions_of, facts_of
 from benchmarks.reports.forest import plotted
 from benchmarks.reports.load import Loaded
 from benchmarks.reports.page import Report
@@ -27,6 +27,7 @@ def build(loaded: Loaded, selection: Selection, seed: int = 0) -> Report:
     return Report(
         title=", ".join(selection.datasets),
         warnings=warnings_of(selection),
+        cautions=cautions_of(loaded, selection),
         answer=first,
         others=plots[1:],
         facts=facts_of(loaded, selection, seed, names),

@@ -54,6 +54,21 @@ def facts_of(loaded: Loaded, selection: Selection, seed: int, names: Sequence[st
     return facts + [text for dataset in selection.datasets for text in _imbalance(selection, dataset)]
 
 
+def cautions_of(loaded: Loaded, selection: Selection) -> list[str]:
+    """What one must know before any figure: runs that are missing, intervals that are too narrow."""
+    found = []
+    if loaded.waiting:
+        found.append(
+            f"UNFINISHED: {count(loaded.waiting, 'run')} of the sweep have not ended; what is reported can change."
+        )
+    if Rule.named(selection.method).shared:
+        found.append(
+            f"ONE CHOICE FOR ALL SEEDS ({selection.method}): intervals, p-values and verdicts speak of other seeds "
+            "with these very choices, and are too narrow for the rule itself, whose unit is the held-out set."
+        )
+    return found
+
+
 def _repetition(selection: Selection, dataset: str) -> list[str]:
     """Whether mini-batches were drawn with repetition."""
     found = [max(run["diagnostics"]["repetition"]) for run in selection.of_dataset(dataset) if _repeats(run)]

@@ -20,7 +20,7 @@ def write(report: Report, folder: Path) -> None:
         name = _file_name(table.name)
         put(folder / "tables" / f"{name}.csv", table.numbers.to_csv(index=False).encode())
         put(folder / "tables" / f"{name}.tex", table.latex().encode())
-    warnings = "".join(f"**{text}**\n\n" for text in report.warnings)
+    warnings = "".join(f"**{text}**\n\n" for text in (*report.warnings, *report.cautions))
     answer = report.answer[0] if report.answer else None
     line = "" if answer is None else "\n\n".join([f"**{answer.line}**", *answer.notes]) + "\n\n"
     facts = "\n".join(f"- {fact}" for fact in report.facts)

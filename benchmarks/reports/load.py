@@ -31,12 +31,14 @@ class Loaded:
         repeated: How many were left out because another source, or other code, gave the same run.
         codes: Fingerprints of the code of the runs that count.
         sweeps: The configurations of the sweeps of all stores.
+        waiting: Runs in the stores that have not ended.
     """
 
     records: list[Run]
     repeated: int
     codes: tuple[str, ...]
     sweeps: tuple[Mapping[str, Any], ...] = ()
+    waiting: int = 0
 
     def only(self, algorithms: Sequence[str]) -> Loaded:
         """The records of some algorithms; of all, if none are named.
@@ -124,6 +126,15 @@ def sweeps_of(source: str) -> list[Mapping[str, Any]]:
         return [sweep["config"] for sweep in store.sweeps() if isinstance(sweep["config"]["datasets"], Mapping)]
 
 
+def waiting_in(source: str) -> int:
+    """How many runs of its store have not ended; none if it has no store."""
+    address = store_of(source)
+    if address is None:
+        return 0
+    with Store(address) as store:
+        return load_store.waiting(store)
+
+
 def load(sources: Iterable[str]) -> Loaded:
     """The records of several sources together.
 
@@ -134,10 +145,11 @@ def load(sources: Iterable[str]) -> Loaded:
     """
     runs: dict[str, Run] = {}
     sweeps: list[Mapping[str, Any]] = []
-    total = 0
+    total = waiting = 0
     environments: dict[str, dict[str, Any]] = {}
     for source in sources:
         sweeps += sweeps_of(source)
+        waiting += waiting_in(source)
         for record in stream(source):
             total += 1
             known = runs.get(record["key"])
@@ -148,7 +160,7 @@ def load(sources: Iterable[str]) -> Loaded:
     records = list(runs.values())
     _check(records)
     codes = {str(record["environment"].get("code", "unknown")) for record in records}
-    return Loaded(records, total - len(records), tuple(sorted(codes)), tuple(sweeps))
+    return Loaded(records, total - len(records), tuple(sorted(codes)), tuple(sweeps), waiting)
 
 
 def _rank(record: Mapping[str, Any]) -> tuple[bool, float]:

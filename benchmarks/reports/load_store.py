@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic_core import from_json
-from sqlalchemy import Connection, Text, cast, select
+from sqlalchemy import Connection, Text, cast, func, select
 
 from benchmarks.sweeps.store import Store
 from benchmarks.sweeps.store.rows import CURVES
@@ -39,6 +39,12 @@ def stream(store: Store) -> Iterator[Mapping[str, Any]]:
             points = _points(connection, first, last, crossed)
             for run in chunk:
                 yield _record(run, tries[run[0]], points, surroundings, names)
+
+
+def waiting(store: Store) -> int:
+    """How many runs have not ended."""
+    with store.database.read() as connection:
+        return connection.scalars(select(func.count()).where(runs.c.status.not_in(DECIDED))).one()
 
 
 def _cross_validated(connection: Connection) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -71,6 +71,7 @@ class Report:
     Attributes:
         title: Of the page.
         warnings: What stands before everything else: where nothing was learnt.
+        cautions: What stands after them: what is missing, and what the intervals do not hold.
         answer: What stands at the top, with its picture; None where there is nothing to compare.
         others: Answers on each data set and against further baselines, with their pictures.
         facts: What one must know to read the rest.
@@ -95,6 +96,7 @@ class Report:
     more_seeds: str = ""
     refresh: int = 0
     progress: str = ""
+    cautions: Sequence[str] = ()
 
     @property
     def told(self) -> list[Comparison]:

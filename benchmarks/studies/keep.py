@@ -94,8 +94,8 @@ class Asked:
             >>> found["domain_curves"], found["diagnostics"]
             ({'a': [None, None], 'b': [None, 0.2]}, {'validation loss': [None, 0.693]})
         """
-        kept = {**record, "timings": _hundredths(record["timings"])}
-        kept["attempts"] = [_hundredths(each) for each in record["attempts"]]
+        kept = {**record, "timings": _short(record["timings"])}
+        kept["attempts"] = [_short(each) for each in record["attempts"]]
         kept.pop("selections", None)
         kept.pop("selection", None)
         curves = record.get("curves")
@@ -149,8 +149,12 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return value if value is None or not math.isfinite(value) else float(f"{value:.{digits}g}")
 
 
-def _hundredths(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: round(value, 2) if isinstance(value, float) else value for name, value in values.items()}
+def _short(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Lengths of time in hundredths, points in time in whole seconds."""
+    digits = {"started": 0, "ended": 0}
+    return {
+        name: round(value, digits.get(name, 2)) if isinstance(value, float) else value for name, value in values.items()
+    }
 
 
 def _chosen(records: Sequence[Run], asked: Asked, families: Mapping[str, Sequence[str]]) -> list[tuple[Any, ...]]:

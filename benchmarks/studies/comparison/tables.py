@@ -12,8 +12,9 @@ import pandas as pd
 from scipy.stats import friedmanchisquare
 
 from benchmarks.base.metrics import Matrix, average, estimate, seed_averages
+from benchmarks.base.records import VALIDATION_LOSS_CURVE
 from benchmarks.reports.confirmed import confirmed
-from benchmarks.reports.load import load
+from benchmarks.reports.load import Run, load
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.tables_scores import comparisons
 from benchmarks.reports.text import difference, number
@@ -68,13 +69,16 @@ def page(name: str, selection: Selection) -> str:
     rungs = ", ".join(selection.datasets)
     parts = [WRITTEN, f"# {SWEEPS[name]}", f"Rungs that are done: {rungs}, of {len(sweep_of(name)['datasets'])}."]
     parts += _confirmatory(selection, "Confirmatory")
+    parts += _confirmatory(selection, "Confirmatory, each rung", each=True)
     shares = in_points(selection, selection.datasets)
     if 1 < len(shares) < len(selection.datasets):
         counted = [record for record in selection.records if record["config"]["dataset"] in shares]
         parts += _confirmatory(replace(selection, records=counted), "The same on the rungs whose score is a share")
     parts.append(
-        "Means of what validation chose on each rung: `length` is where it stopped, as a part of the run; `gap` how "
-        "far validation stands above the domains that were held out; ± one standard error over seeds."
+        "Means of what validation chose on each rung: `points` were tried for each seed and held-out domain (more "
+        "where the best lay at the edge of a range, which was widened; of a family as many as its most widened member "
+        "had); `length` is where it stopped, as a part of the run; `gap` how far validation stands above the domains "
+        "that were held out; ± one standard error over seeds."
     )
     parts += [_rung(selection, dataset) for dataset in selection.datasets]
     return "\n\n".join(parts) + "\n"
@@ -85,10 +89,10 @@ def in_points(selection: Selection, rungs: Sequence[str]) -> list[str]:
     return [name for name in rungs if selection.whole(name)]
 
 
-def _confirmatory(selection: Selection, title: str) -> list[str]:
+def _confirmatory(selection: Selection, title: str, each: bool = False) -> list[str]:
     parts = []
     for one in confirmed(selection, seed=0):
-        made = comparisons(one.found, title=title + (", with refit" if one.refitted else ""))
+        made = comparisons(one.each if each else one.found, title=title + (", with refit" if one.refitted else ""))
         text = made.text[[name for name in ("data set", "baseline", *COLUMNS) if name in made.text]]
         parts.append(f"## {made.title}\n\n{text.to_markdown(index=False, disable_numparse=True)}")
     return parts
@@ -105,6 +109,7 @@ def _rung(selection: Selection, dataset: str) -> str:
         rows.append(
             {
                 "algorithm": algorithm,
+                "points": str(len({run["config"]["point"] for run in selection.of_algorithm(dataset, algorithm)})),
                 "length": f"{np.mean(length):.0%}",
                 "validation": number(average(validation).mean),
                 "gap": _spread(validation - scores),
@@ -115,7 +120,31 @@ def _rung(selection: Selection, dataset: str) -> str:
             }
         )
     text = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
-    return f"## {dataset}\n\n{_alike(selection, dataset)}\n\n{text}"
+    edges = "".join(f" Still at the edge: {one.sentence}." for one in selection.edges if one.dataset == dataset)
+    return f"## {dataset}\n\n{_alike(selection, dataset)}{edges}{_begun(selection, dataset)}\n\n{text}"
+
+
+def _begun(selection: Selection, dataset: str) -> str:
+    """How many of the chosen models of SWAD are those of plain ERM, because the validation loss had no valley."""
+
+    def place(run: Run) -> tuple[Any, ...]:
+        own = run["config"]
+        return own["held_out"], own["seed"], own["hparams"]["lr"], own["hparams"]["weight_decay"]
+
+    if not {"erm", "erm-swad"} <= set(selection.algorithms_on(dataset)):
+        return ""
+    plain = {place(run): run for run in selection.of_algorithm(dataset, "erm") if run["status"] == "finished"}
+    chosen = selection.chosen_runs(dataset, "erm-swad")
+    same = 0
+    for choice, run in chosen:
+        at, other = list(run["curves"]["step"]).index(choice.step), plain.get(place(run))
+        same += other is not None and _figures(run, at) == _figures(other, at)
+    return f" At least {same} of the {len(chosen)} chosen models of `erm-swad` are plain ERM: no valley had begun."
+
+
+def _figures(run: Run, at: int) -> tuple[Any, Any]:
+    """Of a checkpoint; None where nothing could choose it, so that they were not kept."""
+    return run["diagnostics"][VALIDATION_LOSS_CURVE][at], run["curves"]["held_out"][at]
 
 
 def _spread(scores: Matrix) -> str:

@@ -22,6 +22,7 @@ TABLES = {
 
 
 COMPRESSED = ".xz"
+PRESET = 9 | lzma.PRESET_EXTREME
 
 
 def holds_lines(path: Path) -> bool:
@@ -38,7 +39,7 @@ def write_lines(records: Iterable[Record], path: Path) -> int:
     number = 0
     with (
         whole(path) as partial,
-        lzma.open(partial, "wb", preset=9) if path.suffix == COMPRESSED else partial.open("wb") as file,
+        lzma.open(partial, "wb", preset=PRESET) if path.suffix == COMPRESSED else partial.open("wb") as file,
     ):
         for record in records:
             file.write((rows.to_json(record) + "\n").encode())

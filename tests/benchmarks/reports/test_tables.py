@@ -5,6 +5,7 @@ import pytest
 from scipy import special, stats
 
 from benchmarks.reports import tables_scores
+from benchmarks.reports.build import build
 from benchmarks.reports.comparisons import compare
 from benchmarks.reports.facts import facts_of
 from benchmarks.reports.load import Loaded
@@ -80,6 +81,14 @@ def test_other_budgets_are_said():
     assert (
         "CAUTION: not everything had the same budget on pictures. erm: 1 points, 4 seeds; pgrad: 2 points, 4 seeds."
     ) in facts([*content(), *more])
+
+
+def test_intervals_over_seeds_that_share_a_choice_are_called_too_narrow():
+    runs = content()
+    for rule, said in (("validation", []), ("validation-shared", ["ONE CHOICE FOR ALL SEEDS (validation-shared)"])):
+        report = build(Loaded(runs, 0, ("c0de",)), Selection.of(runs, rule))
+        assert [text.split(":")[0] for text in report.cautions] == said
+        assert all(text in report.html() for text in report.cautions)
 
 
 def test_repetition_is_said():

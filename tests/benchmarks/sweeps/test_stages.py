@@ -228,6 +228,18 @@ def test_the_report_tells_of_edges(tmp_path, capsys):
     assert f"At the edge of the search: {edge.sentence}." in (tmp_path / "report/report.md").read_text(encoding="utf-8")
 
 
+def test_the_report_tells_of_runs_that_have_not_ended(tmp_path, capsys):
+    run_here(toys(seeds=1), tmp_path)
+    assert report((str(tmp_path),), output=None, selection="validation", **REPORT) == 0
+    assert "UNFINISHED" not in capsys.readouterr().out
+    with Store(tmp_path / "store.sqlite") as store:
+        store.enter(toys(seeds=2))
+    assert report((str(tmp_path),), output=None, selection="validation", **REPORT) == 0
+    text = "UNFINISHED: 9 runs of the sweep have not ended"
+    assert text in capsys.readouterr().out
+    assert all(text in (tmp_path / f"report/report.{kind}").read_text(encoding="utf-8") for kind in ("md", "html"))
+
+
 def test_no_round_without_an_edge_or_of_a_fixed_rate(tmp_path):
     sweep = toys(widen=2, fixed={"toy-sgd": {"lr": 0.1}})
     assert len(run_here(sweep, tmp_path)) == len(sweep.runs())
