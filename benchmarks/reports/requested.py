@@ -9,6 +9,8 @@ from typing import Any
 from benchmarks.base.errors import unknown
 from benchmarks.base.records import held_out_domains
 from benchmarks.reports.load import Run
+from benchmarks.runs.rules import Rule
+from benchmarks.sweeps.given import as_list
 
 Set = frozenset[str]
 
@@ -72,6 +74,12 @@ def families(sweeps: Sequence[Mapping[str, Any]], algorithms: Sequence[str]) -> 
 def confirmatory(sweeps: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
     """The pairs that sweeps were made to compare."""
     return tuple(dict.fromkeys((one, other) for sweep in sweeps for one, other in sweep.get("confirmatory") or ()))
+
+
+def shared(sweeps: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The rules that sweeps name and that make one choice for all seeds."""
+    named = (Rule.named(name) for sweep in sweeps for name in as_list(sweep.get("selection") or ()))
+    return tuple(dict.fromkeys(rule.name for rule in named if rule.shared))
 
 
 def _named(records: Sequence[Run], named: Sequence[str]) -> tuple[list[Run], list[Run]]:

@@ -36,6 +36,7 @@ class Selection:
         refits: The records of choices that were trained again on training and validation parts.
         families: Names that stand for the best of some algorithms, as the method chooses among them.
         confirmatory: Pairs of names, which the sweeps were made to compare; some may have no runs.
+        shared: Rules that make one choice for all seeds, of those that the sweeps name.
         refitted: Whether scores are those of `refits`, and not of the chosen checkpoints.
         cut: The records of runs that were cut short, to see which points go on; nothing is chosen among them.
     """
@@ -49,6 +50,7 @@ class Selection:
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     confirmatory: tuple[tuple[str, str], ...] = ()
     refitted: bool = False
+    shared: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -86,9 +88,10 @@ class Selection:
         if refitted and not refits:
             raise ValueError("refit: no run trained a choice again; make the sweep with refit: true")
         chosen = tuple(dict.fromkeys(baselines)) or tuple(name for name in (BASELINE, CONTROL) if name in algorithms)
+        chosen = chosen or tuple(algorithms[:1])
         outer, inner = requested.parted(records, held_out, sweeps)
-        pairs = requested.confirmatory(sweeps)
-        return cls(outer, method, chosen or tuple(algorithms[:1]), inner, refits, cut, families, pairs, refitted)
+        pairs, shared = requested.confirmatory(sweeps), requested.shared(sweeps)
+        return cls(outer, method, chosen, inner, refits, cut, families, pairs, refitted, shared)
 
     @cached_property
     def datasets(self) -> tuple[str, ...]:
@@ -187,12 +190,13 @@ class Selection:
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
-        """The methods that can choose among the records, each seed by itself."""
+        """The rules that can choose among the records: each method for every seed by itself, then what sweeps share."""
         possible = [
             name
-            for name in METHODS
-            if (self.inner or not Rule.named(name).crossed)
-            and (name != VALIDATION_LOSS or has_losses((*self.records, *self.inner)))
+            for name in (*METHODS, *self.shared)
+            for rule in [Rule.named(name)]
+            if (self.inner or not rule.crossed)
+            and (rule.method != VALIDATION_LOSS or has_losses((*self.records, *self.inner)))
         ]
         return tuple(possible)
 

@@ -25,7 +25,7 @@ from benchmarks.reports.normalised import normalised
 from benchmarks.reports.selection import Selection
 from benchmarks.reports.table import Table
 from benchmarks.reports.text import between, number
-from benchmarks.runs.rules import METHODS, ORACLE
+from benchmarks.runs.rules import ORACLE, Rule
 
 
 def _descending(value: float) -> float:
@@ -232,7 +232,7 @@ def methods(selection: Selection) -> Table:
             spreads = {name + (" (cheats)" if name == ORACLE else ""): _spread(one) for name, one in found.items()}
             cells.append({"data set": dataset, "algorithm": algorithm, **spreads})
     note = "Average over the held-out domains ± standard error. " + "; ".join(
-        f"{name}: {METHODS[name]}" for name in names
+        f"{name}: {Rule.named(name).description}" for name in names
     )
     return Table(
         "selection", "The same under each method of selection", note + ".", pd.DataFrame(lines), pd.DataFrame(cells)

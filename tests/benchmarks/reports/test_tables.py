@@ -91,6 +91,14 @@ def test_intervals_over_seeds_that_share_a_choice_are_called_too_narrow():
         assert all(text in report.html() for text in report.cautions)
 
 
+def test_rules_that_share_a_choice_stand_in_the_table_if_a_sweep_asks_for_them():
+    runs = content()
+    asked = {"datasets": {"pictures": {}}, "selection": ["validation-shared", "both-shared", "validation"]}
+    plain, shared = (tables_scores.methods(Selection.of(runs, sweeps=sweeps)) for sweeps in ((), [asked]))
+    assert set(shared.text) - set(plain.text) == {"validation-shared"}  # nothing was left out in turn, as both needs
+    assert "validation-shared: validation parts of the training domains; one choice for all seeds" in shared.note
+
+
 def test_repetition_is_said():
     runs = content()
     assert "with repetition" not in facts(runs)
