@@ -20,7 +20,7 @@ from benchmarks.reports.tables_scores import comparisons
 from benchmarks.reports.text import difference, number
 from benchmarks.runs.environment import ROOT
 from benchmarks.runs.rules import ORACLE, VALIDATION
-from benchmarks.studies.keep import content_of
+from benchmarks.studies.sweep_files import content_of
 
 FOLDER = Path(__file__).parent
 SWEEPS = {
@@ -139,7 +139,7 @@ def _begun(selection: Selection, dataset: str) -> str:
     for choice, run in chosen:
         at, other = list(run["curves"]["step"]).index(choice.step), plain.get(place(run))
         same += other is not None and _figures(run, at) == _figures(other, at)
-    return f" At least {same} of the {len(chosen)} chosen models of `erm-swad` are plain ERM: no valley had begun."
+    return f" Chosen models of `erm-swad` that are plain ERM, for no valley had begun: at least {same} of {len(chosen)}."
 
 
 def _figures(run: Run, at: int) -> tuple[Any, Any]:

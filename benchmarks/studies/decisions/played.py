@@ -17,8 +17,8 @@ import torch
 from benchmarks.datasets.decisions.games import as_teacher, at_random
 from benchmarks.reports.selection import Selection
 from benchmarks.runs.rules import VALIDATION
-from benchmarks.studies.keep import content_of, of_sweep, sweep_of
 from benchmarks.studies.play import load, play_model, play_policy
+from benchmarks.studies.sweep_files import content_of, of_sweep, sweep_of
 
 PLACE = ("dataset", "algorithm", "held_out", "seed")
 

@@ -18,7 +18,7 @@ from benchmarks.reports.text import between, difference, number
 from benchmarks.runs.environment import ROOT
 from benchmarks.runs.rules import VALIDATION
 from benchmarks.studies.decisions.played import played
-from benchmarks.studies.keep import content_of
+from benchmarks.studies.sweep_files import content_of
 
 FOLDER = Path(__file__).parent
 PAGE = ROOT / "docs/results/decisions.md"

@@ -273,3 +273,8 @@ def test_the_records_of_another_sweep_are_not_kept(toys, tmp_path):
     )
     assert "held out a, seed 2, point 0" in kept_toys(toys, tmp_path / "b", seeds=3)
     assert "seeds: must be" in kept_toys(toys, tmp_path / "c", seeds="two")
+
+
+def test_no_points_are_no_silence():
+    with pytest.raises(SystemExit, match="points: must be"):
+        keep.main(str(RUNG), tables.FOLDER / "tuned.yaml", "coloured-digits", points=0)
