@@ -139,7 +139,8 @@ def _begun(selection: Selection, dataset: str) -> str:
     for choice, run in chosen:
         at, other = list(run["curves"]["step"]).index(choice.step), plain.get(place(run))
         same += other is not None and _figures(run, at) == _figures(other, at)
-    return f" Chosen models of `erm-swad` that are plain ERM, for no valley had begun: at least {same} of {len(chosen)}."
+    found = f"at least {same} of {len(chosen)}"
+    return f" Chosen models of `erm-swad` that are plain ERM, for no valley had begun: {found}."
 
 
 def _figures(run: Run, at: int) -> tuple[Any, Any]:
