@@ -27,6 +27,7 @@ SWEEPS = {
     "tuned": "Tuned baselines",
     "rethought": "Two domains held out at a time",
     "fine-tuning": "A whole network fine-tuned",
+    "fine-tuning-longer": "A whole network fine-tuned for longer",
 }
 """Sweep files that have a page of their own once a rung is done, and its heading."""
 
