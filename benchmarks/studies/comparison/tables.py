@@ -28,6 +28,7 @@ SWEEPS = {
     "rethought": "Two domains held out at a time",
     "fine-tuning": "A whole network fine-tuned",
     "fine-tuning-longer": "A whole network fine-tuned for longer",
+    "higher-rates": "SGD inside at higher rates",
 }
 """Sweep files that have a page of their own once a rung is done, and its heading."""
 
