@@ -71,7 +71,8 @@ def page(name: str, selection: Selection) -> str:
     rungs = ", ".join(selection.datasets)
     parts = [WRITTEN, f"# {SWEEPS[name]}", f"Rungs that are done: {rungs}, of {len(sweep_of(name)['datasets'])}."]
     parts += _confirmatory(selection, "Confirmatory")
-    parts += _confirmatory(selection, "Confirmatory, each rung", each=True)
+    if len(selection.datasets) > 1:
+        parts += _confirmatory(selection, "Confirmatory, each rung", each=True)
     shares = in_points(selection, selection.datasets)
     if 1 < len(shares) < len(selection.datasets):
         counted = [record for record in selection.records if record["config"]["dataset"] in shares]
@@ -123,7 +124,8 @@ def _rung(selection: Selection, dataset: str) -> str:
         )
     text = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
     edges = "".join(f" Still at the edge: {one.sentence}." for one in selection.edges if one.dataset == dataset)
-    return f"## {dataset}\n\n{_alike(selection, dataset)}{edges}{_begun(selection, dataset)}\n\n{text}"
+    said = f"{_alike(selection, dataset)}{edges}{_begun(selection, dataset)}".strip()
+    return "\n\n".join(filter(None, (f"## {dataset}", said, text)))
 
 
 def _begun(selection: Selection, dataset: str) -> str:
@@ -165,7 +167,7 @@ def _alike(selection: Selection, dataset: str) -> str:
         means = [seed_averages(each) for each in scores if np.isfinite(each).any()]
         if len(means) >= LEAST:
             found.append(f"p = {friedmanchisquare(*means).pvalue:.2g} {words} ({len(means)})")
-    return f"Whether algorithms differ at all (Friedman's test, seeds as blocks): {', '.join(found)}."
+    return f"Whether algorithms differ at all (Friedman's test, seeds as blocks): {', '.join(found)}." if found else ""
 
 
 def main() -> None:
