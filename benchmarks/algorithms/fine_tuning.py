@@ -81,7 +81,10 @@ class StartingPoint(ERM):
 
 
 class Members(ERM):
-    """The mean of the weights of runs from one start."""
+    """The mean of the weights of runs from one start.
+
+    All members have the same hyper-parameters and none is left out; those of the source differ, and are chosen among.
+    """
 
     def __init__(self, model: nn.Module, hparams: HParams, setup: Setup) -> None:
         super().__init__(model, hparams, setup)

@@ -36,6 +36,12 @@ WRITTEN = "<!-- Written by python -m benchmarks results; the words are on docs/r
 LEAST = 3
 """Algorithms for Friedman's test."""
 
+FEW = 4
+"""Points of a search that are shown one by one."""
+
+EQUAL = 9
+"""Digits behind the point in which seeds' averages must differ to be ranked apart."""
+
 COLUMNS = ("algorithm", "difference", "t-interval", "unit", "ahead", "p", "p (Holm)", "verdict")
 
 
@@ -77,6 +83,9 @@ def page(name: str, selection: Selection) -> str:
     if 1 < len(shares) < len(selection.datasets):
         counted = [record for record in selection.records if record["config"]["dataset"] in shares]
         parts += _confirmatory(replace(selection, records=counted), "The same on the rungs whose score is a share")
+    for rule in sweep_of(name)["selection"]:
+        if rule != selection.method:
+            parts += _confirmatory(replace(selection, method=rule), f"The same pairs by {rule}, exploratory")
     parts.append(
         "Means of what validation chose on each rung: `points` were tried for each seed and held-out domain (more "
         "where the best lay at the edge of a range, which was widened; of a family as many as its most widened member "
@@ -125,7 +134,24 @@ def _rung(selection: Selection, dataset: str) -> str:
     text = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
     edges = "".join(f" Still at the edge: {one.sentence}." for one in selection.edges if one.dataset == dataset)
     said = f"{_alike(selection, dataset)}{edges}{_begun(selection, dataset)}".strip()
-    return "\n\n".join(filter(None, (f"## {dataset}", said, text)))
+    return "\n\n".join(filter(None, (f"## {dataset}", said, text, _each_point(selection, dataset))))
+
+
+def _each_point(selection: Selection, dataset: str) -> str:
+    """What each point of a small search gives, at the length that validation chooses for it."""
+    points = sorted({record["config"]["point"] for record in selection.of_dataset(dataset)})
+    if not 1 < len(points) <= FEW:
+        return ""
+    rows: dict[str, dict[str, str]] = {name: {"algorithm": name} for name in selection.algorithms_on(dataset)}
+    for point in points:
+        one = replace(selection, records=[each for each in selection.records if each["config"]["point"] == point])
+        for name in one.algorithms_on(dataset):
+            rates = {run["config"]["hparams"]["lr"] for run in one.of_algorithm(dataset, name)}
+            scores = (average(one.scores(dataset, name, f"{of}_accuracy")).mean for of in ("validation", "held_out"))
+            figures = " / ".join(number(score) for score in scores)
+            rows[name][f"point {point}"] = f"{figures} ({', '.join(f'{rate:.2g}' for rate in sorted(rates))})"
+    text = pd.DataFrame(list(rows.values())).to_markdown(index=False, disable_numparse=True)
+    return f"Each point by itself: validation / held out (learning rate).\n\n{text}"
 
 
 def _begun(selection: Selection, dataset: str) -> str:
@@ -164,7 +190,7 @@ def _alike(selection: Selection, dataset: str) -> str:
     found = []
     for name, words in (("held_out", "as they were chosen"), ("refit", "trained again")):
         scores = [selection.scores(dataset, each, f"{name}_accuracy") for each in algorithms]
-        means = [seed_averages(each) for each in scores if np.isfinite(each).any()]
+        means = [seed_averages(each).round(EQUAL) for each in scores if np.isfinite(each).any()]
         if len(means) >= LEAST:
             found.append(f"p = {friedmanchisquare(*means).pvalue:.2g} {words} ({len(means)})")
     return f"Whether algorithms differ at all (Friedman's test, seeds as blocks): {', '.join(found)}." if found else ""

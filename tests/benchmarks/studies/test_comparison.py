@@ -4,6 +4,7 @@ import lzma
 
 import numpy as np
 import pytest
+from scipy.stats import friedmanchisquare
 
 from benchmarks.reports.load import load
 from benchmarks.runs.selection import is_refit, select_all
@@ -59,6 +60,31 @@ def test_a_row_by_hand(selection):
     line = next(one for one in rung.splitlines() if one.startswith("| erm-sgd "))
     cells = [cell.split("±")[0].strip() for cell in line.split("|")[2:7]]
     assert cells == ["12", f"{length:.0f}%", f"{validation:.1f}", f"{validation - held_out:.1f}", f"{held_out:.1f}"]
+
+
+def test_points_and_ties_by_hand(selection):
+    """Fine-tuning: each point of PGrad; and ranks in which averages that differ by rounding alone are equal."""
+    records = load([str(tables.FOLDER / "records/fine-tuning/emoji-styles4-64.jsonl.xz")]).records
+    best, of_point = {}, {}
+    for record in records:
+        config = record["config"]
+        if is_refit(record):
+            continue
+        curves = record["curves"]
+        at = int(np.nanargmax(np.array(curves["validation"], dtype=float)))
+        found = curves["validation"][at], -config["point"], curves["held_out"][at]
+        place = config["algorithm"], config["seed"], config["held_out"]
+        best[place] = max(best.get(place, found), found)
+        of_point.setdefault((config["algorithm"], config["point"]), []).append(found)
+    page = tables.page("fine-tuning", selection["fine-tuning"])
+    points = next(line for line in page.splitlines() if line.startswith("| pgrad ") and "(0.0003)" in line)
+    for cell, point in zip(points.split("|")[2:], range(4), strict=False):
+        validation, _, held_out = 100 * np.mean(of_point["pgrad", point], axis=0)
+        assert cell.split(" (")[0].strip() == f"{validation:.1f} / {held_out:.1f}"
+    names = dict.fromkeys(algorithm for algorithm, *_ in best)
+    sides = dict.fromkeys(side for *_, side in best)
+    means = [[round(np.mean([best[name, seed, side][2] for side in sides]), 9) for seed in range(5)] for name in names]
+    assert f"p = {friedmanchisquare(*means).pvalue:.2g} as they were chosen (10)" in page
 
 
 def test_the_records_stay_small():
